@@ -1,0 +1,127 @@
+"""Does a live secret of ours vouch for these very bytes? (SDRP webhooks, header `Siglume-Signature`)
+
+The header reads `t=<unix seconds>,v1=<hex hmac-sha256 of "<t>.<raw body>">`. Stricter than the official SDK 0.5.7:
+`t` stands once and is 1 to 12 ASCII digits, its literal bytes are signed, every `v1` is 64 lower-case hex digits (the
+SDK compares with lower-case text, so upper case never verified), and the header is printable ASCII. For rotation
+there may be up to five `v1`, any of which may match any live secret. Unknown schemes are ignored.
+"""
+
+import hashlib
+import hmac
+import re
+from binascii import a2b_hex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Self
+
+from shared.errors import KessaiError
+
+TOLERANCE_SECONDS = 300
+"""How far the sender's clock may be from ours, both ways."""
+
+MAX_SIGNATURES = 5
+"""`v1` entries in one header; each costs a comparison for each live secret."""
+
+_USUAL = re.compile(rb"t=([0-9]{1,12}),v1=([0-9a-f]{64})")
+_PRINTABLE = re.compile(rb"[\t -~]*")
+_TIMESTAMP = re.compile(rb"[0-9]{1,12}")
+_SIGNATURE = re.compile(rb"[0-9a-f]{64}")
+
+
+class SignatureRefusal(StrEnum):
+    """Why, for our metrics only: the sender is told nothing but no."""
+
+    NO_SECRET = "no_secret"  # noqa: S105 - the name of a reason
+    MISSING = "missing"
+    MALFORMED = "malformed"
+    STALE = "stale"
+    NO_MATCH = "no_match"
+
+
+class SignatureRefused(KessaiError):
+    """No live secret vouches for the bytes; nothing of them may be believed."""
+
+    def __init__(self, reason: SignatureRefusal) -> None:
+        super().__init__(f"webhook signature refused: {reason}; check the secret, the clock and the raw body")
+        self.reason = reason
+
+
+class UnusableSecret(KessaiError):
+    """A webhook secret that would protect nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningSecret:
+    """A webhook secret (`whsec_...`), known to logs and people only by its fingerprint."""
+
+    key: bytes = field(repr=False)
+    fingerprint: str
+
+    def __post_init__(self) -> None:
+        if not self.key.strip():
+            raise UnusableSecret(
+                "the webhook secret is blank: an empty key verifies anything that anyone signs with it; set whsec_..."
+            )
+
+    @classmethod
+    def from_text(cls, secret: str) -> Self:
+        """Trimmed, as the platform's SDK trims it. Raises UnusableSecret when blank or not encodable as UTF-8."""
+        try:
+            key = secret.strip().encode()
+        except UnicodeEncodeError:
+            raise UnusableSecret("the webhook secret is not valid UTF-8 text: copy it again from Siglume") from None
+        return cls(key=key, fingerprint=hashlib.sha256(key).hexdigest()[:12])
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Who vouches, and for when."""
+
+    timestamp: int
+    """Unix seconds at which the sender says it signed."""
+    fingerprint: str
+    """The secret that matched."""
+
+
+def verify(
+    raw: bytes, header: bytes, *, secrets: Sequence[SigningSecret], now: float, tolerance: int = TOLERANCE_SECONDS
+) -> Verified:
+    """Whose signature the raw body carries. `now` is unix seconds. Raises SignatureRefused."""
+    if not secrets:
+        raise SignatureRefused(SignatureRefusal.NO_SECRET)
+    usual = _USUAL.fullmatch(header)
+    stamp, signatures = (usual[1], (usual[2],)) if usual else _read_header(header)
+    timestamp = int(stamp)
+    if abs(int(now) - timestamp) > tolerance:
+        raise SignatureRefused(SignatureRefusal.STALE)
+    signed = b"%b.%b" % (stamp, raw)
+    for secret in secrets:
+        expected = hmac.digest(secret.key, signed, "sha256")
+        for signature in signatures:
+            if hmac.compare_digest(expected, a2b_hex(signature)):
+                return Verified(timestamp, secret.fingerprint)
+    raise SignatureRefused(SignatureRefusal.NO_MATCH)
+
+
+def sign(raw: bytes, *, secret: SigningSecret, timestamp: int) -> str:
+    """The value of `Siglume-Signature` with which a sender vouches for `raw` at `timestamp` (unix seconds)."""
+    digest = hmac.digest(secret.key, b"%d.%b" % (timestamp, raw), "sha256")
+    return f"t={timestamp},v1={digest.hex()}"
+
+
+def _read_header(header: bytes) -> tuple[bytes, Sequence[bytes]]:
+    """The literal `t` and every `v1` of a header that is not in the usual form."""
+    if not header.strip():
+        raise SignatureRefused(SignatureRefusal.MISSING)
+    # Other bytes could make an entry that the SDK trims and reads look like an unknown scheme to us.
+    if not _PRINTABLE.fullmatch(header):
+        raise SignatureRefused(SignatureRefusal.MALFORMED)
+    entries = [entry.strip() for entry in header.split(b",")]
+    stamps = [entry[2:] for entry in entries if entry.startswith(b"t=")]
+    signatures = [entry[3:] for entry in entries if entry.startswith(b"v1=")]
+    if len(stamps) != 1 or not _TIMESTAMP.fullmatch(stamps[0]):
+        raise SignatureRefused(SignatureRefusal.MALFORMED)
+    if not 1 <= len(signatures) <= MAX_SIGNATURES or not all(map(_SIGNATURE.fullmatch, signatures)):
+        raise SignatureRefused(SignatureRefusal.MALFORMED)
+    return stamps[0], signatures
