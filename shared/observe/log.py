@@ -1,0 +1,125 @@
+"""What may a log line say? One canonical line a unit of work, flat keys, and never a secret or a payload.
+
+Kessai's own lines and those of aiohttp, aio-pika and asyncpg go through one chain of processors. Redaction comes after
+exceptions are rendered to text, because drivers put connection strings and row values into their messages.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Literal, TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+Style = Literal["json", "console"]
+
+REDACTED = "[redacted]"
+SECRET_KEY = re.compile(r"secret|passw|token|authorization|signature|credential|dsn|api_?key", re.IGNORECASE)
+PAYLOAD_KEYS = frozenset({"body", "payload", "raw", "data", "headers"})
+
+SECRET_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"whsec_[^\s\"',;)\]}]+"), f"whsec_{REDACTED}"),
+    (re.compile(r"\bcli_[A-Za-z0-9_-]{8,}"), f"cli_{REDACTED}"),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {REDACTED}"),
+    # user:password@ of any URL, up to the last @: a password that nobody encoded may hold one, or a slash.
+    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@\"']*):[^\s\"']+@"), rf"\1:{REDACTED}@"),
+    (re.compile(r"(?i)\b(password|passwd|pwd)\s*=\s*('[^']*'|\"[^\"]*\"|[^\s&'\",;)]+)"), rf"\1={REDACTED}"),
+    (re.compile(r"\bv1=[0-9A-Fa-f]{16,}"), f"v1={REDACTED}"),
+    # Postgres repeats the offending row in these lines of its errors, and a row holds what a payload said.
+    (re.compile(r"(?m)^(\s*)(DETAIL|CONTEXT):.*$"), rf"\1\2: {REDACTED}"),
+)
+
+
+def configure(
+    *, style: Style = "json", level: str = "info", secrets: Iterable[str] = (), stream: TextIO | None = None
+) -> None:
+    """Send every log line of this process, ours and the libraries', to `stream` (standard error) in one style.
+
+    `secrets` are values to strike out wherever they occur, beside everything that looks like a secret.
+    """
+    output = sys.stderr if stream is None else stream
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    known = _literals(secrets)
+
+    def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {key: _clean(key, value, known) for key, value in event.items()}
+
+    chain: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,  # plain text: no local variables, which hold DSNs and bodies
+        redact,
+    ]
+    renderer = _renderer(style, colors=output.isatty())
+    structlog.configure(
+        processors=[*chain, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(output),
+        cache_logger_on_first_use=False,
+    )
+    _adopt_stdlib(chain, renderer, threshold, output)
+
+
+def _renderer(style: Style, *, colors: bool) -> Processor:
+    if style == "console":
+        return structlog.dev.ConsoleRenderer(
+            colors=colors, exception_formatter=structlog.dev.plain_traceback, pad_event_to=28
+        )
+    return _render_json
+
+
+def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    ordered = {**{name: event.pop(name, None) for name in ("timestamp", "level", "event")}, **event}
+    return orjson.dumps(ordered, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _adopt_stdlib(chain: list[Processor], renderer: Processor, threshold: int, output: TextIO) -> None:
+    """Libraries log through `logging`; their lines get the same fields, redaction and renderer."""
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, _name_library_event],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *chain, renderer],
+    )
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(threshold, logging.WARNING) if threshold > logging.DEBUG else threshold)
+    logging.captureWarnings(capture=True)
+
+
+def _name_library_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A library's free text is detail; the event name stays dotted and few."""
+    return {**event, "event": "library.log", "message": event.get("event", "")}
+
+
+def _literals(secrets: Iterable[str]) -> re.Pattern[str] | None:
+    texts = sorted({text for text in secrets if text.strip()}, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, texts))) if texts else None
+
+
+def _clean(key: str, value: object, known: re.Pattern[str] | None) -> object:
+    """The value as a log line may show it."""
+    if key in PAYLOAD_KEYS or isinstance(value, bytes | bytearray | memoryview):
+        return f"[{len(value)} bytes]" if isinstance(value, bytes | bytearray | memoryview | str) else REDACTED
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if SECRET_KEY.search(key):
+        return REDACTED
+    if isinstance(value, Mapping):
+        return {str(name): _clean(str(name), inner, known) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean("", inner, known) for inner in value]
+    return redacted(str(value), known)
+
+
+def redacted(text: str, known: re.Pattern[str] | None = None) -> str:
+    """`text` without what looks like a secret, nor the `known` ones."""
+    if known is not None:
+        text = known.sub(REDACTED, text)
+    for shape, replacement in SECRET_SHAPES:
+        text = shape.sub(replacement, text)
+    return text

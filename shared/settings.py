@@ -1,0 +1,248 @@
+"""One door for configuration: the environment, secret files, and a TOML file for several endpoints.
+
+`Settings.from_env()` is the only place that reads the environment; everything else gets what it needs as arguments.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.errors import KessaiError, SettingsError
+from shared.ledger.books import Shop
+from shared.sdrp.challenge import normalize_merchant
+from shared.sdrp.signature import SigningSecret
+
+DEFAULT_ENDPOINT = "siglume"
+ENDPOINT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+SECRET_NAMES = ("KESSAI_DATABASE_URL", "KESSAI_AMQP_URL", "SIGLUME_WEBHOOK_SECRET")
+"""Each may be given as `<NAME>_FILE` instead: the path of a file that holds the value."""
+
+
+class TopologyMode(StrEnum):
+    DECLARE = "declare"
+    VERIFY = "verify"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One shop's door: `/webhooks/{name}`."""
+
+    name: str
+    secrets: tuple[SigningSecret, ...] = field(repr=False)
+
+
+class Settings(BaseSettings):
+    """What Kessai may be told; every field is an environment variable of the same name with the prefix KESSAI_."""
+
+    model_config = SettingsConfigDict(env_prefix="KESSAI_", frozen=True, extra="ignore")
+
+    database_url: SecretStr | None = None
+    amqp_url: SecretStr | None = None
+    config: Path | None = None
+    """A TOML file with one `[endpoints.<name>]` table a shop."""
+    webhook_secret: SecretStr | None = Field(None, validation_alias=AliasChoices("SIGLUME_WEBHOOK_SECRET"))
+    merchant: str | None = Field(None, validation_alias=AliasChoices("SIGLUME_DIRECT_PAYMENT_MERCHANT"))
+    allow_metered_payments: bool = False
+
+    max_body: int = Field(256 * 1024, ge=1, le=16 * 1024 * 1024)
+    """Bytes of a webhook body."""
+    body_deadline: float = Field(10.0, gt=0)
+    """Seconds a sender may take to hand over a request."""
+    max_connections: int = Field(4096, ge=1)
+    publish_timeout: float = Field(5.0, gt=0)
+    """Seconds to wait for RabbitMQ's confirm before answering 503."""
+    max_in_flight: int = Field(2048, ge=1)
+    """Publishes that may wait for their confirm at once; beyond it the door answers 503."""
+    drain_timeout: float = Field(20.0, gt=0)
+    """Seconds a process may take to finish what it has begun after SIGTERM."""
+
+    batch_size: int = Field(500, ge=1, le=1000)
+    """Events a worker applies in one transaction at most."""
+    database_pool: int = Field(8, ge=1)
+    statement_timeout: float = Field(30.0, gt=0)
+    """Seconds, enforced by Postgres."""
+    topology: TopologyMode = TopologyMode.DECLARE
+
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the environment, `<NAME>_FILE` included. Raises SettingsError with one line for each thing wrong."""
+        source = os.environ if environ is None else environ
+        try:
+            return cls.model_validate(_by_field(cls, _with_files(source)))
+        except ValidationError as error:
+            lines = [f"{_variable(cls, str(e['loc'][0]))}: {e['msg']}" for e in error.errors(include_input=False)]
+            raise SettingsError("; ".join(lines)) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: object, **__: object
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `from_env` hands over: no second, hidden reading of the environment."""
+        return (init_settings,)
+
+    def require_database_url(self) -> str:
+        return _require_url(self.database_url, "KESSAI_DATABASE_URL", schemes=("postgresql", "postgres"))
+
+    def require_amqp_url(self) -> str:
+        return _require_url(self.amqp_url, "KESSAI_AMQP_URL", schemes=("amqp", "amqps"))
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """Every door by name: the default one from the environment, the others from the TOML file.
+
+        Raises SettingsError when a secret is missing, blank or unreadable: a blank secret would verify anything that
+        anyone signs with an empty key.
+        """
+        doors = {
+            name: Endpoint(name, _secrets_of_table(table, where, beside=path.parent))
+            for name, table, where, path in _tables(self.config)
+        }
+        if self.webhook_secret is not None:
+            if DEFAULT_ENDPOINT in doors:
+                given_twice = f"[endpoints.{DEFAULT_ENDPOINT}] of {self.config}"
+                raise SettingsError(f"both SIGLUME_WEBHOOK_SECRET and {given_twice} are given: keep one")
+            secret = _signing_secret(self.webhook_secret.get_secret_value(), "SIGLUME_WEBHOOK_SECRET")
+            doors[DEFAULT_ENDPOINT] = Endpoint(DEFAULT_ENDPOINT, (secret,))
+        if not doors:
+            raise SettingsError(
+                "no webhook secret: set SIGLUME_WEBHOOK_SECRET (or SIGLUME_WEBHOOK_SECRET_FILE), "
+                "or name endpoints in the TOML file of KESSAI_CONFIG"
+            )
+        return doors
+
+    def shops(self) -> dict[str, Shop]:
+        """What the merchant decided for each endpoint; needs no secret, so that workers hold none."""
+        merchant = self.merchant if self.merchant and self.merchant.strip() else None
+        default = Shop(_merchant(merchant, "SIGLUME_DIRECT_PAYMENT_MERCHANT"), self.allow_metered_payments)
+        return {DEFAULT_ENDPOINT: default} | {
+            name: _shop_of_table(table, where, default=default if name == DEFAULT_ENDPOINT else Shop())
+            for name, table, where, _ in _tables(self.config)
+        }
+
+
+def _require_url(value: SecretStr | None, name: str, *, schemes: tuple[str, str]) -> str:
+    """Checked as far as every driver agrees; their own messages are about Python, and some repeat the password."""
+    url = "" if value is None else value.get_secret_value().strip()
+    if not url:
+        raise SettingsError(f'{name} is not set: set it, or start a private stack and run eval "$(kessai local env)"')
+    scheme, colon, rest = url.partition("://")
+    if scheme not in schemes or not colon:
+        raise SettingsError(f"{name} must begin with {schemes[0]}://")
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    if "@" in rest and "@" not in authority:
+        raise SettingsError(f"{name}: write / ? # in the user name or the password as %2F %3F %23")
+    hosts = authority.rpartition("@")[2]
+    for host in hosts.split(","):  # Postgres takes several
+        port = host.rpartition("]")[2].partition(":")[2]
+        if not re.fullmatch("[0-9]*", port):
+            raise SettingsError(f"{name}: the port must be a number, not {port!r}")
+    if scheme.startswith("amqp") and not hosts.partition(":")[0]:
+        raise SettingsError(f"{name} names no host, as in amqp://host:5672/vhost")
+    return url
+
+
+def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
+    values = dict(environ)
+    for name in SECRET_NAMES:
+        path = values.pop(f"{name}_FILE", None)
+        if path is None:
+            continue
+        if name in values:
+            raise SettingsError(f"both {name} and {name}_FILE are set: keep one")
+        values[name] = _read_secret_file(Path(path), f"{name}_FILE")
+    return values
+
+
+def _read_secret_file(path: Path, named_by: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{named_by}: cannot read {path}: {type(error).__name__}") from None
+
+
+def _variable(model: type[BaseSettings], field_name: str) -> str:
+    alias = model.model_fields[field_name].validation_alias if field_name in model.model_fields else field_name
+    if isinstance(alias, AliasChoices):
+        return str(alias.choices[0])
+    return f"KESSAI_{field_name.upper()}" if field_name in model.model_fields else str(alias)
+
+
+def _by_field(model: type[BaseSettings], environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that the model names, keyed as its validation wants them."""
+    found = {}
+    for name, info in model.model_fields.items():
+        variable = _variable(model, name)
+        if variable in environ:
+            found[variable if info.validation_alias else name] = environ[variable]
+    return found
+
+
+def _signing_secret(secret: object, named_by: str) -> SigningSecret:
+    if not isinstance(secret, str) or not secret.strip():
+        raise SettingsError(f"{named_by} is blank: an empty secret verifies anything that anyone signs; set whsec_...")
+    try:
+        return SigningSecret.from_text(secret)
+    except KessaiError as error:
+        raise SettingsError(f"{named_by}: {error}") from None
+
+
+def _merchant(value: object, named_by: str) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise SettingsError(f"{named_by} must be text")
+    try:
+        return normalize_merchant(value)
+    except KessaiError as error:
+        raise SettingsError(f"{named_by}: {error}") from None
+
+
+def _tables(path: Path | None) -> Iterator[tuple[str, Mapping[str, object], str, Path]]:
+    """Each endpoint of the TOML file: its name, its table, how to name it in an error, and the file."""
+    if path is None:
+        return
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"KESSAI_CONFIG: cannot read {path}: {error}") from None
+    tables = document.get("endpoints", {})
+    if not isinstance(tables, dict):
+        raise SettingsError(f"KESSAI_CONFIG: `endpoints` in {path} must hold one table an endpoint")
+    for name, table in tables.items():
+        where = f"{path}: [endpoints.{name}]"
+        if not ENDPOINT_NAME.fullmatch(name):
+            raise SettingsError(f"{where}: a name is 1 to 64 of a-z, 0-9, - and _, and begins with a letter or digit")
+        if not isinstance(table, dict):
+            raise SettingsError(f"{where} must be a table")
+        unknown = set(table) - {"secrets", "secret_files", "merchant", "allow_metered_payments"}
+        if unknown:
+            raise SettingsError(f"{where}: unknown settings {', '.join(sorted(unknown))}")
+        yield name, table, where, path
+
+
+def _shop_of_table(table: Mapping[str, object], where: str, *, default: Shop) -> Shop:
+    """What the table leaves out is as `default` says: the environment still speaks for the default endpoint."""
+    allow_metered = table.get("allow_metered_payments", default.allow_metered_payments)
+    if not isinstance(allow_metered, bool):
+        raise SettingsError(f"{where}: allow_metered_payments must be true or false")
+    return Shop(_merchant(table.get("merchant", default.merchant), f"{where}: merchant"), allow_metered)
+
+
+def _secrets_of_table(table: Mapping[str, object], where: str, *, beside: Path) -> tuple[SigningSecret, ...]:
+    given, files = table.get("secrets", []), table.get("secret_files", [])
+    if not isinstance(given, list) or not isinstance(files, list):
+        raise SettingsError(f"{where}: secrets and secret_files must be lists")
+    texts = [*given, *(_read_secret_file(beside / str(file), f"{where}: secret_files") for file in files)]
+    if not texts:
+        raise SettingsError(f"{where}: no secret: list `secrets` or `secret_files`")
+    return tuple(_signing_secret(text, f"{where}: a secret") for text in texts)

@@ -1,0 +1,241 @@
+"""What Kessai may be told, and how it refuses what it was told wrongly: in one line that names the variable."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.errors import SettingsError
+from shared.ledger.books import Shop
+from shared.sdrp.signature import SigningSecret
+from shared.settings import DEFAULT_ENDPOINT, Endpoint, Settings, TopologyMode
+
+SECRET = "whsec_from_the_environment"
+
+
+def env(**changed: str) -> dict[str, str]:
+    return {"SIGLUME_WEBHOOK_SECRET": SECRET} | changed
+
+
+def fingerprints(endpoint: Endpoint) -> list[str]:
+    return [secret.fingerprint for secret in endpoint.secrets]
+
+
+def fingerprint(text: str) -> str:
+    return SigningSecret.from_text(text).fingerprint
+
+
+def read_all(environ: dict[str, str]) -> None:
+    settings = Settings.from_env(environ)
+    settings.shops()
+    settings.endpoints()
+
+
+def refusal(**environ: str) -> str:
+    """The one line with which the settings, the doors or the shops are refused."""
+    with pytest.raises(SettingsError) as refused:
+        read_all(environ)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def toml(folder: Path, text: str) -> str:
+    path = folder / "kessai.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_one_secret_in_the_environment_is_enough_for_one_door() -> None:
+    doors = Settings.from_env(env()).endpoints()
+    assert list(doors) == [DEFAULT_ENDPOINT]
+    assert fingerprints(doors[DEFAULT_ENDPOINT]) == [fingerprint(SECRET)]
+
+
+def test_the_names_that_merchants_already_set_are_honoured() -> None:
+    shop = Settings.from_env(env(SIGLUME_DIRECT_PAYMENT_MERCHANT=" Shop_JP ")).shops()[DEFAULT_ENDPOINT]
+    assert (shop.merchant, shop.allow_metered_payments) == ("shop_jp", False)
+
+
+def test_metered_payments_are_an_explicit_choice() -> None:
+    shops = Settings.from_env(env(KESSAI_ALLOW_METERED_PAYMENTS="true")).shops()
+    assert shops[DEFAULT_ENDPOINT].allow_metered_payments is True
+
+
+def test_numbers_and_modes_are_read_by_their_variable() -> None:
+    settings = Settings.from_env(env(KESSAI_MAX_BODY="1024", KESSAI_BODY_DEADLINE="2.5", KESSAI_TOPOLOGY="verify"))
+    assert (settings.max_body, settings.body_deadline, settings.topology) == (1024, 2.5, TopologyMode.VERIFY)
+    assert Settings.from_env(env()).max_body == 256 * 1024
+
+
+def test_only_the_given_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KESSAI_MAX_BODY", "1")
+    monkeypatch.setenv("SIGLUME_WEBHOOK_SECRET", SECRET)
+    assert Settings.from_env({}).max_body == 256 * 1024
+    assert Settings.from_env({}).webhook_secret is None
+    assert Settings.from_env().max_body == 1
+
+
+@pytest.mark.parametrize("name", ["SIGLUME_WEBHOOK_SECRET", "KESSAI_DATABASE_URL", "KESSAI_AMQP_URL"])
+def test_a_secret_may_be_in_a_file(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "secret"
+    path.write_text("kept-in-a-file\n", encoding="utf-8")
+    settings = Settings.from_env({f"{name}_FILE": str(path)})
+    held = {
+        "SIGLUME_WEBHOOK_SECRET": settings.webhook_secret,
+        "KESSAI_DATABASE_URL": settings.database_url,
+        "KESSAI_AMQP_URL": settings.amqp_url,
+    }[name]
+    assert held is not None
+    assert held.get_secret_value() == "kept-in-a-file"
+
+
+def test_a_secret_file_that_cannot_be_read_is_named_by_its_variable(tmp_path: Path) -> None:
+    line = refusal(SIGLUME_WEBHOOK_SECRET_FILE=str(tmp_path / "nowhere"))
+    assert "SIGLUME_WEBHOOK_SECRET_FILE" in line
+    assert str(tmp_path / "nowhere") in line
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    assert "SIGLUME_WEBHOOK_SECRET_FILE" in refusal(SIGLUME_WEBHOOK_SECRET_FILE=str(tmp_path / "binary"))
+
+
+def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("whsec_other", encoding="utf-8")
+    line = refusal(**env(SIGLUME_WEBHOOK_SECRET_FILE=str(tmp_path / "secret")))
+    assert "SIGLUME_WEBHOOK_SECRET and SIGLUME_WEBHOOK_SECRET_FILE" in line
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n", "\u3000"])
+def test_a_blank_secret_is_refused(tmp_path: Path, blank: str) -> None:
+    line = refusal(SIGLUME_WEBHOOK_SECRET=blank)
+    assert "SIGLUME_WEBHOOK_SECRET" in line
+    assert "blank" in line
+    (tmp_path / "secret").write_text(blank, encoding="utf-8")
+    assert "blank" in refusal(SIGLUME_WEBHOOK_SECRET_FILE=str(tmp_path / "secret"))
+
+
+def test_a_secret_that_is_no_text_is_refused_by_name() -> None:
+    assert "SIGLUME_WEBHOOK_SECRET" in refusal(SIGLUME_WEBHOOK_SECRET="whsec_\udcff")
+
+
+def test_without_any_secret_the_line_says_what_to_set() -> None:
+    line = refusal()
+    assert "SIGLUME_WEBHOOK_SECRET" in line
+    assert "KESSAI_CONFIG" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KESSAI_MAX_BODY", "many"),
+        ("KESSAI_MAX_BODY", "0"),
+        ("KESSAI_BODY_DEADLINE", "-1"),
+        ("KESSAI_LOG_LEVEL", "loud"),
+        ("KESSAI_TOPOLOGY", "guess"),
+        ("KESSAI_ALLOW_METERED_PAYMENTS", "perhaps"),
+        ("SIGLUME_DIRECT_PAYMENT_MERCHANT", "-shop"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_variable(name: str, value: str) -> None:
+    assert name in refusal(**env(**{name: value}))
+
+
+def test_two_wrong_values_are_both_named_in_the_one_line() -> None:
+    line = refusal(**env(KESSAI_MAX_BODY="many", KESSAI_LOG_LEVEL="loud"))
+    assert "KESSAI_MAX_BODY" in line
+    assert "KESSAI_LOG_LEVEL" in line
+
+
+@pytest.mark.parametrize("name", ["KESSAI_DATABASE_URL", "KESSAI_AMQP_URL"])
+def test_what_a_command_needs_is_asked_for_by_name(name: str) -> None:
+    settings = Settings.from_env(env())
+    with pytest.raises(SettingsError, match=name):
+        settings.require_database_url() if "DATABASE" in name else settings.require_amqp_url()
+
+
+def test_a_file_names_several_shops_each_with_secrets_and_choices(tmp_path: Path) -> None:
+    (tmp_path / "next").write_text("whsec_next\n", encoding="utf-8")
+    config = toml(
+        tmp_path,
+        """
+        [endpoints.books]
+        secrets = ["whsec_old"]
+        secret_files = ["next"]
+        merchant = "Books"
+
+        [endpoints.games-2]
+        secrets = ["whsec_games"]
+        allow_metered_payments = true
+        """,
+    )
+    settings = Settings.from_env(env(KESSAI_CONFIG=config))
+    doors, shops = settings.endpoints(), settings.shops()
+    assert set(doors) == {DEFAULT_ENDPOINT, "books", "games-2"}
+    assert fingerprints(doors["books"]) == [fingerprint("whsec_old"), fingerprint("whsec_next")]
+    assert (shops["books"].merchant, shops["books"].allow_metered_payments) == ("books", False)
+    assert (shops["games-2"].merchant, shops["games-2"].allow_metered_payments) == (None, True)
+
+
+def test_a_file_alone_is_enough(tmp_path: Path) -> None:
+    config = toml(tmp_path, '[endpoints.books]\nsecrets = ["whsec_books"]\n')
+    assert list(Settings.from_env({"KESSAI_CONFIG": config}).endpoints()) == ["books"]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('[endpoints.books]\nsecrets = [" "]', "blank"),
+        ("[endpoints.books]\nsecrets = [7]", "blank"),
+        ("[endpoints.books]\nsecrets = []", "no secret"),
+        ('[endpoints.books]\nmerchant = "books"', "no secret"),
+        ('[endpoints.books]\nsecrets = "whsec_books"', "lists"),
+        ('[endpoints.books]\nsecret_files = ["nowhere"]', "nowhere"),
+        ('[endpoints.books]\nsecrets = ["s"]\nmerchant = "a b"', "merchant"),
+        ('[endpoints.books]\nsecrets = ["s"]\nmerchant = 7', "merchant"),
+        ('[endpoints.books]\nsecrets = ["s"]\nallow_metered_payments = "yes"', "allow_metered_payments"),
+        ('[endpoints.books]\nsecret = "s"', "unknown settings secret"),
+        ("[endpoints]\nbooks = 1", "table"),
+    ],
+)
+def test_a_wrong_table_is_named_with_its_file(tmp_path: Path, text: str, named: str) -> None:
+    line = refusal(KESSAI_CONFIG=toml(tmp_path, text))
+    assert "endpoints.books" in line
+    assert "kessai.toml" in line
+    assert named in line
+
+
+@pytest.mark.parametrize("name", ["Books", "-books", '"a/b"', '"本"', '""', "b" * 65])
+def test_a_name_that_is_no_path_segment_is_refused(tmp_path: Path, name: str) -> None:
+    assert "a name is 1 to 64" in refusal(KESSAI_CONFIG=toml(tmp_path, f'[endpoints.{name}]\nsecrets = ["s"]\n'))
+
+
+@pytest.mark.parametrize("text", ["[endpoints", "endpoints = 3", "\ufeff["])
+def test_a_file_that_is_no_such_file_is_named_by_its_variable(tmp_path: Path, text: str) -> None:
+    assert "KESSAI_CONFIG" in refusal(KESSAI_CONFIG=toml(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_named_by_its_variable(tmp_path: Path) -> None:
+    assert "KESSAI_CONFIG" in refusal(KESSAI_CONFIG=str(tmp_path / "nowhere.toml"))
+
+
+def test_no_secret_is_ever_shown(tmp_path: Path) -> None:
+    config = toml(tmp_path, '[endpoints.books]\nsecrets = ["whsec_of_books"]\n')
+    settings = Settings.from_env(env(KESSAI_CONFIG=config, KESSAI_DATABASE_URL="postgresql://u:pass_word@h/d"))
+    shown = f"{settings!r} {settings} {settings.endpoints()!r} {settings.shops()!r}"
+    assert "whsec_" not in shown
+    assert "pass_word" not in shown
+
+
+def test_a_refusal_never_shows_the_secret() -> None:
+    assert SECRET not in refusal(**env(KESSAI_MAX_BODY="many"))
+    assert "whsec_" not in refusal(SIGLUME_WEBHOOK_SECRET="whsec_\udcff").replace("whsec_...", "")
+
+
+def test_the_environment_still_speaks_for_a_default_endpoint_whose_secrets_are_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "kessai.toml"
+    file.write_text('[endpoints.siglume]\nsecrets = ["whsec_a", "whsec_b"]\n[endpoints.other]\nsecrets = ["whsec_c"]\n')
+    settings = Settings.from_env(
+        {
+            "KESSAI_CONFIG": str(file),
+            "SIGLUME_DIRECT_PAYMENT_MERCHANT": "tea_house",
+            "KESSAI_ALLOW_METERED_PAYMENTS": "true",
+        }
+    )
+    assert settings.shops() == {"siglume": Shop("tea_house", allow_metered_payments=True), "other": Shop()}
