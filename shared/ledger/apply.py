@@ -1,0 +1,24 @@
+"""One batch of events, one transaction: look up, rule, write."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from shared.ledger.books import Shop
+from shared.ledger.database import Connection
+from shared.ledger.incoming import Incoming
+from shared.ledger.lookup import load_books
+from shared.ledger.rulings import Changes, rule_batch
+from shared.ledger.write import write
+
+ACTOR = "worker:confirmations"
+
+
+async def apply_batch(
+    connection: Connection, batch: Sequence[Incoming], shops: Mapping[str, Shop], *, now: datetime
+) -> Changes:
+    """Apply a batch whole or not at all. Raises TransientConflict when another worker claimed an event meanwhile."""
+    async with connection.transaction():
+        books = await load_books(connection, batch)
+        changes = rule_batch(batch, books, shops, now=now)
+        await write(connection, changes, actor=ACTOR)
+    return changes

@@ -1,0 +1,17 @@
+"""Which challenges may a buyer pay for an order?"""
+
+from shared.ledger.database import Connection
+
+
+async def hashes_of(connection: Connection, order_id: str) -> list[str]:
+    """The challenge hashes of an order, the newest first."""
+    rows = await connection.fetch(
+        """
+        SELECT challenge_hash
+        FROM kessai.checkout_attempts
+        WHERE order_id = $1
+        ORDER BY created_at DESC, challenge_hash
+        """,
+        order_id,
+    )
+    return [row["challenge_hash"] for row in rows]

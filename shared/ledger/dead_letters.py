@@ -1,0 +1,151 @@
+"""What could not be applied, kept with its bytes until a person replays or drops it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.broker.envelope import NO_ENDPOINT, Envelope, Failure
+from shared.errors import KessaiError
+from shared.ledger.database import Connection
+from shared.sdrp.events import is_storable
+
+MAX_TEXT = 1000
+"""Characters of any text about a dead letter that the books keep; its raw bytes are kept whole."""
+MAX_ATTEMPTS = 2**31 - 1
+
+
+class DeadLetterNotFound(KessaiError):
+    def __init__(self, dead_letter_id: int) -> None:
+        super().__init__(f"no dead letter {dead_letter_id}: see `kessai dead-letters list`")
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    dead_letter_id: int
+    reason: str
+    error: str
+    """Class of the exception, or the rule that refused the event."""
+    detail: str
+    endpoint: str
+    event_id: str | None
+    type: str | None
+    attempts: int
+    received_at: datetime
+    first_seen: datetime
+    last_seen: datetime
+
+
+_COLUMNS = (
+    "dead_letter_id, reason, error, detail, endpoint, event_id, type, attempts, received_at, first_seen, last_seen"
+)
+
+# The same receipt comes again when the broker redelivers it, or when a replay of it fails.
+ARCHIVE = """
+INSERT INTO kessai.dead_letters AS known (receipt_id, reason, error, detail, endpoint, event_id, type, attempts,
+                                          received_at, raw, signature, key_fingerprint, traceparent)
+SELECT DISTINCT ON (receipt_id) *
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
+            $9::timestamptz[], $10::bytea[], $11::text[], $12::text[], $13::text[])
+     AS given (receipt_id, reason, error, detail, endpoint, event_id, type, attempts, received_at, raw, signature,
+               key_fingerprint, traceparent)
+ORDER BY receipt_id, attempts DESC
+ON CONFLICT ON CONSTRAINT dead_letters_once DO UPDATE
+SET reason = excluded.reason, error = excluded.error, detail = excluded.detail,
+    attempts = greatest(known.attempts, excluded.attempts), last_seen = now()
+"""
+
+# A claim says how the event ended for whoever looks it up; it is taken over when the event can be applied after all.
+CLAIM = """
+INSERT INTO kessai.webhook_events (endpoint, event_id, receipt_id, received_at, body_digest, type, kind, outcome,
+                                   reason)
+SELECT DISTINCT ON (endpoint, event_id) endpoint, event_id, receipt_id, received_at, sha256(raw), type, 'unread',
+       'dead_letter', reason
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::bytea[])
+     AS given (receipt_id, reason, endpoint, event_id, type, received_at, raw)
+ORDER BY endpoint, event_id, received_at
+ON CONFLICT (endpoint, event_id) DO NOTHING
+"""
+
+
+async def archive(connection: Connection, letters: Sequence[tuple[Envelope, Failure]]) -> None:
+    """Keep dead letters, each once; name those whose event id could be read among the events too."""
+    letters = [_storable_letter(envelope, failure) for envelope, failure in letters]
+    async with connection.transaction():
+        await connection.execute(
+            ARCHIVE,
+            [envelope.receipt_id for envelope, _ in letters],
+            [failure.reason for _, failure in letters],
+            [failure.error for _, failure in letters],
+            [failure.detail for _, failure in letters],
+            [envelope.endpoint for envelope, _ in letters],
+            [envelope.event_id for envelope, _ in letters],
+            [envelope.type for envelope, _ in letters],
+            [envelope.attempts for envelope, _ in letters],
+            [envelope.received_at for envelope, _ in letters],
+            [envelope.raw for envelope, _ in letters],
+            [envelope.signature for envelope, _ in letters],
+            [envelope.key_fingerprint for envelope, _ in letters],
+            [envelope.traceparent for envelope, _ in letters],
+        )
+        named = [(envelope, failure) for envelope, failure in letters if envelope.event_id and envelope.type]
+        await connection.execute(
+            CLAIM,
+            [envelope.receipt_id for envelope, _ in named],
+            [failure.reason for _, failure in named],
+            [envelope.endpoint for envelope, _ in named],
+            [envelope.event_id for envelope, _ in named],
+            [envelope.type for envelope, _ in named],
+            [envelope.received_at for envelope, _ in named],
+            [envelope.raw for envelope, _ in named],
+        )
+
+
+def _storable_letter(envelope: Envelope, failure: Failure) -> tuple[Envelope, Failure]:
+    """Text that Postgres takes, whoever wrote the message: one strange letter must not keep the others out."""
+    kept = envelope._replace(
+        endpoint=_key_or_none(envelope.endpoint) or NO_ENDPOINT,
+        event_id=_key_or_none(envelope.event_id),
+        type=_key_or_none(envelope.type),
+        signature=_storable(envelope.signature),
+        key_fingerprint=_storable(envelope.key_fingerprint),
+        traceparent=_key_or_none(envelope.traceparent),
+        attempts=min(envelope.attempts, MAX_ATTEMPTS),
+    )
+    return kept, Failure(_storable(failure.reason), _storable(failure.error), _storable(failure.detail))
+
+
+def _storable(text: str) -> str:
+    return text[:MAX_TEXT].replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _key_or_none(text: str | None) -> str | None:
+    """A key that had to be cut would name another thing."""
+    return text if text and is_storable(text) else None
+
+
+async def newest(connection: Connection, *, limit: int, reason: str | None = None) -> list[DeadLetter]:
+    rows = await connection.fetch(
+        f"""
+        SELECT {_COLUMNS}
+        FROM kessai.dead_letters
+        WHERE $2::text IS NULL OR reason = $2
+        ORDER BY dead_letter_id DESC
+        LIMIT $1
+        """,
+        limit,
+        reason,
+    )
+    return [DeadLetter(**dict(row)) for row in rows]
+
+
+async def find(connection: Connection, dead_letter_id: int) -> tuple[DeadLetter, bytes]:
+    """A dead letter and its raw bytes. Raises DeadLetterNotFound."""
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS}, raw FROM kessai.dead_letters WHERE dead_letter_id = $1",
+        dead_letter_id,
+    )
+    if row is None:
+        raise DeadLetterNotFound(dead_letter_id)
+    values = dict(row)
+    raw: bytes = values.pop("raw")
+    return DeadLetter(**values), raw

@@ -1,0 +1,104 @@
+"""What the merchant's other systems hear: facts as they stand in the outbox, each with a JSON Schema."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from shared.ledger.books import Batch, Order
+from shared.ledger.incoming import Incoming
+from shared.ledger.transitions import OrderState, ReviewReason, queue_of
+
+VERSION = 1
+
+
+class OutboxFact(NamedTuple):
+    """One message for the exchange of orders, kept in order among the facts of the same subject."""
+
+    name: str
+    """What happened, e.g. `order.paid`: the schema's name."""
+    routing_key: str
+    subject: str
+    """The order, batch or event it is about."""
+    body: str
+    """JSON."""
+
+
+def fact_id(name: str, endpoint: str, event_id: str) -> str:
+    """The same for every delivery of a fact: what a subscriber dedupes by."""
+    return f"{name}/{endpoint}/{event_id}"
+
+
+def order_moved(order: Order, incoming: Incoming, at: datetime) -> OutboxFact:
+    name = f"order.{order.state}"
+    return _fact(
+        name,
+        incoming,
+        at,
+        subject=order.order_id,
+        order_id=order.order_id,
+        amount_minor=order.amount_minor,
+        currency=order.currency,
+        requirement_id=order.requirement_id,
+        chain_receipt_id=order.chain_receipt_id,
+    )
+
+
+def batch_settled(batch: Batch, incoming: Incoming, at: datetime) -> OutboxFact:
+    return _fact(
+        "batch.settled",
+        incoming,
+        at,
+        subject=batch.settlement_batch_id,
+        settlement_batch_id=batch.settlement_batch_id,
+        pricing_band=batch.pricing_band,
+        chain_receipt_id=batch.chain_receipt_id,
+        usage_event_digest=batch.usage_event_digest,
+        settled_at=batch.settled_at,
+    )
+
+
+def review_opened(reason: ReviewReason, order_id: str | None, incoming: Incoming, at: datetime) -> OutboxFact:
+    queue = queue_of(reason)
+    return _fact(
+        "review.opened",
+        incoming,
+        at,
+        routing_key=f"review.opened.{queue}",
+        subject=order_id or incoming.event.id,
+        fact_id=f"{fact_id('review.opened', *incoming.key)}/{reason}/{incoming.digest.hex()[:16]}",
+        queue=queue,
+        reason=reason,
+        order_id=order_id,
+    )
+
+
+def order_cancelled(order: Order, at: datetime) -> OutboxFact:
+    name = f"order.{OrderState.CANCELLED}"
+    body: dict[str, Any] = {
+        "fact": name,
+        "version": VERSION,
+        "fact_id": fact_id(name, order.endpoint, order.order_id),
+        "at": at,
+        "endpoint": order.endpoint,
+        "order_id": order.order_id,
+        "amount_minor": order.amount_minor,
+        "currency": order.currency,
+    }
+    return OutboxFact(name=name, routing_key=name, subject=order.order_id, body=orjson.dumps(body).decode())
+
+
+def _fact(
+    name: str, incoming: Incoming, at: datetime, *, subject: str, routing_key: str | None = None, **fields: object
+) -> OutboxFact:
+    endpoint, event_id = incoming.key
+    body = {
+        "fact": name,
+        "version": VERSION,
+        "fact_id": fact_id(name, endpoint, event_id),
+        "at": at,
+        "endpoint": endpoint,
+        "event_id": event_id,
+        **fields,
+    }
+    return OutboxFact(name=name, routing_key=routing_key or name, subject=subject, body=orjson.dumps(body).decode())

@@ -1,0 +1,95 @@
+"""Which rows does a batch of events touch? Found and locked, each table once.
+
+Locks are taken in one order everywhere (orders by id, then waiting hashes, then claims by key), so that batches of
+several workers wait for each other instead of deadlocking.
+"""
+
+from collections.abc import Sequence
+
+from shared.ledger.books import Batch, Books, Claim, Order, Outcome
+from shared.ledger.columns import given, pack
+from shared.ledger.database import Connection
+from shared.ledger.incoming import Incoming
+from shared.sdrp.classify import MeteredBatchSettled
+
+
+async def load_books(connection: Connection, batch: Sequence[Incoming]) -> Books:
+    """The rows that these events touch; the orders stay locked until the transaction ends."""
+    keys = sorted({incoming.key for incoming in batch})
+    hashes = sorted({hash_ for incoming in batch if (hash_ := incoming.challenge_hash)})
+    batch_ids = sorted({id_ for incoming in batch if (id_ := _settlement_batch_id(incoming))})
+    orders = await lock_orders(connection, hashes)
+    if len(orders) < len(hashes):
+        unknown = [hash_ for hash_ in hashes if hash_ not in orders]
+        await lock_hashes(connection, unknown)
+        orders |= await lock_orders(connection, unknown)
+    return Books(
+        claims=await find_claims(connection, keys),
+        orders=orders,
+        batches=await find_batches(connection, batch_ids) if batch_ids else {},
+    )
+
+
+LOCK_ORDERS = f"""
+SELECT challenge_hash, orders.order_id, endpoint, amount_minor, currency, state,
+       requirement_id, chain_receipt_id, paid_at
+FROM {given(challenge_hash="text")}
+JOIN kessai.checkout_attempts USING (challenge_hash)
+JOIN kessai.orders USING (order_id)
+ORDER BY orders.order_id
+FOR UPDATE OF orders
+"""
+
+
+async def lock_orders(connection: Connection, hashes: Sequence[str]) -> dict[str, Order]:
+    """The orders that these challenge hashes pay, by hash."""
+    if not hashes:
+        return {}
+    rows = await connection.fetch(LOCK_ORDERS, *pack(hashes))
+    return {row["challenge_hash"]: Order.from_row(row) for row in rows}
+
+
+# A payment may meet the registration of its order: both take this lock first, so that one of them sees the other.
+# 1024 locks serve all hashes; two hashes that share one merely wait a moment longer.
+LOCK_HASHES = f"""
+SELECT pg_advisory_xact_lock(1801810803, slot)
+FROM (SELECT DISTINCT hashtext(hash) & 1023 AS slot FROM {given(hash="text")} ORDER BY slot) AS slots
+"""
+
+
+async def lock_hashes(connection: Connection, hashes: Sequence[str]) -> None:
+    """Hold back every other transaction that registers or misses one of these challenge hashes."""
+    if hashes:
+        await connection.execute(LOCK_HASHES, *pack(hashes))
+
+
+FIND_CLAIMS = f"""
+SELECT endpoint, event_id, receipt_id, body_digest, outcome
+FROM {given(endpoint="text", event_id="text")}
+JOIN kessai.webhook_events USING (endpoint, event_id)
+"""
+
+
+async def find_claims(connection: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Claim]:
+    rows = await connection.fetch(FIND_CLAIMS, *pack([key[0] for key in keys], [key[1] for key in keys]))
+    return {
+        (row["endpoint"], row["event_id"]): Claim(row["receipt_id"], row["body_digest"], Outcome(row["outcome"]))
+        for row in rows
+    }
+
+
+FIND_BATCHES = """
+SELECT settlement_batch_id, pricing_band, chain_receipt_id, usage_event_digest, settled_at
+FROM kessai.settlement_batches
+WHERE settlement_batch_id = ANY ($1::text[])
+"""
+
+
+async def find_batches(connection: Connection, batch_ids: Sequence[str]) -> dict[str, Batch]:
+    rows = await connection.fetch(FIND_BATCHES, batch_ids)
+    return {row["settlement_batch_id"]: Batch(**row) for row in rows}
+
+
+def _settlement_batch_id(incoming: Incoming) -> str | None:
+    confirmation = incoming.confirmation
+    return confirmation.settlement_batch_id if isinstance(confirmation, MeteredBatchSettled) else None

@@ -1,0 +1,283 @@
+"""Orders as the merchant registers, closes and reads them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.broker.envelope import Envelope
+from shared.errors import KessaiError
+from shared.ledger.books import Order
+from shared.ledger.database import Connection
+from shared.ledger.facts import order_cancelled
+from shared.ledger.incoming import Incoming, read
+from shared.ledger.lookup import lock_hashes
+from shared.ledger.rulings import Changes, Ruling, add_effects, rule_waiting
+from shared.ledger.transitions import Fact, Move, OrderState, next_state
+from shared.ledger.write import put_in_outbox, write_effects
+from shared.sdrp.money import MAX_SAFE_INTEGER, Currency
+
+MAX_TEXT = 255
+
+
+class InvalidOrder(KessaiError):
+    """An order that cannot be registered, and which of its values is wrong."""
+
+
+class OrderConflict(KessaiError):
+    """The books already hold this order, or this challenge, and say otherwise."""
+
+
+class OrderNotFound(KessaiError):
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"no order {order_id!r} in the books: check the id, or register it with `kessai orders add`")
+        self.order_id = order_id
+
+
+class OrderNotPending(KessaiError):
+    def __init__(self, order: Order) -> None:
+        super().__init__(f"order {order.order_id!r} is {order.state}: only a pending order can be cancelled")
+        self.order = order
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order to register, checked as it is made. Raises InvalidOrder."""
+
+    order_id: str
+    amount_minor: int
+    currency: str
+    endpoint: str
+    challenge_hash: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, text in (("order id", self.order_id), ("challenge hash", self.challenge_hash)):
+            if text is not None and (not text.strip() or len(text) > MAX_TEXT or "\0" in text):
+                raise InvalidOrder(
+                    f"{name} must be 1 to {MAX_TEXT} characters, not blank and without NUL: {text[:40]!r}"
+                )
+            if text is not None and text != text.strip():  # an event's text is trimmed: it would never be found
+                raise InvalidOrder(f"{name} must not begin or end with a blank: {text[:40]!r}")
+        if type(self.amount_minor) is not int or not 1 <= self.amount_minor <= MAX_SAFE_INTEGER:
+            raise InvalidOrder(f"order {self.order_id!r}: amount_minor must be a whole number from 1 to 2^53-1")
+        if self.currency not in set(Currency):
+            raise InvalidOrder(f"order {self.order_id!r}: currency must be JPY or USD, not {self.currency[:10]!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What registering a set of orders did."""
+
+    new: int
+    known: int
+    """Registered before, with the same values."""
+    applied: int
+    """Payments that had waited for one of these orders and are applied now."""
+    reviewed: int
+    """Payments that had waited and do not fit their order: their new review says why."""
+
+
+async def register(connection: Connection, orders: Sequence[NewOrder], *, actor: str, now: datetime) -> Registered:
+    """Register orders and apply the payments that waited for them, in one transaction.
+
+    Registering the same order again changes nothing. Raises OrderConflict when the books say otherwise.
+    """
+    async with connection.transaction():
+        hashes = sorted({order.challenge_hash for order in orders if order.challenge_hash})
+        await _lock_known(connection, orders)
+        await lock_hashes(connection, hashes)
+        new = await _insert_orders(connection, orders)
+        await _check_known(connection, orders)
+        await _insert_attempts(connection, orders)
+        changes = await _apply_waiting(connection, hashes, now)
+        await write_effects(connection, changes, actor=actor)
+    return Registered(new=new, known=len(orders) - new, applied=len(changes.moves), reviewed=len(changes.reviews))
+
+
+async def _lock_known(connection: Connection, orders: Sequence[NewOrder]) -> None:
+    """Orders before hashes, as workers lock them; else a batch that pays both old and new orders would deadlock."""
+    await connection.execute(
+        "SELECT FROM kessai.orders WHERE order_id = ANY ($1::text[]) ORDER BY order_id FOR UPDATE",
+        [order.order_id for order in orders],
+    )
+
+
+async def _insert_orders(connection: Connection, orders: Sequence[NewOrder]) -> int:
+    rows = sorted({order.order_id: order for order in orders}.items())
+    inserted = await connection.fetch(
+        """
+        INSERT INTO kessai.orders (order_id, endpoint, amount_minor, currency)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[])
+        ON CONFLICT (order_id) DO NOTHING
+        RETURNING order_id
+        """,
+        [order_id for order_id, _ in rows],
+        [order.endpoint for _, order in rows],
+        [order.amount_minor for _, order in rows],
+        [order.currency for _, order in rows],
+    )
+    return len(inserted)
+
+
+async def _check_known(connection: Connection, orders: Sequence[NewOrder]) -> None:
+    rows = await connection.fetch(
+        "SELECT * FROM kessai.orders WHERE order_id = ANY ($1::text[]) ORDER BY order_id FOR UPDATE",
+        [order.order_id for order in orders],
+    )
+    known = {row["order_id"]: row for row in rows}
+    for order in orders:
+        row = known[order.order_id]
+        for name in ("endpoint", "amount_minor", "currency"):
+            if row[name] != getattr(order, name):
+                raise OrderConflict(
+                    f"order {order.order_id!r} is registered with {name} {row[name]!r}, not {getattr(order, name)!r}: "
+                    "an order keeps its values; register a changed order under a new id"
+                )
+
+
+async def _insert_attempts(connection: Connection, orders: Sequence[NewOrder]) -> None:
+    pairs = sorted({(order.challenge_hash, order.order_id) for order in orders if order.challenge_hash})
+    hashes, order_ids = [hash_ for hash_, _ in pairs], [order_id for _, order_id in pairs]
+    await connection.execute(
+        """
+        INSERT INTO kessai.checkout_attempts (challenge_hash, order_id)
+        SELECT * FROM unnest($1::text[], $2::text[])
+        ON CONFLICT (challenge_hash) DO NOTHING
+        """,
+        hashes,
+        order_ids,
+    )
+    taken = await connection.fetchrow(
+        """
+        SELECT attempt.challenge_hash, attempt.order_id, wanted.order_id AS wanted_by
+        FROM unnest($1::text[], $2::text[]) AS wanted (challenge_hash, order_id)
+        JOIN kessai.checkout_attempts AS attempt USING (challenge_hash)
+        WHERE attempt.order_id <> wanted.order_id
+        LIMIT 1
+        """,
+        hashes,
+        order_ids,
+    )
+    if taken is not None:
+        raise OrderConflict(
+            f"challenge {taken['challenge_hash']!r} belongs to order {taken['order_id']!r}, "
+            f"so order {taken['wanted_by']!r} cannot have it: use a fresh nonce for every order"
+        )
+
+
+async def _apply_waiting(connection: Connection, hashes: Sequence[str], now: datetime) -> Changes:
+    """Rule again on the payments that came before their order, oldest first, and close their reviews."""
+    changes = Changes()
+    waiting = await connection.fetch(
+        """
+        SELECT review_id, archived.*, orders.order_id, orders.endpoint AS order_endpoint, amount_minor, currency,
+               orders.state, requirement_id, chain_receipt_id, paid_at
+        FROM kessai.reviews
+        JOIN kessai.webhook_archive AS archived USING (receipt_id, received_at)
+        JOIN kessai.checkout_attempts USING (challenge_hash)
+        JOIN kessai.orders ON orders.order_id = checkout_attempts.order_id
+        WHERE reviews.state = 'open'
+          AND reason IN ('unknown_challenge_hash', 'unknown_metered_challenge_hash')
+          AND challenge_hash = ANY ($1::text[])
+        ORDER BY received_at, review_id
+        FOR UPDATE OF reviews
+        """,
+        hashes,
+    )
+    for row in waiting:
+        order = Order.from_row({**dict(row), "endpoint": row["order_endpoint"]})
+        incoming = _from_archive(dict(row))
+        ruling = rule_waiting(incoming, changes.orders.get(order.order_id, order))
+        add_effects(changes, incoming, ruling, now)
+        await _settle_review(connection, row["review_id"], incoming, ruling)
+    return changes
+
+
+def _from_archive(row: dict[str, Any]) -> Incoming:
+    return read(
+        Envelope(
+            receipt_id=row["receipt_id"],
+            endpoint=row["endpoint"],
+            received_at=row["received_at"],
+            signature=row["signature"],
+            key_fingerprint=row["key_fingerprint"],
+            raw=row["raw"],
+            event_id=row["event_id"],
+            traceparent=row["traceparent"],
+        )
+    )
+
+
+async def _settle_review(connection: Connection, review_id: int, incoming: Incoming, ruling: Ruling) -> None:
+    await connection.execute(
+        """
+        UPDATE kessai.reviews
+        SET state = 'closed', closed_at = now(), resolution = 'order_registered'
+        WHERE review_id = $1
+        """,
+        review_id,
+    )
+    await connection.execute(
+        """
+        UPDATE kessai.webhook_events
+        SET outcome = $3, reason = $4, order_id = $5, applied_at = clock_timestamp()
+        WHERE endpoint = $1 AND event_id = $2
+        """,
+        *incoming.key,
+        ruling.outcome,
+        ruling.reason,
+        ruling.order.order_id if ruling.order else None,
+    )
+
+
+async def cancel(connection: Connection, order_id: str, *, actor: str, now: datetime) -> Order:
+    """Close a pending order; a payment that comes later opens a review. Raises OrderNotFound, OrderNotPending."""
+    async with connection.transaction():
+        row = await connection.fetchrow("SELECT * FROM kessai.orders WHERE order_id = $1 FOR UPDATE", order_id)
+        if row is None:
+            raise OrderNotFound(order_id)
+        order = Order.from_row(row)
+        following = next_state(order.state, Fact.CANCELLATION)
+        if order.state is OrderState.CANCELLED:
+            return order
+        if not isinstance(following, Move):
+            raise OrderNotPending(order)
+        cancelled = order._replace(state=following.to)
+        await connection.execute(
+            "UPDATE kessai.orders SET state = $2, updated_at = now() WHERE order_id = $1", order_id, cancelled.state
+        )
+        await connection.execute(
+            """
+            INSERT INTO kessai.audit (actor, action, subject, endpoint, from_state, to_state)
+            VALUES ($1, 'order.moved', $2, $3, $4, $5)
+            """,
+            actor,
+            order_id,
+            order.endpoint,
+            order.state,
+            cancelled.state,
+        )
+        await put_in_outbox(connection, [order_cancelled(cancelled, now)])
+    return cancelled
+
+
+async def find(connection: Connection, order_id: str) -> Order:
+    """Raises OrderNotFound."""
+    row = await connection.fetchrow("SELECT * FROM kessai.orders WHERE order_id = $1", order_id)
+    if row is None:
+        raise OrderNotFound(order_id)
+    return Order.from_row(row)
+
+
+async def newest(connection: Connection, *, limit: int, state: OrderState | None = None) -> list[Order]:
+    rows = await connection.fetch(
+        """
+        SELECT * FROM kessai.orders
+        WHERE $2::text IS NULL OR state = $2
+        ORDER BY created_at DESC, order_id DESC
+        LIMIT $1
+        """,
+        limit,
+        state,
+    )
+    return [Order.from_row(row) for row in rows]

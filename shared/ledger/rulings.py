@@ -1,0 +1,291 @@
+"""What does each confirmation of a batch mean for the books? Pure: rows in, changes out."""
+
+import reprlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple, assert_never
+
+from shared.ledger.books import Batch, Books, Claim, Order, Outcome, Shop
+from shared.ledger.facts import OutboxFact, batch_settled, order_moved, review_opened
+from shared.ledger.incoming import Incoming, parse_time
+from shared.ledger.transitions import Fact, Move, Nothing, OrderState, Review, ReviewReason, next_state
+from shared.sdrp.classify import UNREADABLE, MeteredBatchSettled, MeteredUsageAccepted, StandardSettled, Unknown
+from shared.sdrp.money import band_for
+
+Payment = StandardSettled | MeteredUsageAccepted
+
+
+class Ruling(NamedTuple):
+    """What one event does: its outcome and at most one effect."""
+
+    outcome: Outcome
+    reason: str | None = None
+    order: Order | None = None
+    """The order it names; as it stands afterwards when it moved."""
+    moved_from: OrderState | None = None
+    batch: Batch | None = None
+    """A batch that it settles."""
+    review: ReviewReason | None = None
+
+
+class ClaimRow(NamedTuple):
+    incoming: Incoming
+    ruling: Ruling
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRow:
+    incoming: Incoming
+    reason: ReviewReason
+    order: Order | None
+    told: OutboxFact
+
+
+@dataclass(slots=True)
+class Changes:
+    """Everything one transaction will write, in the order in which it was decided."""
+
+    claims: dict[tuple[str, str], ClaimRow] = field(default_factory=dict)
+    repeats: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Further deliveries of an event that the books already hold."""
+    archive: list[Incoming] = field(default_factory=list)
+    orders: dict[str, Order] = field(default_factory=dict)
+    moves: list[ClaimRow] = field(default_factory=list)
+    batches: list[ClaimRow] = field(default_factory=list)
+    reviews: list[ReviewRow] = field(default_factory=list)
+    told: list[OutboxFact] = field(default_factory=list)
+    """What other systems must hear, in order."""
+    outcomes: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    """Deliveries by (endpoint, kind, outcome, reason), for the metrics."""
+
+
+def rule_batch(batch: Sequence[Incoming], books: Books, shops: Mapping[str, Shop], *, now: datetime) -> Changes:
+    """Rule on each event in turn, each one seeing what the earlier ones did."""
+    changes = Changes()
+    claims, batches = dict(books.claims), dict(books.batches)
+    for incoming in batch:
+        claim = claims.get(incoming.key)
+        if claim is not None and claim.receipt_id == incoming.envelope.receipt_id and not _is_open(claim):
+            continue  # the broker delivered again what the books already hold
+        if claim is not None and claim.digest != incoming.digest:
+            _add_conflict(changes, incoming, now)
+            continue
+        if claim is not None and not _is_open(claim):
+            changes.repeats[incoming.key] += 1
+            _count(changes, incoming, Outcome.DUPLICATE, None)
+            continue
+        ruling = rule(incoming, _order_of(incoming, books, changes), batches, shops)
+        claims[incoming.key] = Claim(incoming.envelope.receipt_id, incoming.digest, ruling.outcome)
+        if ruling.batch is not None:
+            batches[ruling.batch.settlement_batch_id] = ruling.batch
+        _add_ruling(changes, incoming, ruling, now)
+    return changes
+
+
+def rule(incoming: Incoming, order: Order | None, batches: Mapping[str, Batch], shops: Mapping[str, Shop]) -> Ruling:
+    """What this event, seen for the first time, means."""
+    confirmation = incoming.confirmation
+    shop = shops.get(incoming.envelope.endpoint, Shop())
+    match confirmation:
+        case None:
+            return Ruling(Outcome.IGNORED, reason=incoming.ignored)
+        case Unknown():
+            return _to_review(ReviewReason(confirmation.reason))
+        case MeteredBatchSettled():
+            if shop.merchant is not None and not _agrees(confirmation.merchant, shop.merchant):
+                return _to_review(ReviewReason.MERCHANT_MISMATCH)
+            return _rule_settlement(confirmation, batches)
+        case StandardSettled() | MeteredUsageAccepted():
+            return _refused_at_the_shop(confirmation, shop, order) or _rule_payment(incoming, confirmation, order)
+    assert_never(confirmation)
+
+
+def rule_waiting(incoming: Incoming, order: Order) -> Ruling:
+    """What an event that waited for its order means, now that the order is known."""
+    confirmation = incoming.confirmation
+    if not isinstance(confirmation, StandardSettled | MeteredUsageAccepted):
+        raise TypeError(f"event {incoming.event.id} names no order")
+    return _rule_payment(incoming, confirmation, order)
+
+
+def evidence(incoming: Incoming, order: Order | None) -> dict[str, Any]:
+    """Both sides of a review: what the event says and what the order says."""
+    return {
+        "event": {name: _shown(incoming.event.data[name]) for name in _EVIDENCE if name in incoming.event.data},
+        "order": None
+        if order is None
+        else {
+            "order_id": order.order_id,
+            "endpoint": order.endpoint,
+            "amount_minor": order.amount_minor,
+            "currency": order.currency,
+            "state": order.state,
+            "requirement_id": order.requirement_id,
+            "chain_receipt_id": order.chain_receipt_id,
+        },
+    }
+
+
+_EVIDENCE = (
+    *("mode", "pricing_band", "settlement_cadence", "finality", "settlement_status"),
+    *("merchant", "amount_minor", "currency", "token_symbol", "requirement_id", "direct_payment_requirement_id"),
+    *("challenge_hash", "chain_receipt_id", "settlement_batch_id", "usage_event_digest", "settled_at"),
+)
+
+
+def _shown(value: object) -> object:
+    """A payload's value as a person may see it: short, not deep, and text that jsonb takes."""
+    if isinstance(value, bool | int | None):
+        return value if value is None or isinstance(value, bool) or abs(value) < 2**53 else str(value)
+    text = value if isinstance(value, str) else f"({type(value).__name__}) {reprlib.repr(value)}"
+    return text[:200].replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _is_open(claim: Claim) -> bool:
+    """A dead letter holds its event id only until the event can be applied."""
+    return claim.outcome is Outcome.DEAD_LETTER
+
+
+def _order_of(incoming: Incoming, books: Books, changes: Changes) -> Order | None:
+    hash_ = incoming.challenge_hash
+    order = None if hash_ is None else books.orders.get(hash_)
+    return None if order is None else changes.orders.get(order.order_id, order)
+
+
+def _to_review(reason: ReviewReason, order: Order | None = None) -> Ruling:
+    return Ruling(Outcome.REVIEW, reason=reason, order=order, review=reason)
+
+
+def _refused_at_the_shop(payment: Payment, shop: Shop, order: Order | None) -> Ruling | None:
+    if isinstance(payment, MeteredUsageAccepted) and not shop.allow_metered_payments:
+        return _to_review(ReviewReason.METERED_INTEGRATION_REQUIRED, order)
+    if shop.merchant is not None and not _agrees(payment.merchant, shop.merchant):
+        return _to_review(ReviewReason.MERCHANT_MISMATCH, order)
+    return None
+
+
+def _rule_payment(incoming: Incoming, payment: Payment, order: Order | None) -> Ruling:
+    metered = isinstance(payment, MeteredUsageAccepted)
+    if order is None:
+        return _to_review(
+            ReviewReason.UNKNOWN_METERED_CHALLENGE_HASH if metered else ReviewReason.UNKNOWN_CHALLENGE_HASH
+        )
+    misfit = _misfit(incoming, payment, order)
+    if misfit is not None:
+        return _to_review(misfit, order)
+    following = next_state(order.state, _fact(payment, order))
+    match following:
+        case Review(reason):
+            return _to_review(reason, order)
+        case Nothing():
+            return Ruling(Outcome.DUPLICATE, order=order)
+        case Move(to):
+            return Ruling(Outcome.APPLIED, order=_moved(incoming, payment, order, to), moved_from=order.state)
+    assert_never(following)
+
+
+def _fact(payment: Payment, order: Order) -> Fact:
+    again = order.requirement_id == payment.requirement_id
+    if isinstance(payment, MeteredUsageAccepted):
+        return Fact.USAGE_AGAIN if again else Fact.USAGE
+    return Fact.PAYMENT_AGAIN if again else Fact.PAYMENT
+
+
+def _misfit(incoming: Incoming, payment: Payment, order: Order) -> ReviewReason | None:
+    """The first field that the event carries and the order contradicts."""
+    if order.endpoint != incoming.envelope.endpoint:
+        return ReviewReason.MERCHANT_MISMATCH
+    if not _agrees(payment.currency, order.currency):
+        return ReviewReason.CURRENCY_MISMATCH
+    if payment.amount is not None and payment.amount != order.amount_minor:
+        return ReviewReason.AMOUNT_MISMATCH
+    if payment.pricing_band != band_for(order.amount_minor, order.currency):
+        return ReviewReason.BAND_MISMATCH
+    return None
+
+
+def _agrees(carried: object, ours: str) -> bool:
+    """Text that the event does not carry contradicts nothing; text that cannot be read contradicts everything."""
+    if carried is None:
+        return True
+    return carried is not UNREADABLE and str(carried).casefold() == ours.casefold()
+
+
+def _moved(incoming: Incoming, payment: Payment, order: Order, to: OrderState) -> Order:
+    return Order(
+        order.order_id,
+        order.endpoint,
+        order.amount_minor,
+        order.currency,
+        to,
+        payment.requirement_id,
+        payment.chain_receipt_id if isinstance(payment, StandardSettled) else order.chain_receipt_id,
+        _time(incoming) if to is OrderState.PAID else order.paid_at,
+    )
+
+
+def _time(incoming: Incoming) -> datetime:
+    return incoming.occurred_at or incoming.envelope.received_at
+
+
+def _rule_settlement(confirmation: MeteredBatchSettled, batches: Mapping[str, Batch]) -> Ruling:
+    settled = Batch(
+        settlement_batch_id=confirmation.settlement_batch_id,
+        pricing_band=confirmation.pricing_band,
+        chain_receipt_id=confirmation.chain_receipt_id,
+        usage_event_digest=confirmation.usage_event_digest,
+        settled_at=parse_time(confirmation.settled_at),
+    )
+    known = batches.get(settled.settlement_batch_id)
+    if known is None:
+        return Ruling(Outcome.APPLIED, batch=settled)
+    if _same_settlement(known, settled):
+        return Ruling(Outcome.DUPLICATE)
+    return _to_review(ReviewReason.BATCH_CONFLICT)
+
+
+def _same_settlement(known: Batch, told: Batch) -> bool:
+    return (known.chain_receipt_id, known.usage_event_digest, known.pricing_band) == (
+        *(told.chain_receipt_id, told.usage_event_digest, told.pricing_band),
+    )
+
+
+def _add_conflict(changes: Changes, incoming: Incoming, now: datetime) -> None:
+    """The same event id with other bytes: the first stands, the second is kept and looked at."""
+    changes.repeats[incoming.key] += 1
+    changes.archive.append(incoming)
+    add_review(changes, incoming, ReviewReason.EVENT_ID_CONFLICT, None, now)
+    _count(changes, incoming, Outcome.REVIEW, ReviewReason.EVENT_ID_CONFLICT)
+
+
+def _add_ruling(changes: Changes, incoming: Incoming, ruling: Ruling, now: datetime) -> None:
+    changes.claims[incoming.key] = ClaimRow(incoming, ruling)
+    changes.archive.append(incoming)
+    add_effects(changes, incoming, ruling, now)
+    _count(changes, incoming, ruling.outcome, ruling.reason)
+
+
+def add_effects(changes: Changes, incoming: Incoming, ruling: Ruling, now: datetime) -> None:
+    """Book what the ruling does to an order, a batch or the review desk, and what must be told of it."""
+    row = ClaimRow(incoming, ruling)
+    if ruling.moved_from is not None and ruling.order is not None:
+        changes.orders[ruling.order.order_id] = ruling.order
+        changes.moves.append(row)
+        changes.told.append(order_moved(ruling.order, incoming, now))
+    if ruling.batch is not None:
+        changes.batches.append(row)
+        changes.told.append(batch_settled(ruling.batch, incoming, now))
+    if ruling.review is not None:
+        add_review(changes, incoming, ruling.review, ruling.order, now)
+
+
+def add_review(changes: Changes, incoming: Incoming, reason: ReviewReason, order: Order | None, now: datetime) -> None:
+    told = review_opened(reason, order.order_id if order else None, incoming, now)
+    changes.reviews.append(ReviewRow(incoming, reason, order, told))
+    changes.told.append(told)
+
+
+def _count(changes: Changes, incoming: Incoming, outcome: Outcome, reason: str | None) -> None:
+    changes.outcomes[incoming.envelope.endpoint, incoming.kind, outcome, reason or ""] += 1
