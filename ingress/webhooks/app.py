@@ -1,0 +1,215 @@
+"""How does `kessai ingress` come up, stay up and go down? The composition of the webhook door."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from socket import socket
+
+import structlog
+import uvloop
+from aiohttp import http_parser, web
+
+from ingress.webhooks.connection import Door, Handler, Limits
+from ingress.webhooks.receive import Reception
+from shared.broker import topology
+from shared.broker.publisher import Publisher
+from shared.errors import BrokerUnavailable, KessaiError
+from shared.garbage import collect_rarely
+from shared.observe import log as logging
+from shared.observe.admin import AdminServer, Readiness
+from shared.observe.listening import BACKLOG, bind, port_of
+from shared.observe.metrics import UNKNOWN_ENDPOINT, IngressMetrics, new_registry
+from shared.settings import Endpoint, Settings, TopologyMode
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.ingress")
+
+TOPOLOGY_POLL_SECONDS = 0.5
+
+
+class MissingParser(KessaiError):
+    """aiohttp would parse requests in pure Python: slower by far, and another reading of HTTP than the one tested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where one ingress process listens; port 0 picks a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 9080
+    share_port: bool = False
+    """With sibling processes, by SO_REUSEPORT."""
+
+
+def run(settings: Settings, listen: Listen, *, stop_at_eof: int | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, or until the file descriptor `stop_at_eof` ends. Raises KessaiError."""
+    endpoints = require_startable(settings)
+    logging.configure(
+        style=settings.log_format,
+        level=settings.log_level,
+        secrets=[secret.key.decode() for endpoint in endpoints.values() for secret in endpoint.secrets],
+    )
+    uvloop.run(_serve_until_signalled(settings, listen, stop_at_eof))
+
+
+def require_startable(settings: Settings) -> Mapping[str, Endpoint]:
+    """The configured endpoints. Raises KessaiError for whatever forbids a start before any port is opened."""
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise MissingParser(
+            "aiohttp runs without its C parser: unset AIOHTTP_NO_EXTENSIONS, or install aiohttp's binary wheel"
+        )
+    settings.require_amqp_url()
+    return settings.endpoints()
+
+
+async def _serve_until_signalled(settings: Settings, listen: Listen, stop_at_eof: int | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if stop_at_eof is not None:
+        loop.add_reader(stop_at_eof, stop.set)
+    await serve(settings, listen, stop=stop)
+
+
+async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> None:
+    """Take webhooks until `stop` is set, then answer what has begun and close.
+
+    Starts without RabbitMQ and answers 503 until it is there. Raises KessaiError when it cannot start.
+    """
+    endpoints = settings.endpoints()
+    registry = new_registry()
+    metrics = IngressMetrics(registry)
+    bound = bind(listen.host, listen.port, reuse_port=listen.share_port)
+    publisher = Publisher(
+        settings.require_amqp_url(),
+        name="kessai ingress",
+        timeout=settings.publish_timeout,
+        max_in_flight=settings.max_in_flight,
+    )
+    reception = Reception(endpoints=endpoints, sink=publisher, metrics=metrics, max_body=settings.max_body)
+    for endpoint in endpoints.values():
+        for secret in endpoint.secrets:
+            metrics.expect_secret(endpoint.name, secret.fingerprint)
+    health = Health(publisher)
+    async with AsyncExitStack() as stack:
+        stack.callback(bound.close)
+        admin = await stack.enter_async_context(
+            AdminServer(listen.admin_host, listen.admin_port, registry=registry, ready=health.readiness)
+        )
+        await stack.enter_async_context(publisher)
+        await stack.enter_async_context(_kept_topology(settings, publisher))
+        door = await stack.enter_async_context(
+            open_door(reception, bound, limits=_limits(settings), metrics=metrics, drain_seconds=_drain(settings))
+        )
+        health.door = door
+        metrics.watch(
+            in_flight=lambda: reception.in_flight,
+            connections=lambda: door.open_connections,
+            broker_ready=lambda: publisher.ready,
+        )
+        collect_rarely()
+        log.info(
+            "ingress.started",
+            host=listen.host,
+            port=port_of(bound),
+            admin_port=admin.port,
+            endpoints=sorted(endpoints),
+            broker="ready" if publisher.ready else publisher.down_because or "not confirming",
+        )
+        await stop.wait()
+        log.info("ingress.draining", in_flight=reception.in_flight, connections=door.open_connections)
+    log.info("ingress.stopped", unanswered=reception.in_flight)
+
+
+@asynccontextmanager
+async def open_door(
+    handler: Handler, bound: socket, *, limits: Limits, metrics: IngressMetrics, drain_seconds: float
+) -> AsyncIterator[Door]:
+    """Serve `handler` on a bound socket; on exit stop accepting and give open requests `drain_seconds` to end."""
+
+    def answered(status: int, reason: str) -> None:
+        metrics.answered(UNKNOWN_ENDPOINT, str(status), reason)
+
+    door = Door(handler, limits=limits, answered=answered)
+    runner = web.ServerRunner(door, shutdown_timeout=drain_seconds)
+    await runner.setup()
+    await web.SockSite(runner, bound, backlog=BACKLOG).start()
+    try:
+        yield door
+    finally:
+        await runner.cleanup()
+
+
+class Health:
+    """What /readyz says.
+
+    RabbitMQ's absence does not make a replica unready: it would remove every replica at once, and the sender would
+    see refused connections where a 503 with Retry-After is due.
+    """
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self.door: Door | None = None
+
+    def readiness(self) -> Readiness:
+        failing, degraded = {}, {}
+        if self.door is None:
+            failing["listening"] = "not listening yet"
+        elif self.door.draining:
+            failing["listening"] = "draining"
+        if not self._publisher.ready:
+            degraded["broker"] = self._publisher.down_because or "RabbitMQ does not confirm"
+        return Readiness(failing, degraded)
+
+
+@asynccontextmanager
+async def _kept_topology(settings: Settings, publisher: Publisher) -> AsyncIterator[None]:
+    """Declare or verify now if RabbitMQ is there, and again whenever it comes back: it may have come back empty.
+
+    Raises TopologyMismatch at the start only; later it is logged, as what still works should go on.
+    """
+    if publisher.ready:
+        await _apply_topology(settings)
+    keeper = asyncio.create_task(_follow_reconnects(settings, publisher), name="ingress: topology")
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeper
+
+
+async def _apply_topology(settings: Settings) -> None:
+    apply = topology.declare if settings.topology is TopologyMode.DECLARE else topology.verify
+    with suppress(BrokerUnavailable):  # the publisher reports the outage and its end
+        await apply(settings.require_amqp_url())
+
+
+async def _follow_reconnects(settings: Settings, publisher: Publisher) -> None:
+    applied = publisher.ready
+    while True:
+        await asyncio.sleep(TOPOLOGY_POLL_SECONDS)
+        if not publisher.ready:
+            applied = False
+        elif not applied:
+            try:
+                await _apply_topology(settings)
+            except topology.TopologyMismatch as mismatch:
+                log.error("broker.topology_mismatch", error=str(mismatch))
+            applied = True
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(request_seconds=settings.body_deadline, connections=settings.max_connections)
+
+
+def _drain(settings: Settings) -> float:
+    """Seconds for open requests, so that the publisher's last confirms still fit into the whole drain time.
+
+    aiohttp spends it twice at worst: once waiting for handlers, once for those it then cancels.
+    """
+    return max(0.5, (settings.drain_timeout - settings.publish_timeout) / 2 - 0.5)

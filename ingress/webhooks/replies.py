@@ -1,0 +1,174 @@
+"""What may the door say? A closed set of answers whose bytes are made once.
+
+Errors are problem details (RFC 9457). They tell a stranger nothing that a stranger did not send: above all there is a
+single 401, the same bytes whatever is wrong with a signature.
+"""
+
+import time
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+
+import orjson
+from aiohttp import ClientConnectionResetError, web
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One way to be refused."""
+
+    status: HTTPStatus
+    slug: str
+    """Stable; `type` is made of it."""
+    title: str
+    detail: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def body(self) -> bytes:
+        return orjson.dumps(
+            {
+                "type": f"urn:kessai:problem:{self.slug}",
+                "title": self.title,
+                "status": int(self.status),
+                "detail": self.detail,
+            }
+        )
+
+
+class Dateline:
+    """The `Date` header, printed once a second."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._line = b""
+
+    def __call__(self) -> bytes:
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._line = b"\r\nDate: " + formatdate(second, usegmt=True).encode()
+        return self._line
+
+
+class Reply(web.StreamResponse):
+    """A response without state of its own request, so that one instance answers them all.
+
+    aiohttp's `Response` builds and serializes its headers anew for each request, a tenth of the cost of a webhook.
+    """
+
+    def __init__(self, status: HTTPStatus, *, head: bytes, body: bytes, keep_alive: bool, dateline: Dateline) -> None:
+        super().__init__(status=status)
+        self._first = b"HTTP/1.1 %d %b" % (status, status.phrase.encode())
+        self._rest = (b"" if keep_alive else b"\r\nConnection: close") + head + b"\r\n\r\n"
+        self._content = body
+        self._stays = keep_alive
+        self._dateline = dateline
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._stays
+
+    def bytes_for(self, method: str) -> bytes:
+        """The whole response as it goes over the wire now."""
+        content = b"" if method == "HEAD" else self._content
+        return self._first + self._dateline() + self._rest + content
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ClientConnectionResetError("the sender hung up before the answer")
+        transport.write(self.bytes_for(request.method))
+        if request.protocol.writing_paused:
+            await request.writer.drain()
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Everything was written by `prepare`."""
+
+
+class Answer:
+    """The two replies that say one thing: one lets the connection stay open, one closes it."""
+
+    def __init__(self, status: HTTPStatus, *, problem: Problem | None = None, dateline: Dateline) -> None:
+        body = problem.body() if problem else b""
+        head = _head_of(problem, len(body)) if problem else b""
+        self.status = status
+        self.stay = Reply(status, head=head, body=body, keep_alive=True, dateline=dateline)
+        self.close = Reply(status, head=head, body=body, keep_alive=False, dateline=dateline)
+
+    def to(self, request: web.BaseRequest) -> Reply:
+        """Kept open only when the whole request was read, so that the next one begins where the sender thinks."""
+        if request.keep_alive and request.version.minor == 1 and request.content.is_eof():
+            return self.stay
+        return self.close
+
+
+def _head_of(problem: Problem, length: int) -> bytes:
+    headers = (("Content-Type", "application/problem+json"), ("Content-Length", str(length)), *problem.headers)
+    return "".join(f"\r\n{name}: {value}" for name, value in headers).encode()
+
+
+_DATELINE = Dateline()
+
+ACCEPTED = Answer(HTTPStatus.NO_CONTENT, dateline=_DATELINE)
+
+
+def _refusal(status: HTTPStatus, slug: str, title: str, detail: str, *headers: tuple[str, str]) -> Answer:
+    return Answer(status, problem=Problem(status, slug, title, detail, headers), dateline=_DATELINE)
+
+
+BAD_REQUEST = _refusal(
+    HTTPStatus.BAD_REQUEST, "bad-request", "Not a valid HTTP request", "The request breaks the rules of HTTP/1.1."
+)
+UNAUTHENTICATED = _refusal(
+    HTTPStatus.UNAUTHORIZED,
+    "unauthenticated",
+    "No valid signature",
+    "One Siglume-Signature header by a live secret over these exact bytes is needed.",
+    ("WWW-Authenticate", "Siglume-Signature"),
+)
+NOT_FOUND = _refusal(
+    HTTPStatus.NOT_FOUND, "not-found", "No such endpoint", "Webhooks are taken at /webhooks/{endpoint}."
+)
+METHOD_NOT_ALLOWED = _refusal(
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    "method-not-allowed",
+    "Method not allowed",
+    "Send webhooks by POST.",
+    ("Allow", "POST"),
+)
+TOO_SLOW = _refusal(
+    HTTPStatus.REQUEST_TIMEOUT, "too-slow", "Request too slow", "The whole request did not arrive in time."
+)
+TOO_LARGE = _refusal(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", "Body too large", "The body is larger than this door takes."
+)
+ENCODED = _refusal(
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "encoded",
+    "Content coding not supported",
+    "The signature covers raw bytes: send the body without Content-Encoding.",
+    ("Accept-Encoding", "identity"),
+)
+HEADERS_TOO_LARGE = _refusal(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "headers-too-large",
+    "Request line or headers too large",
+    "The request line or a header field is longer than this door takes.",
+)
+BROKEN = _refusal(
+    HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "Internal error", "The event was not accepted: send it again later."
+)
+UNCONFIRMED = _refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "unconfirmed",
+    "Not accepted for now",
+    "The event could not be stored durably: send it again later.",
+    ("Retry-After", "5"),
+)
+BUSY = _refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "busy",
+    "Busy",
+    "Too much is in progress: send the event again soon.",
+    ("Retry-After", "1"),
+)
