@@ -1,0 +1,99 @@
+"""Commits to the books with patience: waits out an outage of Postgres, retries what was in the way."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from shared.broker.backoff import Backoff
+from shared.broker.errors import HoldTooLong
+from shared.errors import DatabaseUnavailable
+from shared.ledger.database import Connection, Pool, TransientConflict, connected
+
+CONFLICT_TRIES = 5
+"""Tries of one transaction that others were in the way of."""
+HOLD_SECONDS = 25 * 60.0
+"""How long work is held while Postgres is away: below RabbitMQ's consumer timeout of 30 minutes."""
+
+T = TypeVar("T")
+log = structlog.get_logger("kessai.worker")
+
+
+class PatientBooks:
+    """The books as a worker role uses them: an outage is no fault of the work, so the work stays in hand."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        retried: Callable[[str], None] = lambda _: None,
+        holding: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`retried` hears the class of each error that was waited out, `holding` how many deliveries are held."""
+        self._pool = pool
+        self._retried = retried
+        self._holding = holding
+        self.down_because: str | None = None
+        """Why nothing can be committed for now, in words."""
+
+    async def commit(self, work: Callable[[Connection], Awaitable[T]], *, held: int) -> T:
+        """Run a unit of work that commits or changes nothing.
+
+        Raises HoldTooLong when Postgres stayed away and deliveries are held meanwhile, TransientConflict when others
+        stayed in the way, and UnacceptableRow when the data itself is refused.
+        """
+        seconds = HOLD_SECONDS if held else float("inf")
+        backoff = Backoff(first=0.02, limit=1.0)
+        tries_left = CONFLICT_TRIES
+        while True:
+            try:
+                return await self._through_outage(work, held, seconds=seconds)
+            except TransientConflict as error:
+                self._retried(_name(error))
+                tries_left -= 1
+                if not tries_left:
+                    raise
+                await asyncio.sleep(backoff.next())
+
+    async def until_ready(self) -> None:
+        """Return when Postgres and its schema are there again."""
+        await self._through_outage(_look, 0, seconds=float("inf"))
+
+    async def _through_outage(self, work: Callable[[Connection], Awaitable[T]], held: int, *, seconds: float) -> T:
+        backoff = Backoff(first=0.1, limit=5.0)
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                async with connected(self._pool) as connection:
+                    done = await work(connection)
+            except DatabaseUnavailable as error:
+                self._note_outage(error, held)
+                if time.monotonic() > deadline:
+                    raise HoldTooLong(f"held {held} deliveries for {seconds:g} s: {error}") from error
+                await asyncio.sleep(backoff.next())
+            else:
+                self._note_recovery()
+                return done
+
+    def _note_outage(self, error: DatabaseUnavailable, held: int) -> None:
+        if self.down_because is None:
+            log.warning("worker.holding", deliveries=held, error=str(error))
+        self.down_because = str(error)
+        self._holding(held)
+        self._retried(_name(error))
+
+    def _note_recovery(self) -> None:
+        if self.down_because is not None:
+            self.down_because = None
+            self._holding(0)
+            log.info("worker.resumed")
+
+
+async def _look(connection: Connection) -> None:
+    await connection.execute("SELECT FROM kessai.webhook_events LIMIT 1")
+
+
+def _name(error: Exception) -> str:
+    return type(error.__cause__ or error).__name__

@@ -1,0 +1,64 @@
+"""Applies a batch to the books whole, or finds the one event that stands in its way."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from shared.broker.errors import HoldTooLong
+from shared.ledger.apply import apply_batch
+from shared.ledger.books import Shop
+from shared.ledger.database import Connection
+from shared.ledger.incoming import Incoming
+from shared.ledger.rulings import Changes
+from shared.observe.metrics import WorkerMetrics
+from workers.books import PatientBooks
+
+log = structlog.get_logger("kessai.worker")
+
+
+class Applier:
+    def __init__(self, books: PatientBooks, shops: Mapping[str, Shop], metrics: WorkerMetrics) -> None:
+        self._books = books
+        self._shops = shops
+        self._metrics = metrics
+
+    async def apply(self, batch: Sequence[Incoming]) -> list[tuple[Incoming, Exception]]:
+        """Apply what can be applied; return what cannot, each with its error. Raises HoldTooLong."""
+        if not batch:
+            return []
+        try:
+            await self._apply_whole(batch)
+        except HoldTooLong:
+            raise
+        except Exception as error:  # of whatever kind: it must cost one event, not the queue behind it
+            if len(batch) == 1:
+                return [(batch[0], error)]
+            middle = len(batch) // 2
+            return [*await self.apply(batch[:middle]), *await self.apply(batch[middle:])]
+        return []
+
+    async def _apply_whole(self, batch: Sequence[Incoming]) -> None:
+        async def work(connection: Connection) -> Changes:
+            return await apply_batch(connection, batch, self._shops, now=datetime.now(UTC))
+
+        began = time.perf_counter()
+        changes = await self._books.commit(work, held=len(batch))
+        self._count(batch, changes, time.perf_counter() - began)
+
+    def _count(self, batch: Sequence[Incoming], changes: Changes, seconds: float) -> None:
+        self._metrics.committed(events=len(batch), seconds=seconds)
+        for (endpoint, kind, outcome, reason), events in changes.outcomes.items():
+            self._metrics.settled(endpoint=endpoint, kind=kind, outcome=outcome, reason=reason, events=events)
+        now = time.time()
+        for incoming in batch:
+            self._metrics.waited(now - incoming.envelope.received_at.timestamp())
+        log.info(
+            "batch.committed",
+            events=len(batch),
+            moved=len(changes.moves),
+            reviews=len(changes.reviews),
+            repeats=changes.repeats.total(),
+            seconds=round(seconds, 4),
+        )

@@ -1,0 +1,60 @@
+"""Gives what could not be applied to a later try or to the dead letters, and is done only when RabbitMQ has it."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from shared.broker.backoff import Backoff
+from shared.broker.errors import HoldTooLong
+from shared.broker.publisher import Publisher
+from shared.observe.metrics import WorkerMetrics
+from workers.books import HOLD_SECONDS
+from workers.confirmations.set_aside import SetAside
+
+log = structlog.get_logger("kessai.worker")
+
+
+class HandOver:
+    def __init__(self, publisher: Publisher, metrics: WorkerMetrics) -> None:
+        self._publisher = publisher
+        self._metrics = metrics
+
+    async def __call__(self, waiting: Sequence[SetAside]) -> None:
+        """Return when RabbitMQ has confirmed each one.
+
+        A RabbitMQ that takes nothing is no fault of the events: they stay in hand and spend no delivery, like those
+        that wait for Postgres. Raises HoldTooLong.
+        """
+        backoff = Backoff(first=0.1, limit=5.0)
+        deadline = time.monotonic() + HOLD_SECONDS
+        told = False
+        while waiting:
+            outcomes = await self._publisher.publish_many([each.outgoing for each in waiting])
+            refusals = [outcome for outcome in outcomes if outcome is not None]
+            self._count([each for each, outcome in zip(waiting, outcomes, strict=True) if outcome is None])
+            waiting = [each for each, outcome in zip(waiting, outcomes, strict=True) if outcome is not None]
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                raise HoldTooLong(f"{len(waiting)} events could not be set aside: {refusals[0]}")
+            if not told:
+                log.warning("worker.cannot_set_aside", events=len(waiting), error=str(refusals[0]))
+                told = True
+            await asyncio.sleep(backoff.next())
+
+    def _count(self, done: Sequence[SetAside]) -> None:
+        for each in done:
+            log.warning(
+                "event.set_aside",
+                endpoint=each.endpoint[:64],
+                event_id=each.event_id,
+                reason=each.failure.reason,
+                error=each.failure.error,
+                retry_in=each.retry_in,
+            )
+            if each.retry_in is None:
+                self._metrics.dead_lettered(each.failure.reason)
+            else:
+                self._metrics.retried(each.failure.error)

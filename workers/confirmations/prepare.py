@@ -1,0 +1,35 @@
+"""What is this message? Runs as each one arrives, and always has an answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.broker.envelope import Envelope, Failure, UnreadableEnvelope, decode, foreign
+from shared.ledger.incoming import Incoming, read
+from shared.sdrp.events import MalformedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A message that no retry can apply."""
+
+    envelope: Envelope
+    failure: Failure
+
+
+def prepare(body: bytes, _headers: Mapping[str, Any]) -> Incoming | Poison:
+    """Never raises: what cannot be read comes back as Poison with its reason."""
+    try:
+        envelope = decode(body)
+    except UnreadableEnvelope as error:
+        return Poison(
+            foreign(body, received_at=datetime.now(UTC)),
+            Failure("unreadable_envelope", type(error).__name__, str(error)),
+        )
+    try:
+        return read(envelope)
+    except MalformedEvent as error:
+        return Poison(envelope, Failure(f"malformed:{error.reason}", type(error).__name__, str(error)))
+    except Exception as error:  # a fault of ours must cost this one event, not the queue behind it
+        return Poison(envelope, Failure("handler_error", type(error).__name__))

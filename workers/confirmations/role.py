@@ -1,0 +1,96 @@
+"""`kessai worker confirmations`: from RabbitMQ's deliveries to one transaction a batch, and back to the acks."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from shared.broker.consume_session import Delivery
+from shared.broker.consumer import BatchConsumer
+from shared.broker.publisher import Publisher
+from shared.broker.topology import CONFIRMATIONS_QUEUE, REPLAYS_QUEUE
+from shared.ledger.books import Shop
+from shared.ledger.incoming import Incoming
+from shared.observe.admin import Readiness
+from shared.observe.metrics import WorkerMetrics
+from workers.books import PatientBooks
+from workers.confirmations.applier import Applier
+from workers.confirmations.hand_over import HandOver
+from workers.confirmations.prepare import Poison, prepare
+from workers.confirmations.set_aside import UnknownEndpoint, bury_poison, route
+
+REPLAY_BATCH = 50
+"""Replays are handled in small batches, so that live traffic waits for at most one of them."""
+
+LANES = 2
+"""Consumers of the live queue in one process: while Postgres commits the batch of one, the other rules on the next."""
+
+
+class Confirmations:
+    """Consumes confirmations and replays until stopped."""
+
+    def __init__(
+        self,
+        amqp_url: str,
+        *,
+        books: PatientBooks,
+        shops: Mapping[str, Shop],
+        publisher: Publisher,
+        metrics: WorkerMetrics,
+        batch_size: int,
+        drain_timeout: float = 20.0,
+    ) -> None:
+        """`drain_timeout`: seconds that what is in hand may take after a stop."""
+        self._books = books
+        self._applier = Applier(books, shops, metrics)
+        self._shops = shops
+        self._hand_over = HandOver(publisher, metrics)
+        self._consumers = [
+            BatchConsumer(
+                amqp_url,
+                queue=queue,
+                batch_size=size,
+                prepare=prepare,
+                handle=self.handle,
+                name=f"kessai worker {queue}",
+                ready=books.until_ready,
+                drain_timeout=drain_timeout,
+            )
+            for queue, size in (
+                *((CONFIRMATIONS_QUEUE, batch_size) for _ in range(LANES)),
+                (REPLAYS_QUEUE, min(REPLAY_BATCH, batch_size)),
+            )
+        ]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Raises ConsumerStuck when the process is better started anew."""
+        async with asyncio.TaskGroup() as group:
+            for consumer in self._consumers:
+                group.create_task(consumer.run(stop))
+
+    def readiness(self) -> Readiness:
+        if self._books.down_because is not None:
+            return Readiness(degraded={"database": self._books.down_because})  # then nothing is consumed, either
+        if not all(consumer.connected for consumer in self._consumers):
+            return Readiness(degraded={"broker": "not consuming: RabbitMQ is away"})
+        return Readiness()
+
+    async def handle(self, deliveries: Sequence[Delivery[Incoming | Poison]]) -> None:
+        """Return when every delivery has its outcome: in the books, in a retry queue, or among the dead letters."""
+        prepared = [delivery.prepared for delivery in deliveries]
+        known, strange = self._by_endpoint([each for each in prepared if isinstance(each, Incoming)])
+        failed = [*await self._applier.apply(known), *strange]
+        poison = [each for each in prepared if isinstance(each, Poison)]
+        set_aside = [*(route(incoming, error) for incoming, error in failed), *(bury_poison(each) for each in poison)]
+        if set_aside:
+            await self._hand_over(set_aside)
+
+    def _by_endpoint(self, batch: Sequence[Incoming]) -> tuple[list[Incoming], list[tuple[Incoming, Exception]]]:
+        """Events of shops that we know, and the others: nobody may guess what a shop allows."""
+        known = [incoming for incoming in batch if incoming.envelope.endpoint in self._shops]
+        if len(known) == len(batch):
+            return known, []
+        strange = [incoming for incoming in batch if incoming.envelope.endpoint not in self._shops]
+        return known, [(incoming, _unknown(incoming.envelope.endpoint)) for incoming in strange]
+
+
+def _unknown(endpoint: str) -> UnknownEndpoint:
+    return UnknownEndpoint(f"no endpoint {endpoint!r} here: give the worker the KESSAI_CONFIG of the ingress")

@@ -1,0 +1,110 @@
+"""`kessai worker dead-letters`: drains the dead-letter queue into the books, where people can work on it."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from shared.broker.consume_session import Delivery
+from shared.broker.consumer import BatchConsumer
+from shared.broker.envelope import Envelope, Failure, UnreadableEnvelope, decode, foreign
+from shared.broker.topology import DEAD_LETTERS_QUEUE, DELIVERY_LIMIT
+from shared.ledger import dead_letters
+from shared.ledger.database import Connection, UnacceptableRow
+from shared.observe.admin import Readiness
+from shared.observe.metrics import ArchiveMetrics
+from workers.books import PatientBooks
+
+Letter = tuple[Envelope, Failure]
+
+log = structlog.get_logger("kessai.worker")
+
+
+class DeadLetters:
+    """Archives dead letters until stopped."""
+
+    def __init__(
+        self,
+        amqp_url: str,
+        *,
+        books: PatientBooks,
+        metrics: ArchiveMetrics,
+        batch_size: int,
+        drain_timeout: float = 20.0,
+    ) -> None:
+        self._books = books
+        self._metrics = metrics
+        self._consumer = BatchConsumer(
+            amqp_url,
+            queue=DEAD_LETTERS_QUEUE,
+            batch_size=batch_size,
+            prepare=read_letter,
+            handle=self.handle,
+            name=f"kessai worker {DEAD_LETTERS_QUEUE}",
+            ready=books.until_ready,
+            drain_timeout=drain_timeout,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Raises ConsumerStuck when the process is better started anew."""
+        await self._consumer.run(stop)
+
+    def readiness(self) -> Readiness:
+        if self._books.down_because is not None:
+            return Readiness(degraded={"database": self._books.down_because})  # then nothing is consumed, either
+        if not self._consumer.connected:
+            return Readiness(degraded={"broker": "not consuming: RabbitMQ is away"})
+        return Readiness()
+
+    async def handle(self, deliveries: Sequence[Delivery[Letter]]) -> None:
+        """Keep them together; a letter that Postgres refuses is found by bisecting and must not keep the others out."""
+        try:
+            await self._keep([delivery.prepared for delivery in deliveries])
+        except UnacceptableRow as refusal:
+            if len(deliveries) == 1:
+                await self._keep([_as_mere_bytes(deliveries[0], refusal)])
+                return
+            middle = len(deliveries) // 2
+            await self.handle(deliveries[:middle])
+            await self.handle(deliveries[middle:])
+
+    async def _keep(self, letters: Sequence[Letter]) -> None:
+        async def work(connection: Connection) -> None:
+            await dead_letters.archive(connection, letters)
+
+        began = time.perf_counter()
+        await self._books.commit(work, held=len(letters))
+        self._metrics.committed(time.perf_counter() - began)
+        for reason, count in Counter(failure.reason for _, failure in letters).items():
+            self._metrics.archived(reason, count)
+
+
+def _as_mere_bytes(delivery: Delivery[Letter], refusal: UnacceptableRow) -> Letter:
+    """The whole message as it lies in the queue, with nothing in it taken for granted."""
+    _, failure = delivery.prepared
+    log.warning("dead_letter.kept_as_bytes", reason=failure.reason, error=type(refusal.__cause__ or refusal).__name__)
+    return foreign(delivery.body, received_at=datetime.now(UTC)), Failure(failure.reason, failure.error, str(refusal))
+
+
+def read_letter(body: bytes, headers: Mapping[str, Any]) -> Letter:
+    """Never raises: even what is no envelope of ours is kept, with its bytes."""
+    try:
+        envelope = decode(body)
+    except UnreadableEnvelope as error:
+        return foreign(body, received_at=datetime.now(UTC)), Failure(
+            "unreadable_envelope", type(error).__name__, str(error)
+        )
+    return envelope, envelope.failure or _failure_of_broker(headers)
+
+
+def _failure_of_broker(headers: Mapping[str, Any]) -> Failure:
+    """RabbitMQ itself gave the message up: it says why in a header, the latest death first."""
+    deaths = headers.get("x-death")
+    latest = deaths[0] if isinstance(deaths, list) and deaths else {}
+    reason = str(latest.get("reason", "unknown")) if isinstance(latest, dict) else "unknown"
+    detail = f"delivered {DELIVERY_LIMIT} times without being settled" if reason == "delivery_limit" else ""
+    return Failure(reason, "RabbitMQ", detail)

@@ -1,0 +1,171 @@
+"""Brings up worker roles in one process, and takes them down together."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import structlog
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from shared.broker import topology
+from shared.broker.backoff import Backoff
+from shared.broker.publisher import Publisher
+from shared.errors import BrokerUnavailable
+from shared.garbage import collect_rarely
+from shared.ledger.database import Pool, open_pool
+from shared.observe import log as logging
+from shared.observe.admin import AdminServer, Readiness
+from shared.observe.metrics import ArchiveMetrics, OutboxMetrics, WorkerMetrics, new_registry
+from shared.settings import Settings, TopologyMode
+from workers.archive_months import ArchiveMonths
+from workers.books import PatientBooks
+from workers.confirmations.role import Confirmations
+from workers.dead_letters.archive import DeadLetters
+from workers.outbox.relay import Outbox
+
+log = structlog.get_logger("kessai.worker")
+
+
+class RoleName(StrEnum):
+    CONFIRMATIONS = "confirmations"
+    DEAD_LETTERS = "dead-letters"
+    OUTBOX = "outbox"
+
+
+class Role(Protocol):
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then finish what is in hand."""
+
+    def readiness(self) -> Readiness:
+        """What is wrong, if anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """Where /livez, /readyz and /metrics are served; port 0 picks a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 9090
+
+
+def run(settings: Settings, roles: Sequence[RoleName], admin: Admin) -> None:
+    """Work until SIGTERM or SIGINT. Raises KessaiError."""
+    logging.configure(style=settings.log_format, level=settings.log_level)
+    uvloop.run(_work_until_signalled(settings, roles, admin))
+
+
+async def _work_until_signalled(settings: Settings, roles: Sequence[RoleName], admin: Admin) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await work(settings, roles, admin, stop=stop)
+
+
+async def work(settings: Settings, roles: Sequence[RoleName], admin: Admin, *, stop: asyncio.Event) -> None:
+    """Run these roles until `stop` is set. Waits for RabbitMQ and Postgres when they are away."""
+    registry = new_registry()
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(
+            settings.require_database_url(),
+            application="kessai worker",
+            size=settings.database_pool,
+            statement_timeout=settings.statement_timeout,
+            keys_only=True,
+        )
+        stack.callback(pool.terminate)
+        running = [await _role(name, settings, pool, registry, stack) for name in roles]
+        served = await stack.enter_async_context(
+            AdminServer(admin.host, admin.port, registry=registry, ready=lambda: _together(running))
+        )
+        collect_rarely()
+        log.info("worker.started", roles=list(roles), admin_port=served.port)
+        if await _until_topology(settings, stop):
+            roles_and_months = [*running, ArchiveMonths(PatientBooks(pool))]
+            await _run_all(roles_and_months, stop, drain_timeout=settings.drain_timeout)
+        log.info("worker.stopped", roles=list(roles))
+
+
+async def _run_all(roles: Sequence[Role], stop: asyncio.Event, *, drain_timeout: float) -> None:
+    """One role that ends in an error ends the process, so that it is started anew with all of them.
+
+    What is not done `drain_timeout` seconds after the stop is cut off; its deliveries go back to the queue.
+    """
+    tasks = [asyncio.create_task(role.run(stop)) for role in roles]
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((*tasks, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    _, unfinished = await asyncio.wait(tasks, timeout=drain_timeout)
+    for task in unfinished:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseExceptionGroup):
+            raise result.exceptions[0]
+        if isinstance(result, Exception):
+            raise result
+
+
+async def _role(
+    name: RoleName, settings: Settings, pool: Pool, registry: CollectorRegistry, stack: AsyncExitStack
+) -> Role:
+    """Each role publishes on a connection of its own: what one subscriber refuses must not hold up another role."""
+    match name:
+        case RoleName.CONFIRMATIONS:
+            metrics = WorkerMetrics(registry)
+            return Confirmations(
+                settings.require_amqp_url(),
+                books=PatientBooks(pool, retried=metrics.retried, holding=metrics.holding),
+                shops=settings.shops(),
+                publisher=await stack.enter_async_context(_publisher(settings, name)),
+                metrics=metrics,
+                batch_size=settings.batch_size,
+                drain_timeout=settings.drain_timeout,
+            )
+        case RoleName.DEAD_LETTERS:
+            return DeadLetters(
+                settings.require_amqp_url(),
+                books=PatientBooks(pool),
+                metrics=ArchiveMetrics(registry),
+                batch_size=min(100, settings.batch_size),
+                drain_timeout=settings.drain_timeout,
+            )
+        case RoleName.OUTBOX:
+            publisher = await stack.enter_async_context(_publisher(settings, name))
+            return Outbox(books=PatientBooks(pool), publisher=publisher, metrics=OutboxMetrics(registry))
+
+
+def _publisher(settings: Settings, role: RoleName) -> Publisher:
+    return Publisher(settings.require_amqp_url(), name=f"kessai worker {role}", timeout=settings.publish_timeout)
+
+
+def _together(roles: Sequence[Role]) -> Readiness:
+    """A worker takes no requests: what is away is told, and consuming goes on when it is back."""
+    degraded: dict[str, str] = {}
+    for role in roles:
+        degraded |= role.readiness().degraded
+    return Readiness(degraded=degraded)
+
+
+async def _until_topology(settings: Settings, stop: asyncio.Event) -> bool:
+    """Declare or verify what RabbitMQ must have, as soon as it is there; False when stopped before."""
+    apply = topology.declare if settings.topology is TopologyMode.DECLARE else topology.verify
+    return await _until_done(lambda: apply(settings.require_amqp_url()), stop)
+
+
+async def _until_done(step: Callable[[], Awaitable[None]], stop: asyncio.Event) -> bool:
+    backoff = Backoff(first=0.2, limit=5.0)
+    while not stop.is_set():
+        try:
+            await step()
+        except BrokerUnavailable as error:
+            log.warning("broker.unavailable", error=str(error))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), backoff.next())
+        else:
+            return True
+    return False
