@@ -1,0 +1,60 @@
+"""What does each layer of the door cost? The ingress' own server with less behind it: verifying only, or nothing.
+
+`python -m deploy.bench.doors verify|noop PORT`, configured by the environment like the ingress it is compared with.
+"""
+
+import asyncio
+import signal
+import sys
+
+import uvloop
+from aiohttp import web
+
+from ingress.webhooks import replies
+from ingress.webhooks.app import open_door
+from ingress.webhooks.connection import Handler, Limits
+from ingress.webhooks.receive import PATH, Reception, Refused
+from shared.observe.listening import bind
+from shared.observe.metrics import IngressMetrics, new_registry
+from shared.settings import Settings
+
+
+class NoSink:
+    """Takes nothing: a door that only verifies must never publish."""
+
+    async def publish(self, body: bytes, *, exchange: str, routing_key: str, message_type: str | None = None) -> None:
+        raise AssertionError("a door of the bench tried to publish")
+
+
+def verifying(settings: Settings, metrics: IngressMetrics) -> Handler:
+    """204 to whatever a live secret vouches for; nothing is parsed or kept."""
+    endpoints = settings.endpoints()
+    reception = Reception(endpoints=endpoints, sink=NoSink(), metrics=metrics, max_body=settings.max_body)
+    by_path = {PATH + name: endpoint for name, endpoint in endpoints.items()}
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            await reception.authenticate(request, by_path[request.raw_path])
+        except Refused as refused:
+            return refused.answer.to(request)
+        return replies.ACCEPTED.to(request)
+
+    return handle
+
+
+async def doing_nothing(request: web.BaseRequest) -> web.StreamResponse:
+    return replies.ACCEPTED.to(request)
+
+
+async def serve(what: str, port: int) -> None:
+    settings, metrics = Settings.from_env(), IngressMetrics(new_registry())
+    handler = verifying(settings, metrics) if what == "verify" else doing_nothing
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    bound = bind("127.0.0.1", port)
+    async with open_door(handler, bound, limits=Limits(), metrics=metrics, drain_seconds=0.5):
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(sys.argv[1], int(sys.argv[2])))

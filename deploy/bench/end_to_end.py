@@ -1,0 +1,145 @@
+"""What rate of webhooks can be kept up from POST to committed order, and how long does one take?
+
+The load is an open loop: each event has a moment at which it is due, whatever the door does, and its latency counts
+from that moment to the commit that booked it, as Postgres noted it (`track_commit_timestamp`). Load generator and
+Postgres read the same machine's clock. A rate is kept up when the typical event of the last quarter is committed within
+LAG of being due: a backlog that grows would soon push it beyond that.
+"""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from deploy.bench import history
+from deploy.bench.load import Plan, percentile
+from deploy.bench.programs import ProgramFailed, run_load
+from deploy.bench.rig import PATH, Rig
+
+LAG = 0.25
+"""Seconds that the typical event of the last quarter may take before a rate counts as too high."""
+BACK_OFF = 0.93
+"""A rate that was not kept up is lowered to this share, by more at each further try; one that was is raised by it."""
+LONG_RUNS = 6
+"""Tries to keep up, at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndToEndFigures:
+    end_to_end_eps: float
+    """The highest rate found that was kept up for `end_to_end_seconds`."""
+    end_to_end_p50_ms: float
+    """From the moment a POST was due to its commit, at that rate."""
+    end_to_end_p99_ms: float
+    end_to_end_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    rate: float
+    p50: float
+    p99: float
+    last_quarter: float
+    """Seconds that the typical event of the last quarter took."""
+
+    @property
+    def is_kept_up(self) -> bool:
+        return self.last_quarter <= LAG
+
+
+@dataclass(slots=True)
+class Road:
+    """Ingress, queue, worker and books, all up; each trial pays orders that no trial has paid."""
+
+    rig: Rig
+    db: psycopg.Connection
+    port: int
+    next_order: int = 0
+
+    def probe(self, seconds: float) -> float:
+        """POSTs a second that the door answers while the worker works too: no rate above it can be kept up."""
+        count = 20_000
+        first = self._register(count)
+        since = history.database_now(self.db)
+        plan = Plan(port=self.port, path=PATH, secret=self.rig.secret, first=first, seconds=seconds, count=count)
+        result = run_load(plan)
+        history.await_applied(self.db, since=since, count=result.sent)
+        return result.rps
+
+    def trial(self, rate: float, seconds: float) -> Trial:
+        count = int(rate * seconds)
+        schedule = self.rig.scratch / "schedule"
+        first = self._register(count)
+        since = history.database_now(self.db)
+        plan = Plan(
+            port=self.port, path=PATH, secret=self.rig.secret, first=first, count=count, rate=rate,
+            schedule=str(schedule),
+        )  # fmt: skip
+        result = run_load(plan)
+        if result.refused:
+            raise ProgramFailed(f"the door did not answer 204 to all: {result.refused}; see its log")
+        history.await_applied(self.db, since=since, count=count)
+        committed = history.commit_times(self.db, since=since, first=first, count=count)
+        due = array("d", schedule.read_bytes())
+        return _judge(rate, [done - asked for done, asked in zip(committed, due, strict=True)])
+
+    def _register(self, count: int) -> int:
+        """So many more orders to pay; the number of the first."""
+        first = self.next_order
+        self.next_order += count
+        history.register_orders(self.db, first=first, count=count)
+        history.settle_down(self.db)
+        return first
+
+
+def measure(rig: Rig, *, search_seconds: float, steps: int, seconds: float, climbs: int) -> EndToEndFigures:
+    with rig.books("bench_end_to_end") as (dsn, db), rig.ingress() as (port, _), rig.worker(dsn):
+        road = Road(rig, db, port)
+        rig.stage.says("end to end: how much the door takes at most")
+        rate = _search(road, ceiling=road.probe(search_seconds), seconds=search_seconds, steps=steps)
+        best = _keep_up(road, rate, seconds, climbs=climbs)
+    return EndToEndFigures(
+        end_to_end_eps=best.rate,
+        end_to_end_p50_ms=best.p50 * 1000,
+        end_to_end_p99_ms=best.p99 * 1000,
+        end_to_end_seconds=seconds,
+    )
+
+
+def _search(road: Road, *, ceiling: float, seconds: float, steps: int) -> float:
+    """The highest rate that was kept up, by halving the interval that holds it."""
+    low, high = 0.0, ceiling
+    for step in range(steps):
+        rate = (low + high) / 2
+        road.rig.stage.says(f"end to end: trying {rate:,.0f} a second", done=step, of=steps + 1)
+        low, high = (rate, high) if road.trial(rate, seconds).is_kept_up else (low, rate)
+    return low or high
+
+
+def _keep_up(road: Road, rate: float, seconds: float, *, climbs: int) -> Trial:
+    """The long run that the figures are taken from: slower until one is kept up, then at most `climbs` times faster."""
+    for step in range(LONG_RUNS):
+        best = _long_run(road, rate, seconds)
+        if best.is_kept_up:
+            break
+        rate *= BACK_OFF ** (step + 1)
+    else:
+        raise ProgramFailed(f"no rate down to {rate:,.0f} a second was kept up end to end: is the machine busy?")
+    for _ in range(climbs):
+        faster = _long_run(road, best.rate / BACK_OFF, seconds)
+        if not faster.is_kept_up:
+            break
+        best = faster
+    return best
+
+
+def _long_run(road: Road, rate: float, seconds: float) -> Trial:
+    road.rig.stage.says(f"end to end: {rate:,.0f} a second for {seconds:.0f} s")
+    return road.trial(rate, seconds)
+
+
+def _judge(rate: float, latencies: Sequence[float]) -> Trial:
+    ordered = sorted(latencies)
+    last_quarter = sorted(latencies[-(len(latencies) // 4 or 1) :])
+    return Trial(rate, percentile(ordered, 0.50), percentile(ordered, 0.99), percentile(last_quarter, 0.50))

@@ -1,0 +1,146 @@
+"""What was measured, against what was to be reached? The figures as one object and as a table (a picture: chart.py)."""
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from operator import ge, le, lt
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+FIGURES = {
+    "accept_rps": "accepted POSTs/s, confirmed by RabbitMQ",
+    "accept_p50_ms": "  p50, ms",
+    "accept_p99_ms": "  p99, ms",
+    "verify_only_rps": "the same server, verifying only, POSTs/s",
+    "noop_rps": "the same server, doing nothing, POSTs/s",
+    "apply_eps": "applied events/s, one worker",
+    "pgbench_tps": "pgbench, the same statements, one transaction an event, 16 clients",
+    "end_to_end_eps": "end to end (POST to commit), sustained events/s",
+    "end_to_end_p50_ms": "  p50, ms",
+    "end_to_end_p99_ms": "  p99, ms",
+    "peer_eps": "the SDK's FastAPI route as shipped, events/s",
+    "peer_indexed_eps": "the SDK's FastAPI route with an index on order_id, events/s",
+    "growth_small_eps": "applied events/s, small books",
+    "growth_large_eps": "applied events/s, large books",
+    "ingress_rss_mb": "ingress, most resident memory, MB",
+    "ingress_growth_mb": "  growth from the first fifth to the end, MB",
+    "worker_rss_mb": "worker, most resident memory, MB",
+    "worker_growth_mb": "  growth from the first fifth to the end, MB",
+}
+"""What the table shows, by key of the JSON object, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A figure to reach."""
+
+    key: str
+    what: str
+    compare: str
+    """`>=`, `<=` or `<`."""
+    bound: float
+
+    def met_by(self, value: float) -> bool:
+        return bool({">=": ge, "<=": le, "<": lt}[self.compare](value, self.bound))
+
+    def times_reached(self, value: float) -> float:
+        """1.0 is just there, more is better, whichever way the comparison points."""
+        return value / self.bound if self.compare == ">=" else self.bound / max(value, 1e-9)
+
+
+TARGETS = (
+    Target("accept_ratio", "accept ÷ verify-only", ">=", 0.30),
+    Target("accept_p99_ms", "accept p99, ms", "<", 40.0),
+    Target("apply_ratio", "apply ÷ pgbench", ">=", 1.0),
+    Target("peer_ratio", "end to end ÷ peer with index", ">=", 5.0),
+    Target("growth_ratio", "apply in large ÷ small books", ">=", 0.8),
+    Target("ingress_rss_mb", "ingress resident, MB", "<=", 120.0),
+    Target("worker_rss_mb", "worker resident, MB", "<=", 200.0),
+)
+RATIOS = {
+    "accept_ratio": ("accept_rps", "verify_only_rps"),
+    "apply_ratio": ("apply_eps", "pgbench_tps"),
+    "peer_ratio": ("end_to_end_eps", "peer_indexed_eps"),
+    "growth_ratio": ("growth_large_eps", "growth_small_eps"),
+}
+"""Each ratio's key, and the keys that it divides."""
+
+
+def compile_report(parts: Mapping[str, object], *, services: Mapping[str, str]) -> dict[str, Any]:
+    """One flat object: the figures of every part (None where a part was left out), ratios, targets, machine."""
+    report: dict[str, Any] = dict.fromkeys((*FIGURES, *RATIOS))
+    for figures in parts.values():
+        report.update(asdict(figures))  # type: ignore[call-overload]
+    for key, (dividend, divisor) in RATIOS.items():
+        if report[dividend] is not None and report[divisor]:
+            report[key] = report[dividend] / report[divisor]
+    report["targets"] = [_judge(target, report[target.key]) for target in TARGETS]
+    report["machine"] = {**machine(), **services}
+    return report
+
+
+def tables(report: Mapping[str, Any]) -> RenderableType:
+    """Figures above, targets below, the machine as a footnote."""
+    facts = ", ".join(f"{name} {value}" for name, value in report["machine"].items())
+    return Group(_figures_table(report), _targets_table(report), Text(facts, style="dim"))
+
+
+def machine() -> dict[str, str]:
+    """What the figures depend on beside the code."""
+    return {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cores": str(os.cpu_count()),
+        "cpu": _cpu_name(),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        **{name: version(name) for name in ("aiohttp", "aio-pika", "asyncpg", "uvloop")},
+    }
+
+
+def _judge(target: Target, value: float | None) -> dict[str, Any]:
+    met = None if value is None else target.met_by(value)
+    return {
+        "figure": target.key,
+        "what": target.what,
+        "value": value,
+        "compare": target.compare,
+        "bound": target.bound,
+        "met": met,
+    }
+
+
+def _figures_table(report: Mapping[str, Any]) -> Table:
+    table = Table(title="Kessai bench", title_justify="left")
+    table.add_column("figure")
+    table.add_column("measured", justify="right")
+    for key, label in FIGURES.items():
+        if report[key] is not None:
+            table.add_row(label, _plain(report[key]))
+    return table
+
+
+def _targets_table(report: Mapping[str, Any]) -> Table:
+    table = Table(title="against the targets", title_justify="left")
+    for heading in ("figure", "measured", "target"):
+        table.add_column(heading, justify="left" if heading == "figure" else "right")
+    table.add_column("")
+    for line in report["targets"]:
+        if line["value"] is not None:
+            verdict = Text("met", style="green") if line["met"] else Text("missed", style="bold red")
+            table.add_row(line["what"], _plain(line["value"]), f"{line['compare']} {line['bound']:g}", verdict)
+    return table
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
+
+
+def _cpu_name() -> str:
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:  # noqa: PTH123 - a kernel file, not a path
+        return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")

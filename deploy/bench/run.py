@@ -1,0 +1,120 @@
+"""What does a whole bench run consist of? The parts, their sizes, and their order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, assert_never
+
+import orjson
+import psycopg
+
+from deploy.bench import accept, apply, chart, end_to_end, growth, memory, peer, queues, report
+from deploy.bench.rig import Rig, rig
+from deploy.bench.stage import stage
+
+
+class Part(StrEnum):
+    ACCEPT = "accept"
+    APPLY = "apply"
+    END_TO_END = "end-to-end"
+    PEER = "peer"
+    GROWTH = "growth"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How much of everything. The defaults take about half an hour and 20 GB of disk for a while."""
+
+    accept_rounds: int = 5
+    accept_seconds: float = 4.0
+    backlog: int = 50_000
+    apply_rounds: int = 3
+    search_seconds: float = 8.0
+    search_steps: int = 5
+    end_to_end_seconds: float = 30.0
+    end_to_end_climbs: int = 3
+    peer_orders: int = 200_000
+    peer_seconds: float = 10.0
+    growth_small: int = 50_000
+    growth_large: int = 5_000_000
+    growth_backlog: int = 25_000
+    growth_rounds: int = 3
+    memory_events: int = 1_000_000
+
+
+QUICK = Sizes(
+    accept_rounds=1,
+    accept_seconds=1.0,
+    backlog=1_600,
+    apply_rounds=1,
+    search_seconds=1.0,
+    search_steps=1,
+    end_to_end_seconds=1.0,
+    end_to_end_climbs=0,
+    peer_orders=20_000,
+    peer_seconds=1.5,
+    growth_small=500,
+    growth_large=5_000,
+    growth_backlog=1_600,
+    growth_rounds=1,
+    memory_events=2_000,
+)
+"""Whether everything works, in less than a minute; the figures mean nothing."""
+
+
+def run(parts: Sequence[Part], sizes: Sizes, *, out: Path) -> Mapping[str, Any]:
+    """Measure the parts on a private stack; the report, also as bench.json, bench.png and bench.svg in `out`."""
+    logs = out / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    figures: dict[str, object] = {}
+    with stage("bench") as line, rig(line, logs=logs) as stand:
+        services = _versions(stand)
+        for part in parts:
+            with line.part(part):
+                figures[part] = _measure(part, stand, sizes)
+            # Written after each part, so that a run that is broken off leaves what it had measured.
+            _write(report.compile_report(figures, services=services), out)
+    compiled = report.compile_report(figures, services=services)
+    chart.draw(compiled, folder=out)
+    return compiled
+
+
+def _measure(part: Part, stand: Rig, sizes: Sizes) -> object:
+    match part:
+        case Part.ACCEPT:
+            return accept.measure(stand, rounds=sizes.accept_rounds, seconds=sizes.accept_seconds)
+        case Part.APPLY:
+            return apply.measure(stand, backlog=sizes.backlog, rounds=sizes.apply_rounds)
+        case Part.END_TO_END:
+            return end_to_end.measure(
+                stand,
+                search_seconds=sizes.search_seconds,
+                steps=sizes.search_steps,
+                seconds=sizes.end_to_end_seconds,
+                climbs=sizes.end_to_end_climbs,
+            )
+        case Part.PEER:
+            return peer.measure(stand, open_orders=sizes.peer_orders, seconds=sizes.peer_seconds)
+        case Part.GROWTH:
+            return growth.measure(
+                stand,
+                small=sizes.growth_small,
+                large=sizes.growth_large,
+                backlog=sizes.growth_backlog,
+                rounds=sizes.growth_rounds,
+            )
+        case Part.MEMORY:
+            return memory.measure(stand, events=sizes.memory_events)
+    assert_never(part)
+
+
+def _versions(stand: Rig) -> dict[str, str]:
+    with psycopg.connect(stand.database_url) as db:
+        postgres = db.info.parameter_status("server_version") or "unknown"
+    return {"postgres": postgres, "rabbitmq": queues.server_version(stand.amqp_url)}
+
+
+def _write(compiled: Mapping[str, Any], out: Path) -> None:
+    (out / "bench.json").write_bytes(orjson.dumps(compiled, option=orjson.OPT_INDENT_2) + b"\n")

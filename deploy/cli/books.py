@@ -1,0 +1,89 @@
+"""How does a command reach the books? One connection, one piece of work, the driver's errors in our words."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from shared.errors import KessaiError
+
+if TYPE_CHECKING:
+    from shared.ledger.database import Connection, Pool
+
+T = TypeVar("T")
+
+TRIES = 3
+"""Of one transaction that others were in the way of."""
+
+
+class BooksOutdated(KessaiError):
+    """The database has no books of this build of Kessai."""
+
+
+def with_books(work: "Callable[[Connection], Awaitable[T]]") -> T:
+    """Run one piece of work that commits or changes nothing. Raises KessaiError."""
+    import asyncio
+
+    return asyncio.run(_with_books(work))
+
+
+async def _with_books(work: "Callable[[Connection], Awaitable[T]]") -> T:
+    async with open_books() as pool:
+        return await commit(pool, work)
+
+
+@asynccontextmanager
+async def open_books() -> "AsyncIterator[Pool]":
+    """The books that the environment names, for several pieces of work. Raises SettingsError."""
+    from shared.ledger.database import open_pool
+    from shared.settings import Settings
+
+    settings = Settings.from_env()
+    pool = await open_pool(
+        settings.require_database_url(),
+        application="kessai cli",
+        size=1,
+        statement_timeout=settings.statement_timeout,
+    )
+    try:
+        yield pool
+    finally:
+        pool.terminate()
+
+
+async def commit(pool: "Pool", work: "Callable[[Connection], Awaitable[T]]") -> T:
+    """Run a unit of work, again when other transactions were in its way. Raises KessaiError."""
+    from asyncio import sleep
+
+    from asyncpg import UndefinedColumnError, UndefinedFunctionError, UndefinedTableError
+
+    from shared.errors import DatabaseUnavailable
+    from shared.ledger.database import TransientConflict, connected
+
+    outdated = (UndefinedTableError, UndefinedColumnError, UndefinedFunctionError)
+    for tries_left in reversed(range(TRIES)):
+        try:
+            async with connected(pool) as connection:
+                return await work(connection)
+        except TransientConflict:
+            if not tries_left:
+                raise
+            await sleep(0.05)
+        except DatabaseUnavailable as error:
+            if isinstance(error.__cause__, outdated):
+                raise BooksOutdated(
+                    "the database does not hold the books of this Kessai: run `kessai migrate`"
+                ) from error
+            raise
+    raise AssertionError("the last try returns or raises")
+
+
+def actor() -> str:
+    """Who acts, as the audit names them."""
+    import pwd
+
+    number = os.getuid()
+    try:
+        return f"cli:{pwd.getpwuid(number).pw_name}"
+    except KeyError:  # a container may run under a number without a name
+        return f"cli:uid-{number}"

@@ -1,0 +1,102 @@
+"""`kessai`: the one program, composed of its command groups."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import typer
+
+from deploy.cli import (
+    bench,
+    dead_letters,
+    demo,
+    doctor,
+    events,
+    ingress,
+    local,
+    migrate,
+    orders,
+    reviews,
+    send,
+    topology,
+    worker,
+)
+from deploy.cli.show import printable
+from shared.errors import KessaiError
+
+app = typer.Typer(name="kessai", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+FAULT_OF_OURS = 70
+"""Exit code for what should never happen (EX_SOFTWARE)."""
+ROLES = ("ingress", "worker")
+"""Commands that go on, and log."""
+
+
+@app.callback()
+def kessai() -> None:
+    """Process signed Siglume payment webhooks."""
+
+
+app.command()(migrate.migrate)
+app.add_typer(topology.app)
+app.command()(ingress.ingress)
+app.command()(worker.worker)
+app.add_typer(orders.app)
+app.add_typer(events.app)
+app.add_typer(reviews.app)
+app.add_typer(dead_letters.app)
+app.command()(send.send)
+app.add_typer(local.app)
+app.command()(demo.demo)
+app.command()(doctor.doctor)
+app.command()(bench.bench)
+
+
+def run() -> None:
+    """A failure is one line on stderr and an exit code, never a traceback."""
+    logging.getLogger().addHandler(logging.NullHandler())  # or libraries print beside it; the roles set up their own
+    try:
+        code = app(prog_name="kessai", standalone_mode=False) or 0
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it flushes
+        code = 1
+    except KessaiError as error:
+        code = _fail(str(error), 1)
+    except typer.TyperException as error:
+        code = _fail(_wrong_usage(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except Exception as error:
+        code = _own_fault(error)
+    sys.exit(code)
+
+
+def _fail(message: str, code: int) -> int:
+    if message:
+        from shared.observe.log import redacted
+
+        sys.stderr.write(f"kessai: {printable(redacted(' '.join(message.split())))}\n")
+    return code
+
+
+def _wrong_usage(error: typer.TyperException) -> str:
+    """Empty when typer has shown the help instead."""
+    message = error.format_message().strip().removesuffix(".").replace("Value error, ", "")
+    context = getattr(error, "ctx", None)
+    return f"{message} (see {context.command_path} --help)" if message and context else message
+
+
+def _own_fault(error: Exception) -> int:
+    """A role's log keeps the whole traceback; at a terminal the place is enough for a report."""
+    if sys.argv[1:2] and sys.argv[1] in ROLES:
+        import structlog
+
+        structlog.get_logger("kessai").critical("kessai.fault", exc_info=error)
+        return FAULT_OF_OURS
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f" ({Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno})" if frame else ""
+    return _fail(f"a fault of Kessai itself: {type(error).__name__}: {error}{place}", FAULT_OF_OURS)

@@ -1,0 +1,24 @@
+"""`kessai migrate`: brings the books in Postgres to the newest revision."""
+
+from typing import Annotated
+
+import typer
+
+Sql = Annotated[bool, typer.Option("--sql", help="Only print the SQL of every revision, to apply it by hand.")]
+
+
+def migrate(sql: Sql = False) -> None:
+    """Create the books in Postgres, or bring them to the newest revision; safe while workers run."""
+    from shared.ledger import migrate as books
+    from shared.settings import Settings
+
+    if sql:
+        typer.echo(books.upgrade_sql(), nl=False)
+        return
+    url = Settings.from_env().require_database_url()
+    before = books.current(url)
+    after = books.upgrade(url)
+    if before == after:
+        typer.echo(f"the books are at revision {after} already")
+    else:
+        typer.echo(f"the books went from {before or 'nothing'} → revision {after}")

@@ -1,0 +1,192 @@
+"""`kessai orders`: what the merchant sells, registered before the buyer pays."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploy.cli.books import actor, with_books
+from deploy.cli.show import AsJson, Limit, counted, print_fields, print_json, print_table, say
+from shared.ledger.transitions import OrderState
+
+if TYPE_CHECKING:
+    from shared.ledger.books import Order
+    from shared.ledger.database import Connection
+    from shared.ledger.orders import Registered
+
+app = typer.Typer(
+    name="orders", help="What the merchant sells: register it before the buyer pays.", no_args_is_help=True
+)
+
+
+class CurrencyCode(StrEnum):
+    JPY = "JPY"
+    USD = "USD"
+
+
+class FileFormat(StrEnum):
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+DEFAULT_ENDPOINT = "siglume"
+
+OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID", help="The merchant's own id of the order.")]
+AmountMinor = Annotated[int, typer.Option(min=1, max=2**53 - 1, help="In minor units: yen, or US cents.")]
+OfCurrency = Annotated[CurrencyCode, typer.Option(case_sensitive=False)]
+ChallengeHash = Annotated[
+    str | None, typer.Option(help="sha256:... of the challenge that the buyer pays; the payment is found by it.")
+]
+Endpoint = Annotated[str, typer.Option(help="The endpoint whose payments may pay it.")]
+InState = Annotated[OrderState | None, typer.Option("--state", help="Only orders in this state.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="CSV or JSON lines; - is standard input.")]
+Form = Annotated[FileFormat | None, typer.Option("--format", help="When the name of the file does not tell.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Import the good lines even when there are bad ones.")]
+
+
+@app.command()
+def add(
+    order_id: OrderId,
+    amount_minor: AmountMinor,
+    currency: OfCurrency,
+    challenge_hash: ChallengeHash = None,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+    as_json: AsJson = False,
+) -> None:
+    """Register an order; a payment that came before it is applied at once."""
+    from shared.ledger import orders
+
+    order = orders.NewOrder(order_id, amount_minor, currency.value, endpoint, challenge_hash)
+    _warn_of_unknown(endpoint)
+
+    async def work(connection: "Connection") -> "tuple[Registered, dict[str, Any]]":
+        done = await orders.register(connection, [order], actor=actor(), now=datetime.now(UTC))
+        return done, await _whole(connection, order_id)
+
+    done, registered = with_books(work)
+    if as_json:
+        print_json(registered)
+        return
+    typer.echo(f"order {order_id} is {'registered' if done.new else 'registered already'}: {_standing(registered)}")
+    if done.applied or done.reviewed:
+        say(f"payments that waited for it: {done.applied} applied, {done.reviewed} to review")
+
+
+@app.command()
+def show(order_id: OrderId, as_json: AsJson = False) -> None:
+    """One order: its state, what paid it and when."""
+    order = with_books(lambda connection: _whole(connection, order_id))
+    if as_json:
+        print_json(order)
+    else:
+        print_fields(order | {"challenge_hashes": ", ".join(order["challenge_hashes"]) or None})
+
+
+@app.command("list")
+def list_orders(limit: Limit = 50, state: InState = None, as_json: AsJson = False) -> None:
+    """The newest orders and their states."""
+    from shared.ledger import orders
+
+    found = with_books(lambda connection: orders.newest(connection, limit=limit, state=state))
+    if as_json:
+        print_json([_fields(order) for order in found])
+        return
+    print_table(
+        ("order", "state", "amount", "currency", "endpoint", "requirement", "chain receipt", "paid"),
+        [
+            (
+                o.order_id,
+                o.state,
+                o.amount_minor,
+                o.currency,
+                o.endpoint,
+                o.requirement_id,
+                o.chain_receipt_id,
+                o.paid_at,
+            )
+            for o in found
+        ],
+        empty=f"no {state} orders" if state else "no orders yet: register one with `kessai orders add`",
+    )
+
+
+@app.command()
+def cancel(order_id: OrderId, as_json: AsJson = False) -> None:
+    """Close a pending order; a payment that comes later opens a review."""
+    from shared.ledger import orders
+
+    order = with_books(lambda connection: orders.cancel(connection, order_id, actor=actor(), now=datetime.now(UTC)))
+    if as_json:
+        print_json(_fields(order))
+    else:
+        typer.echo(f"order {order_id} is cancelled")
+
+
+@app.command("import")
+def import_orders(
+    file: File,
+    form: Form = None,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Register a file of orders: order_id, amount_minor, currency and, if there, challenge_hash and endpoint.
+
+    The whole file is checked first: with a bad line in it, nothing is imported. Importing a file again is harmless.
+    """
+    from deploy.cli.order_import import import_file
+
+    _warn_of_unknown(endpoint)
+    done = import_file(file, form or _format_of(file), endpoint=endpoint, skip_bad=skip_bad)
+    if as_json:
+        print_json(done)
+        return
+    skipped = f", {counted(done.skipped, 'bad line')} skipped" if done.skipped else ""
+    typer.echo(f"{counted(done.new, 'order')} registered, {done.known:,} known already{skipped}")
+    if done.applied or done.reviewed:
+        typer.echo(f"payments that waited for them: {done.applied} applied, {done.reviewed} to review")
+
+
+def _format_of(file: str) -> FileFormat:
+    suffix = file.lower().rpartition(".")[2]
+    forms = {"csv": FileFormat.CSV, "jsonl": FileFormat.JSONL, "ndjson": FileFormat.JSONL}
+    if suffix not in forms:
+        raise typer.BadParameter(f"is {file} CSV or JSON lines? say --format csv or --format jsonl")
+    return forms[suffix]
+
+
+async def _whole(connection: "Connection", order_id: str) -> dict[str, Any]:
+    from shared.ledger import attempts, orders
+
+    order = await orders.find(connection, order_id)
+    return _fields(order) | {"challenge_hashes": await attempts.hashes_of(connection, order_id)}
+
+
+def _fields(order: "Order") -> dict[str, Any]:
+    return {
+        "order_id": order.order_id,
+        "state": order.state,
+        "amount_minor": order.amount_minor,
+        "currency": order.currency,
+        "requirement_id": order.requirement_id,
+        "chain_receipt_id": order.chain_receipt_id,
+        "paid_at": order.paid_at,
+        "endpoint": order.endpoint,
+    }
+
+
+def _standing(order: Mapping[str, Any]) -> str:
+    hashes = len(order["challenge_hashes"])
+    found_by = f"{hashes} challenge{'s' if hashes > 1 else ''}" if hashes else "no challenge, so no payment can find it"
+    return f"{order['state']}, {order['amount_minor']} {order['currency']}, {found_by}"
+
+
+def _warn_of_unknown(endpoint: str) -> None:
+    from shared.settings import ENDPOINT_NAME, Settings
+
+    if not ENDPOINT_NAME.fullmatch(endpoint):
+        raise typer.BadParameter(f"{endpoint[:64]!r} is no name of an endpoint: a-z, 0-9, - and _, at most 64")
+    if endpoint not in Settings.from_env().shops():
+        say(f"kessai: note: no endpoint {endpoint!r} is configured here, so no payment can come to it")

@@ -1,0 +1,117 @@
+"""How does a command tell what it found? JSON for scripts, tables for people; times are UTC in both."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="How many at most, the newest first.")]
+
+WIDE = 200
+"""Columns of a table that no terminal shows: wide enough that a grep finds whole ids."""
+
+
+def say(text: str) -> None:
+    """For people, on stderr: stdout belongs to what a script may read."""
+    typer.echo(text, err=True)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on stdout, indented where a person looks at it."""
+    import orjson
+
+    option = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE | (orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0)
+    typer.echo(orjson.dumps(value, default=_named, option=option), nl=False)
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
+    """A row a thing; `empty` tells what to do when there is none."""
+    if not rows:
+        say(empty)
+        return
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*map(cell, row))
+    _print(table)
+
+
+def print_fields(fields: Mapping[str, object]) -> None:
+    """One thing, a line a field."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in fields.items():
+        table.add_row(name, cell(value))
+    _print(table)
+
+
+def cell(value: object) -> "Text":
+    """A value as a table shows it: plain text, whatever markup or control characters it holds."""
+    from rich.text import Text
+
+    if value is None:
+        return Text("-", style="dim")
+    text = when(value) if isinstance(value, datetime) else printable(str(value))
+    return Text(text, style=_COLOURS.get(text, ""))
+
+
+def when(moment: datetime) -> str:
+    """To the second; `--json` has the whole of it."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 order`, `12,000 orders`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def printable(text: str) -> str:
+    """`text` with control characters written as escapes: payloads must not steer a person's terminal."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _print(renderable: "RenderableType") -> None:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else WIDE, highlight=False).print(renderable)
+
+
+def _named(value: object) -> object:
+    """orjson knows dataclasses, not named tuples."""
+    as_dict = getattr(value, "_asdict", None)
+    if as_dict is None:
+        raise TypeError(f"{type(value).__name__} has no JSON form")
+    return as_dict()
+
+
+_COLOURS = {
+    "applied": "green",
+    "paid": "green",
+    "settled": "green",
+    "fulfilled_unsettled": "cyan",
+    "review": "yellow",
+    "open": "yellow",
+    "dead_letter": "red",
+    "uncollectible": "red",
+    "written_off": "red",
+    "duplicate": "dim",
+    "ignored": "dim",
+    "closed": "dim",
+    "cancelled": "dim",
+}

@@ -1,0 +1,57 @@
+"""Is RabbitMQ there, in the form needed, and does anyone consume?"""
+
+from collections.abc import AsyncIterator
+
+from aiormq.connection import Connection
+
+from deploy.cli.show import counted
+from deploy.doctor.finding import Finding, fail, ok, warn
+from deploy.doctor.queues import Depth, connected, depth_of
+from shared.broker import topology
+from shared.broker.topology import CONFIRMATIONS_QUEUE, DEAD_LETTERS_QUEUE, REPLAYS_QUEUE, TopologyMismatch
+from shared.errors import KessaiError
+from shared.settings import Settings
+
+OLDEST_RABBITMQ = (3, 10)
+CONSUMED = {CONFIRMATIONS_QUEUE: "confirmations", DEAD_LETTERS_QUEUE: "dead-letters", REPLAYS_QUEUE: "confirmations"}
+"""Queues that somebody must consume, and the worker role that does."""
+
+
+async def examine_broker(settings: Settings) -> AsyncIterator[Finding]:
+    try:
+        url = settings.require_amqp_url()
+        async with connected(url) as connection:
+            yield _server(connection)
+            yield await _topology(url)
+            for queue, role in CONSUMED.items():
+                depth = await depth_of(queue, connection)
+                if depth is not None:  # else the topology tells it already
+                    yield _consumed(queue, role, depth)
+    except KessaiError as error:
+        yield fail(
+            "rabbitmq", str(error), "check KESSAI_AMQP_URL and that RabbitMQ runs; the ingress answers 503 until then"
+        )
+
+
+def _server(connection: Connection) -> Finding:
+    properties = connection.server_properties
+    product, version = str(properties.get("product", "an AMQP server")), str(properties.get("version", ""))
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if product != "RabbitMQ" or numbers < OLDEST_RABBITMQ:
+        return warn("rabbitmq", f"{product} {version}", "Kessai needs RabbitMQ 3.10 or later: quorum queues")
+    return ok("rabbitmq", f"{version} answers")
+
+
+async def _topology(url: str) -> Finding:
+    try:
+        await topology.verify(url)
+    except TopologyMismatch as mismatch:
+        return fail("topology", str(mismatch), "run `kessai topology apply`")
+    return ok("topology", "every exchange and queue is there in the form needed")
+
+
+def _consumed(queue: str, role: str, depth: Depth) -> Finding:
+    told = f"{counted(depth.messages, 'message')} waiting, {counted(depth.consumers, 'consumer')}"
+    if depth.consumers == 0:
+        return warn(queue, told, f"run `kessai worker {role}`")
+    return ok(queue, told)

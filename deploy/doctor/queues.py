@@ -1,0 +1,50 @@
+"""How much waits in a queue, and does anyone consume it? Over AMQP, so that no management plugin is needed."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from aiormq.connection import Connection
+from aiormq.exceptions import ChannelNotFoundEntity
+from yarl import URL
+
+from shared.broker.wire import ask
+from shared.errors import BrokerUnavailable
+
+TIMEOUT = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    messages: int
+    """That no consumer has been handed."""
+    consumers: int
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Connection]:
+    """Raises BrokerUnavailable."""
+    connection = Connection(URL(url).update_query(name="kessai cli"))
+    await ask("connect to RabbitMQ", connection.connect(), timeout=TIMEOUT)
+    try:
+        yield connection
+    finally:
+        with suppress(BrokerUnavailable):
+            await ask("close the connection to RabbitMQ", connection.close(), timeout=TIMEOUT)
+
+
+async def depth_of(queue: str, connection: Connection) -> Depth | None:
+    """None when there is no such queue. Raises BrokerUnavailable."""
+
+    async def look() -> Depth:
+        channel = await connection.channel(publisher_confirms=False)
+        declared = await channel.queue_declare(queue, passive=True)
+        await channel.close()
+        return Depth(declared.message_count or 0, declared.consumer_count or 0)
+
+    try:
+        return await ask(f"look at queue {queue}", look(), timeout=TIMEOUT)
+    except BrokerUnavailable as error:
+        if isinstance(error.__cause__, ChannelNotFoundEntity):
+            return None
+        raise

@@ -1,0 +1,59 @@
+"""A stack for as long as one program lives: its servers and its data end with the program, however it ends."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.local.stack import SERVICES, URL_NAMES, Stack
+
+
+def missing_services(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The servers that the environment does not name already."""
+    given = os.environ if environ is None else environ
+    return tuple(name for name in SERVICES if not (given.get(URL_NAMES[name]) or given.get(f"{URL_NAMES[name]}_FILE")))
+
+
+@contextmanager
+def temporary_stack(only: tuple[str, ...] = SERVICES) -> Iterator[Stack]:
+    """Bring up a stack in a fresh folder and wipe it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="kessai-stack-"))
+    folder.chmod(0o711)  # the servers' accounts must pass through it
+    with _kept(folder):
+        stack = Stack(folder)
+        stack.up(only)
+        yield stack
+
+
+@contextmanager
+def services(environ: Mapping[str, str] | None = None) -> Iterator[dict[str, str]]:
+    """The URLs of both servers: those the environment names, and a temporary stack for what is missing."""
+    given = dict(os.environ if environ is None else environ)
+    missing = missing_services(given)
+    own = {name: given[name] for name in URL_NAMES.values() if given.get(name)}
+    if not missing:
+        yield own
+        return
+    with temporary_stack(missing) as stack:
+        yield {URL_NAMES[name]: stack.environment()[URL_NAMES[name]] for name in missing} | own
+
+
+@contextmanager
+def _kept(folder: Path) -> Iterator[None]:
+    """A keeper process wipes the stack when the pipe from us breaks: on leaving this block, or on our sudden death.
+
+    It lives in a session of its own, out of the reach of Ctrl-C.
+    """
+    keeper = subprocess.Popen(  # noqa: S603 - this very interpreter
+        [sys.executable, "-m", "deploy.local.keeper", str(folder)],
+        stdin=subprocess.PIPE,
+        cwd=Path(__file__).resolve().parents[2],
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        keeper.communicate()

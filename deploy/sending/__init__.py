@@ -1,0 +1,1 @@
+"""Sends webhooks as the platform would: builds events, signs them, posts them to an ingress."""

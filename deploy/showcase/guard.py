@@ -1,0 +1,40 @@
+"""May the demo use these servers? Never somebody's real books, never a queue that others consume."""
+
+import asyncio
+
+import psycopg
+from psycopg.rows import scalar_row
+
+from deploy.doctor.broker import CONSUMED
+from deploy.doctor.queues import connected, depth_of
+from deploy.showcase.setting import Setting
+from shared.errors import DatabaseUnavailable, KessaiError
+
+
+class NotForDemos(KessaiError):
+    """The servers that the environment names are somebody's."""
+
+
+def require_free(setting: Setting) -> None:
+    """Raises NotForDemos, or KessaiError when a server is away."""
+    if "postgres" not in setting.private and _holds_real_orders(setting.database_url):
+        raise NotForDemos("KESSAI_DATABASE_URL names books with orders in them: unset it, and the demo starts its own")
+    if "rabbitmq" not in setting.private and asyncio.run(_is_consumed(setting.amqp_url)):
+        raise NotForDemos("workers consume from KESSAI_AMQP_URL: stop them, or unset it, and the demo starts its own")
+
+
+def _holds_real_orders(url: str) -> bool:
+    try:
+        with psycopg.connect(url, connect_timeout=10, row_factory=scalar_row) as connection:
+            if connection.execute("SELECT to_regclass('kessai.orders')").fetchone() is None:
+                return False
+            real = "SELECT EXISTS (SELECT FROM kessai.orders WHERE order_id NOT LIKE 'demo-%')"
+            return bool(connection.execute(real).fetchone())
+    except psycopg.Error as error:
+        raise DatabaseUnavailable(f"Postgres cannot be reached: {str(error).strip().splitlines()[0]}") from error
+
+
+async def _is_consumed(url: str) -> bool:
+    async with connected(url) as connection:
+        depths = [await depth_of(queue, connection) for queue in CONSUMED]
+    return any(depth.consumers for depth in depths if depth is not None)
