@@ -1,0 +1,73 @@
+"""deploy/docker/make-secrets writes secrets that fit together, once, and for nobody else's eyes."""
+
+import stat
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from shared.settings import Settings
+from tests.integration.deploy.compose_file import document
+from tests.integration.deploy.dockerfile import REPOSITORY
+from tests.programs import clean_environment
+
+SCRIPT = REPOSITORY / "deploy" / "docker" / "make-secrets"
+
+
+def make_secrets(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    environment = clean_environment() | {"KESSAI_SECRETS_DIR": str(folder)}
+    return subprocess.run(
+        [SCRIPT, *arguments], input=stdin, env=environment, capture_output=True, text=True, check=False, timeout=20
+    )
+
+
+def test_writes_each_file_that_compose_mounts(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    assert make_secrets(folder, "whsec_shop").returncode == 0
+    mounted = {Path(secret["file"]).name for secret in document()["secrets"].values()}
+    assert {path.name for path in folder.iterdir()} == mounted
+
+
+def test_urls_carry_the_passwords_that_the_servers_are_given(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    make_secrets(folder, "whsec_shop")
+    text = {path.name: path.read_text(encoding="utf-8").strip() for path in folder.iterdir()}
+    database, amqp = urlsplit(text["database_url"]), urlsplit(text["amqp_url"])
+    assert (database.hostname, database.password) == ("postgres", text["postgres_password"])
+    assert text["rabbitmq_account.conf"] == f"default_user = {amqp.username}\ndefault_pass = {amqp.password}"
+    assert amqp.hostname == "rabbitmq"
+    assert database.password != amqp.password
+    assert len(database.password or "") == 48
+
+
+def test_kessai_reads_what_was_written(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    make_secrets(folder, "-", stdin="whsec_shop\n")
+    settings = Settings.from_env({"SIGLUME_WEBHOOK_SECRET_FILE": str(folder / "siglume_webhook_secret")})
+    assert settings.endpoints()["siglume"].secrets[0].key == b"whsec_shop"
+
+
+def test_folder_is_closed_to_others_and_its_files_open_to_a_container_s_user(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    make_secrets(folder, "whsec_shop")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o444}
+
+
+def test_never_replaces_passwords_that_the_servers_know(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    make_secrets(folder, "whsec_shop")
+    before = (folder / "database_url").read_text(encoding="utf-8")
+    again = make_secrets(folder, "whsec_shop")
+    assert again.returncode == 1
+    assert "is there already" in again.stderr
+    assert (folder / "database_url").read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize("arguments", [(), ("  ",), ("-",), ("one", "two")])
+def test_refuses_a_missing_or_blank_webhook_secret(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    refused = make_secrets(tmp_path / "secrets", *arguments)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("make-secrets: ")
+    assert not (tmp_path / "secrets").exists()

@@ -1,0 +1,71 @@
+"""A door of the test's own: the real server on uvloop, in this process, before a real RabbitMQ."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+import uvloop
+
+from deploy.local.ports import free_ports
+from ingress.webhooks.app import Listen, serve
+from shared.settings import Settings
+from tests.integration.ingress.wire import SECRET
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    port: int
+    admin_port: int
+    amqp_url: str
+
+
+@asynccontextmanager
+async def open_door(amqp_url: str, **environment: str) -> AsyncIterator[Door]:
+    port, admin_port = free_ports(2)
+    settings = Settings.from_env({"KESSAI_AMQP_URL": amqp_url, "SIGLUME_WEBHOOK_SECRET": SECRET, **environment})
+    stops: list[Callable[[], object]] = []
+
+    async def serve_until_stopped() -> None:
+        stop = asyncio.Event()
+        stops.append(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
+        await serve(settings, Listen(port=port, admin_port=admin_port), stop=stop)
+
+    # A thread with a uvloop of its own, the loop that `kessai ingress` runs on; the test's client keeps another.
+    serving = asyncio.create_task(asyncio.to_thread(uvloop.run, serve_until_stopped()))
+    try:
+        await _listening(port, serving)
+        yield Door(port, admin_port, amqp_url)
+    finally:
+        for stop in stops:
+            stop()
+        await serving
+
+
+@pytest.fixture
+async def door(amqp_url: str) -> AsyncIterator[Door]:
+    """With settings as they come."""
+    async with open_door(amqp_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def hasty_door(amqp_url: str) -> AsyncIterator[Door]:
+    """Gives a sender one second."""
+    async with open_door(amqp_url, KESSAI_BODY_DEADLINE="1") as opened:
+        yield opened
+
+
+async def _listening(port: int, serving: asyncio.Task[None]) -> None:
+    async with asyncio.timeout(20):
+        while not serving.done():
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return
+        await serving
