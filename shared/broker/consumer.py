@@ -52,8 +52,9 @@ class BatchConsumer(Generic[T]):
         drain_timeout: float = 20.0,
     ) -> None:
         """`linger`: seconds a batch that is not full may wait for company. `idle_limit`: seconds without a delivery
-        after which a queue that is not empty means that this consumer is stuck. `drain_timeout`: seconds that what
-        is in hand may take after a stop."""
+        after which a queue that is not empty means that RabbitMQ has forgotten this consumer: it consumes on a fresh
+        connection, and when that hears nothing either, it is stuck. `drain_timeout`: seconds that what is in hand
+        may take after a stop."""
         self._url = url
         self._queue = queue
         self._batch_size = batch_size
@@ -67,6 +68,7 @@ class BatchConsumer(Generic[T]):
         self._hold_limit = hold_limit
         self._drain_timeout = drain_timeout
         self._session: ConsumeSession[T] | None = None
+        self._heard_nothing = False
         self._handling = 0
         self.last_consumed: float | None = None
         """`time.monotonic()` when a batch was last acknowledged; None before the first."""
@@ -167,10 +169,14 @@ class BatchConsumer(Generic[T]):
         if depth and not session.arrived:
             await asyncio.sleep(min(1.0, self._idle_limit))  # another consumer may just have put something back
             if not session.arrived and not session.is_lost and await session.depth(self._queue):
-                raise ConsumerStuck(
-                    f"{self._queue} holds {depth} messages, but none came for {self._idle_limit:g} s: "
-                    "the process ends so that it can be started anew"
-                )
+                self._complain(f"{self._queue} holds {depth} messages, but none came for {self._idle_limit:g} s")
+
+    def _complain(self, what: str) -> None:
+        """RabbitMQ 3.10 may delete a queue without telling its consumers, who then wait at one of the same name."""
+        if self._heard_nothing:
+            raise ConsumerStuck(f"{what}: the process ends so that it can be started anew")
+        self._heard_nothing = True
+        raise BrokerUnavailable(f"{what}: a fresh connection is made")
 
     async def _handle_batch(self, session: ConsumeSession[T], stop: asyncio.Event) -> bool:
         """Handle and acknowledge up to a batch; False when there was nothing."""
@@ -199,6 +205,7 @@ class BatchConsumer(Generic[T]):
         if stop.is_set():
             await session.cancel()
         session.acknowledge(batch[-1].tag)
+        self._heard_nothing = False
         self.last_consumed = time.monotonic()
         return True
 

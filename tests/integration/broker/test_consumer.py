@@ -327,8 +327,9 @@ async def test_an_empty_queue_is_no_reason_to_end(declared_url: str) -> None:
 
 
 async def test_consuming_goes_on_when_a_deleted_queue_is_there_again(declared_url: str) -> None:
+    """Whether RabbitMQ tells the consumer of it or not."""
     seen = Seen()
-    async with running(consumer(declared_url, seen)):
+    async with running(consumer(declared_url, seen, idle_limit=1.0)):
         await fill(declared_url, 1)
         await seen.all_of(1)
         async with rabbit.channel(declared_url) as channel:
