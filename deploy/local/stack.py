@@ -25,6 +25,8 @@ from deploy.local.state import State
 SERVICES = ("postgres", "rabbitmq")
 URL_NAMES = {"postgres": "KESSAI_DATABASE_URL", "rabbitmq": "KESSAI_AMQP_URL"}
 _READY_WITHIN = 90.0
+_GONE_AFTER = 1.0
+"""Seconds without any process of a starting server after which it has ended."""
 _ELSEWHERE = Path("/var/tmp")  # noqa: S108 - each stack makes a fresh folder of its own there
 _PLAIN_PATH = re.compile(r"[\w./+-]+", re.ASCII)
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -286,9 +288,13 @@ def _status(service: Service, *, port_known: bool) -> ServiceStatus:
 
 
 def _wait_until_ready(service: Service) -> None:
+    """A script that is about to become the server has no name of its own for a moment: that is no end."""
     deadline = time.monotonic() + _READY_WITHIN
+    last_seen = time.monotonic()
     while not service.is_ready():
-        if not numbers(service):
+        if numbers(service):
+            last_seen = time.monotonic()
+        if time.monotonic() - last_seen > _GONE_AFTER:
             raise ServiceFailed(service.title, "ended while it was starting", service.log)
         if time.monotonic() > deadline:
             raise ServiceFailed(service.title, f"was not ready within {_READY_WITHIN:.0f} s", service.log)

@@ -52,9 +52,8 @@ class BatchConsumer(Generic[T]):
         drain_timeout: float = 20.0,
     ) -> None:
         """`linger`: seconds a batch that is not full may wait for company. `idle_limit`: seconds without a delivery
-        after which a queue that is not empty means that RabbitMQ has forgotten this consumer: it consumes on a fresh
-        connection, and when that hears nothing either, it is stuck. `drain_timeout`: seconds that what is in hand
-        may take after a stop."""
+        after which the connection is made anew; when the queue is not empty and a fresh connection hears nothing,
+        either, this consumer is stuck. `drain_timeout`: seconds that what is in hand may take after a stop."""
         self._url = url
         self._queue = queue
         self._batch_size = batch_size
@@ -69,6 +68,7 @@ class BatchConsumer(Generic[T]):
         self._drain_timeout = drain_timeout
         self._session: ConsumeSession[T] | None = None
         self._heard_nothing = False
+        self._is_renewing = False
         self._handling = 0
         self.last_consumed: float | None = None
         """`time.monotonic()` when a batch was last acknowledged; None before the first."""
@@ -141,11 +141,13 @@ class BatchConsumer(Generic[T]):
         try:
             await session.open(self._url, self._name, queue=self._queue, prefetch=self._prefetch)
             self._session = session
-            log.info("consumer.started", queue=self._queue, prefetch=self._prefetch)
-            while not stop.is_set():
-                await self._wait_for_work(session, stop)
+            tell = log.debug if self._is_renewing else log.info
+            tell("consumer.started", queue=self._queue, prefetch=self._prefetch)
+            self._is_renewing = False
+            while not stop.is_set() and await self._wait_for_work(session, stop):
                 if await self._handle_batch(session, stop):
                     backoff.reset()
+            self._is_renewing = True
             await session.cancel()
             while await self._handle_batch(session, stop):
                 pass
@@ -153,7 +155,12 @@ class BatchConsumer(Generic[T]):
             self._session = None
             await session.close()
 
-    async def _wait_for_work(self, session: ConsumeSession[T], stop: asyncio.Event) -> None:
+    async def _wait_for_work(self, session: ConsumeSession[T], stop: asyncio.Event) -> bool:
+        """False when nothing has come for so long that the connection itself is in doubt.
+
+        RabbitMQ 3.10 may let a consumer of a deleted queue consume from another one of the same name, and then keeps
+        every message of it to itself until the connection ends.
+        """
         while not session.arrived and not stop.is_set():
             session.check()
             session.changed.clear()
@@ -161,22 +168,23 @@ class BatchConsumer(Generic[T]):
                 await asyncio.wait_for(session.changed.wait(), self._idle_limit)
             except TimeoutError:
                 await self._check_not_stuck(session)
+                return False
         if self._linger and len(session.arrived) < self._batch_size and not stop.is_set():
             await asyncio.sleep(self._linger)
+        return True
 
     async def _check_not_stuck(self, session: ConsumeSession[T]) -> None:
         depth = await session.depth(self._queue)
         if depth and not session.arrived:
             await asyncio.sleep(min(1.0, self._idle_limit))  # another consumer may just have put something back
             if not session.arrived and not session.is_lost and await session.depth(self._queue):
-                self._complain(f"{self._queue} holds {depth} messages, but none came for {self._idle_limit:g} s")
+                self._note_silence(f"{self._queue} holds {depth} messages, but none came for {self._idle_limit:g} s")
 
-    def _complain(self, what: str) -> None:
-        """RabbitMQ 3.10 may delete a queue without telling its consumers, who then wait at one of the same name."""
+    def _note_silence(self, what: str) -> None:
         if self._heard_nothing:
             raise ConsumerStuck(f"{what}: the process ends so that it can be started anew")
         self._heard_nothing = True
-        raise BrokerUnavailable(f"{what}: a fresh connection is made")
+        log.warning("consumer.silence", queue=self._queue, what=what)
 
     async def _handle_batch(self, session: ConsumeSession[T], stop: asyncio.Event) -> bool:
         """Handle and acknowledge up to a batch; False when there was nothing."""
