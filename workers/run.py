@@ -153,8 +153,8 @@ def _together(roles: Sequence[Role]) -> Readiness:
 
 async def _until_topology(settings: Settings, stop: asyncio.Event) -> bool:
     """Declare or verify what RabbitMQ must have, as soon as it is there; False when stopped before."""
-    apply = topology.declare if settings.topology is TopologyMode.DECLARE else topology.verify
-    return await _until_done(lambda: apply(settings.require_amqp_url()), stop)
+    may_declare = settings.topology is TopologyMode.DECLARE
+    return await _until_done(lambda: topology.ensure(settings.require_amqp_url(), may_declare=may_declare), stop)
 
 
 async def _until_done(step: Callable[[], Awaitable[None]], stop: asyncio.Event) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from socket import socket
 
@@ -15,7 +15,7 @@ from ingress.webhooks.connection import Door, Handler, Limits
 from ingress.webhooks.receive import Reception
 from shared.broker import topology
 from shared.broker.publisher import Publisher
-from shared.errors import BrokerUnavailable, KessaiError
+from shared.errors import KessaiError
 from shared.garbage import collect_rarely
 from shared.observe import log as logging
 from shared.observe.admin import AdminServer, Readiness
@@ -24,8 +24,6 @@ from shared.observe.metrics import UNKNOWN_ENDPOINT, IngressMetrics, new_registr
 from shared.settings import Endpoint, Settings, TopologyMode
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.ingress")
-
-TOPOLOGY_POLL_SECONDS = 0.5
 
 
 class MissingParser(KessaiError):
@@ -84,11 +82,13 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> N
     registry = new_registry()
     metrics = IngressMetrics(registry)
     bound = bind(listen.host, listen.port, reuse_port=listen.share_port)
+    kept_topology = KeptTopology(settings)
     publisher = Publisher(
         settings.require_amqp_url(),
         name="kessai ingress",
         timeout=settings.publish_timeout,
         max_in_flight=settings.max_in_flight,
+        prepare=kept_topology,
     )
     reception = Reception(endpoints=endpoints, sink=publisher, metrics=metrics, max_body=settings.max_body)
     for endpoint in endpoints.values():
@@ -101,7 +101,7 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> N
             AdminServer(listen.admin_host, listen.admin_port, registry=registry, ready=health.readiness)
         )
         await stack.enter_async_context(publisher)
-        await stack.enter_async_context(_kept_topology(settings, publisher))
+        kept_topology.require()
         door = await stack.enter_async_context(
             open_door(reception, bound, limits=_limits(settings), metrics=metrics, drain_seconds=_drain(settings))
         )
@@ -166,41 +166,29 @@ class Health:
         return Readiness(failing, degraded)
 
 
-@asynccontextmanager
-async def _kept_topology(settings: Settings, publisher: Publisher) -> AsyncIterator[None]:
-    """Declare or verify now if RabbitMQ is there, and again whenever it comes back: it may have come back empty.
+class KeptTopology:
+    """Declares or verifies whenever RabbitMQ is there again: it may have come back empty."""
 
-    Raises TopologyMismatch at the start only; later it is logged, as what still works should go on.
-    """
-    if publisher.ready:
-        await _apply_topology(settings)
-    keeper = asyncio.create_task(_follow_reconnects(settings, publisher), name="ingress: topology")
-    try:
-        yield
-    finally:
-        keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeper
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.require_amqp_url()
+        self._may_declare = settings.topology is TopologyMode.DECLARE
+        self._mismatch: topology.TopologyMismatch | None = None
+        self._is_serving = False
 
-
-async def _apply_topology(settings: Settings) -> None:
-    apply = topology.declare if settings.topology is TopologyMode.DECLARE else topology.verify
-    with suppress(BrokerUnavailable):  # the publisher reports the outage and its end
-        await apply(settings.require_amqp_url())
-
-
-async def _follow_reconnects(settings: Settings, publisher: Publisher) -> None:
-    applied = publisher.ready
-    while True:
-        await asyncio.sleep(TOPOLOGY_POLL_SECONDS)
-        if not publisher.ready:
-            applied = False
-        elif not applied:
-            try:
-                await _apply_topology(settings)
-            except topology.TopologyMismatch as mismatch:
+    async def __call__(self) -> None:
+        """While serving, a mismatch is only logged: what still works should go on. Raises BrokerUnavailable."""
+        try:
+            await topology.ensure(self._url, may_declare=self._may_declare)
+        except topology.TopologyMismatch as mismatch:
+            self._mismatch = mismatch
+            if self._is_serving:
                 log.error("broker.topology_mismatch", error=str(mismatch))
-            applied = True
+
+    def require(self) -> None:
+        """For the start, where nothing works yet. Raises TopologyMismatch."""
+        if self._mismatch is not None:
+            raise self._mismatch
+        self._is_serving = True
 
 
 def _limits(settings: Settings) -> Limits:

@@ -1,7 +1,7 @@
 """Publishing that is over only when RabbitMQ has the message safe."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -45,12 +45,16 @@ class Publisher:
         timeout: float = 5.0,
         max_in_flight: int = 2048,
         breaker: Breaker | None = None,
+        prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`prepare` runs whenever RabbitMQ is there again, before anything is published to it: one that came back
+        empty would close the connection at the first message. It may raise BrokerUnavailable."""
         self._url = url
         self._name = name
         self._timeout = timeout
         self._max_in_flight = max_in_flight
         self._breaker = breaker or Breaker()
+        self._prepare = prepare
         self._session: PublishSession | None = None
         self._down_because = "not connected to RabbitMQ yet"
         self._keeper: asyncio.Task[None] | None = None
@@ -143,6 +147,8 @@ class Publisher:
             session = PublishSession(self._timeout, self._max_in_flight, self._breaker, self._forget)
             try:
                 await session.open(self._url, self._name)
+                if self._prepare is not None:
+                    await self._prepare()
                 self._begin(session)
                 lasted = await session.last()
                 if lasted > STEADY_AFTER:

@@ -136,6 +136,11 @@ KESSAI = Topology(
 )
 
 
+async def ensure(url: str, *, may_declare: bool) -> None:
+    """Create what is missing, or only look where Kessai may not create. Raises TopologyMismatch, BrokerUnavailable."""
+    await (declare(url) if may_declare else verify(url))
+
+
 async def declare(url: str, topology: Topology = KESSAI) -> None:
     """Create what is missing. Raises TopologyMismatch where something is there in another form."""
     connection = await _connect(url)
