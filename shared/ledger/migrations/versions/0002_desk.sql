@@ -1,0 +1,146 @@
+-- What people at the operators' desk need: dead letters by group, replays as jobs, decisions on reviews, who did what.
+
+-- The fingerprint of an error names its group: what failed in the same way is worked on together.
+ALTER TABLE kessai.dead_letters
+    ADD COLUMN kind           text NOT NULL DEFAULT 'unread', -- as classified; 'unread' when the bytes are no event
+    ADD COLUMN challenge_hash text,
+    ADD COLUMN state          text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'resolved', 'discarded')),
+    ADD COLUMN closed_at      timestamptz,
+    ADD COLUMN group_id       text NOT NULL GENERATED ALWAYS AS (
+                                  left(md5(reason || chr(31) || error || chr(31) || kind || chr(31) || endpoint), 12)
+                              ) STORED;
+
+ALTER TABLE kessai.dead_letters ADD CONSTRAINT dead_letters_kind CHECK (length(kind) BETWEEN 1 AND 255);
+
+CREATE INDEX dead_letters_by_group ON kessai.dead_letters (state, group_id) INCLUDE (first_seen, last_seen);
+CREATE INDEX dead_letters_by_challenge ON kessai.dead_letters (challenge_hash) WHERE challenge_hash IS NOT NULL;
+CREATE INDEX dead_letters_by_receipt_time ON kessai.dead_letters (received_at, dead_letter_id);
+
+-- The newest events of any order, and the few that did not simply apply; the many that did cost no index.
+CREATE INDEX webhook_events_by_order ON kessai.webhook_events (order_id) WHERE order_id IS NOT NULL;
+CREATE INDEX webhook_events_not_applied ON kessai.webhook_events (outcome, received_at, receipt_id)
+    WHERE outcome <> 'applied';
+CREATE INDEX webhook_events_rare_kinds ON kessai.webhook_events (kind, received_at, receipt_id)
+    WHERE kind <> 'standard_settled';
+CREATE INDEX webhook_events_applied_at ON kessai.webhook_events USING brin (applied_at) WITH (pages_per_range = 16);
+
+-- A review is decided once: `version` counts its changes, so that nobody decides on what they have not seen.
+ALTER TABLE kessai.reviews
+    ADD COLUMN version   integer NOT NULL DEFAULT 1,
+    ADD COLUMN assignee  text,
+    ADD COLUMN closed_by text,
+    ADD COLUMN why       text,
+    ADD COLUMN proposed  jsonb; -- a decision that waits for a second person: resolution, order_id, why, by, at
+
+CREATE INDEX reviews_by_order ON kessai.reviews (order_id) WHERE order_id IS NOT NULL;
+CREATE INDEX reviews_by_challenge ON kessai.reviews (challenge_hash) WHERE challenge_hash IS NOT NULL;
+CREATE INDEX reviews_open_by_reason ON kessai.reviews (reason, review_id) WHERE state = 'open';
+
+CREATE TABLE kessai.notes (
+    note_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at       timestamptz NOT NULL DEFAULT now(),
+    author   text NOT NULL,
+    thing    text NOT NULL CHECK (thing IN ('dead_letter_group', 'review', 'order', 'replay')),
+    thing_id text NOT NULL,
+    body     text NOT NULL CHECK (length(body) BETWEEN 1 AND 4000)
+);
+
+CREATE INDEX notes_by_thing ON kessai.notes (thing, thing_id, note_id);
+
+-- Moves of orders are many and found by their time; what people did is little and found by its subject.
+ALTER TABLE kessai.audit ADD COLUMN detail jsonb;
+CREATE INDEX audit_by_time ON kessai.audit USING brin (at) WITH (pages_per_range = 16);
+CREATE INDEX audit_of_people ON kessai.audit (subject, audit_id) WHERE action <> 'order.moved';
+CREATE INDEX outbox_by_time ON kessai.outbox USING brin (created_at) WITH (pages_per_range = 16);
+
+-- A plan freezes what is to be handled again; once started, the same row is the job.
+CREATE TABLE kessai.replays (
+    replay_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    state         text NOT NULL DEFAULT 'planning' CHECK (state IN (
+                      'planning', 'planned', 'running', 'paused', 'stopped', 'cancelled', 'done')),
+    source        text NOT NULL CHECK (source IN ('dead_letters', 'archive', 'reviews')),
+    filter        jsonb NOT NULL,
+    total         integer NOT NULL DEFAULT 0,
+    predicted     jsonb NOT NULL DEFAULT '{}', -- events by outcome
+    planned_by    text NOT NULL,
+    planned_at    timestamptz NOT NULL DEFAULT now(),
+    why           text,
+    started_by    text,
+    started_at    timestamptz,
+    rate          double precision CHECK (rate > 0), -- events a second; NULL: as fast as they are handled
+    canary        integer NOT NULL DEFAULT 0 CHECK (canary >= 0), -- the first so many must go well before the rest
+    stop_on_fail  double precision NOT NULL DEFAULT 1 CHECK (stop_on_fail BETWEEN 0 AND 1),
+    next_item     integer NOT NULL DEFAULT 1, -- what lies before it was handed to the broker
+    next_due      timestamptz,                -- by the rate
+    seen_at       timestamptz,                -- when a worker last took it up
+    ended_at      timestamptz,
+    ended_because text
+);
+
+CREATE TABLE kessai.replay_items (
+    replay_id         bigint NOT NULL REFERENCES kessai.replays ON DELETE CASCADE,
+    item              integer NOT NULL,
+    endpoint          text NOT NULL,
+    event_id          text,
+    receipt_id        uuid NOT NULL,
+    received_at       timestamptz NOT NULL,
+    predicted_outcome text,
+    predicted_reason  text,
+    predicted         jsonb, -- what it would change
+    outcome           text,  -- once it was handled
+    reason            text,
+    settled_at        timestamptz,
+    PRIMARY KEY (replay_id, item)
+);
+
+CREATE INDEX replay_items_open ON kessai.replay_items (replay_id, item) WHERE outcome IS NULL;
+CREATE INDEX replay_items_dead ON kessai.replay_items (replay_id) WHERE outcome = 'dead_letter';
+CREATE INDEX replay_items_by_event ON kessai.replay_items (endpoint, event_id);
+
+-- Below this receipt time claims may be gone: what came earlier can no longer be told from a first delivery.
+CREATE TABLE kessai.dedupe_horizon (
+    only_row      boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    claims_before timestamptz NOT NULL
+);
+
+INSERT INTO kessai.dedupe_horizon (claims_before) VALUES ('-infinity');
+
+-- How many deliveries came to what, a few rows a batch, folded into minutes later: what charts are drawn from.
+CREATE TABLE kessai.tallies (
+    tally_id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at              timestamptz NOT NULL,
+    endpoint        text NOT NULL,
+    kind            text NOT NULL,
+    outcome         text NOT NULL,
+    key_fingerprint text NOT NULL,
+    deliveries      integer NOT NULL,
+    longest_wait    double precision NOT NULL -- seconds from receipt to commit
+);
+
+CREATE INDEX tallies_by_time ON kessai.tallies (at);
+
+-- People of the console and the admin API.
+CREATE TABLE kessai.users (
+    name          text PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 64),
+    role          text NOT NULL CHECK (role IN ('viewer', 'operator', 'admin')),
+    password_hash text NOT NULL,
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    disabled_at   timestamptz
+);
+
+CREATE TABLE kessai.sessions (
+    token_digest bytea PRIMARY KEY, -- SHA-256: a stolen copy of the books opens no session
+    user_name    text NOT NULL REFERENCES kessai.users ON DELETE CASCADE,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    seen_at      timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz NOT NULL
+);
+
+CREATE TABLE kessai.api_tokens (
+    token_digest bytea PRIMARY KEY,
+    label        text NOT NULL,
+    user_name    text NOT NULL REFERENCES kessai.users ON DELETE CASCADE,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    used_at      timestamptz,
+    expires_at   timestamptz
+);
