@@ -26,6 +26,7 @@ from workers.archive_months import ArchiveMonths
 from workers.books import PatientBooks
 from workers.confirmations.role import Confirmations
 from workers.dead_letters.archive import DeadLetters
+from workers.dead_letters.replay import Replays
 from workers.outbox.relay import Outbox
 
 log = structlog.get_logger("kessai.worker")
@@ -78,7 +79,7 @@ async def work(settings: Settings, roles: Sequence[RoleName], admin: Admin, *, s
             keys_only=True,
         )
         stack.callback(pool.terminate)
-        running = [await _role(name, settings, pool, registry, stack) for name in roles]
+        running = [part for name in roles for part in await _parts(name, settings, pool, registry, stack)]
         served = await stack.enter_async_context(
             AdminServer(admin.host, admin.port, registry=registry, ready=lambda: _together(running))
         )
@@ -110,14 +111,17 @@ async def _run_all(roles: Sequence[Role], stop: asyncio.Event, *, drain_timeout:
             raise result
 
 
-async def _role(
+async def _parts(
     name: RoleName, settings: Settings, pool: Pool, registry: CollectorRegistry, stack: AsyncExitStack
-) -> Role:
-    """Each role publishes on a connection of its own: what one subscriber refuses must not hold up another role."""
+) -> list[Role]:
+    """What a role consists of.
+
+    Each publishes on a connection of its own: what one subscriber refuses must not hold up another role.
+    """
     match name:
         case RoleName.CONFIRMATIONS:
             metrics = WorkerMetrics(registry)
-            return Confirmations(
+            confirmations = Confirmations(
                 settings.require_amqp_url(),
                 books=PatientBooks(pool, retried=metrics.retried, holding=metrics.holding),
                 shops=settings.shops(),
@@ -126,17 +130,20 @@ async def _role(
                 batch_size=settings.batch_size,
                 drain_timeout=settings.drain_timeout,
             )
+            return [confirmations]
         case RoleName.DEAD_LETTERS:
-            return DeadLetters(
+            archive = DeadLetters(
                 settings.require_amqp_url(),
                 books=PatientBooks(pool),
                 metrics=ArchiveMetrics(registry),
                 batch_size=min(100, settings.batch_size),
                 drain_timeout=settings.drain_timeout,
             )
+            publisher = await stack.enter_async_context(_publisher(settings, name))
+            return [archive, Replays(books=PatientBooks(pool), publisher=publisher)]
         case RoleName.OUTBOX:
             publisher = await stack.enter_async_context(_publisher(settings, name))
-            return Outbox(books=PatientBooks(pool), publisher=publisher, metrics=OutboxMetrics(registry))
+            return [Outbox(books=PatientBooks(pool), publisher=publisher, metrics=OutboxMetrics(registry))]
 
 
 def _publisher(settings: Settings, role: RoleName) -> Publisher:

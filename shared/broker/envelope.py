@@ -15,6 +15,8 @@ import orjson
 from shared.errors import KessaiError
 
 VERSION = 1
+MAX_COUNT = 2**31 - 1
+"""Of tries, and of anything else that is counted in an envelope: what Postgres takes for an integer."""
 NO_ENDPOINT = "-"
 """Stands for the endpoint of a message that names none."""
 
@@ -31,6 +33,15 @@ class Failure:
     error: str
     """Class of the exception, or the rule that refused the event."""
     detail: str = ""
+
+
+class ReplayMark(NamedTuple):
+    """On an event that a replay hands over once more: which item of which job it is."""
+
+    replay_id: int
+    item: int
+    rule_again: bool = False
+    """Whether an event that waits in a review may be ruled on anew; else what the books hold stands."""
 
 
 class Envelope(NamedTuple):
@@ -52,6 +63,7 @@ class Envelope(NamedTuple):
     attempts: int = 0
     """How often a worker has tried and failed to apply it."""
     failure: Failure | None = None
+    replay: ReplayMark | None = None
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -75,6 +87,8 @@ def encode(envelope: Envelope) -> bytes:
             "error": envelope.failure.error,
             "detail": envelope.failure.detail,
         }
+    if envelope.replay is not None:
+        head["replay"] = list(envelope.replay)
     return orjson.dumps(head) + b"\n" + envelope.raw
 
 
@@ -97,6 +111,7 @@ def decode(body: bytes) -> Envelope:
             traceparent=_text_or_none(head.get("traceparent")),
             attempts=_count(head.get("attempts", 0)),
             failure=_failure(head.get("failure")),
+            replay=_replay(head.get("replay")),
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise UnreadableEnvelope(f"the message is not a Kessai envelope: {type(error).__name__}") from error
@@ -120,7 +135,7 @@ def _moment(value: object) -> datetime:
 
 
 def _count(value: object) -> int:
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
         raise TypeError("a count is due")
     return value
 
@@ -131,6 +146,14 @@ def _failure(value: object) -> Failure | None:
     if not isinstance(value, dict):
         raise TypeError("a failure is an object")
     return Failure(reason=_text(value["reason"]), error=_text(value["error"]), detail=_text(value["detail"]))
+
+
+def _replay(value: object) -> ReplayMark | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or [type(each) for each in value] != [int, int, bool]:
+        raise TypeError("a replay mark is two numbers and a truth value")
+    return ReplayMark(_count(value[0]), _count(value[1]), value[2])
 
 
 def foreign(body: bytes, *, received_at: datetime) -> Envelope:

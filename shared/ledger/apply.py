@@ -20,5 +20,5 @@ async def apply_batch(
     async with connection.transaction():
         books = await load_books(connection, batch)
         changes = rule_batch(batch, books, shops, now=now)
-        await write(connection, changes, actor=ACTOR)
+        await write(connection, changes, actor=ACTOR, now=now)
     return changes

@@ -1,7 +1,7 @@
 """What the books say, as values: orders, claims of events, settlement batches."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, Self
@@ -82,6 +82,13 @@ class Batch:
     settled_at: datetime | None
 
 
+class OpenReview(NamedTuple):
+    """What an event waits in, as far as ruling on it anew needs to know."""
+
+    review_id: int
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """The rows that one batch of events touches, locked where they may change."""
@@ -91,3 +98,5 @@ class Books:
     """By challenge hash."""
     batches: Mapping[str, Batch]
     """By settlement batch id."""
+    reviews: Mapping[tuple[str, str], OpenReview] = field(default_factory=dict)
+    """By event, of those that may be ruled on anew."""

@@ -6,12 +6,16 @@ from datetime import datetime
 
 from shared.broker.envelope import NO_ENDPOINT, Envelope, Failure
 from shared.errors import KessaiError
+from shared.ledger.books import Outcome
 from shared.ledger.database import Connection
+from shared.ledger.incoming import read as read_event
+from shared.ledger.replays.items import ItemResult, settle_items
 from shared.sdrp.events import is_storable
 
 MAX_TEXT = 1000
 """Characters of any text about a dead letter that the books keep; its raw bytes are kept whole."""
-MAX_ATTEMPTS = 2**31 - 1
+UNREAD = "unread"
+"""Kind of a dead letter whose bytes are no event."""
 
 
 class DeadLetterNotFound(KessaiError):
@@ -42,16 +46,19 @@ _COLUMNS = (
 # The same receipt comes again when the broker redelivers it, or when a replay of it fails.
 ARCHIVE = """
 INSERT INTO kessai.dead_letters AS known (receipt_id, reason, error, detail, endpoint, event_id, type, attempts,
-                                          received_at, raw, signature, key_fingerprint, traceparent)
+                                          received_at, raw, signature, key_fingerprint, traceparent, kind,
+                                          challenge_hash)
 SELECT DISTINCT ON (receipt_id) *
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
-            $9::timestamptz[], $10::bytea[], $11::text[], $12::text[], $13::text[])
+            $9::timestamptz[], $10::bytea[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[])
      AS given (receipt_id, reason, error, detail, endpoint, event_id, type, attempts, received_at, raw, signature,
-               key_fingerprint, traceparent)
+               key_fingerprint, traceparent, kind, challenge_hash)
 ORDER BY receipt_id, attempts DESC
 ON CONFLICT ON CONSTRAINT dead_letters_once DO UPDATE
 SET reason = excluded.reason, error = excluded.error, detail = excluded.detail,
-    attempts = greatest(known.attempts, excluded.attempts), last_seen = now()
+    attempts = greatest(known.attempts, excluded.attempts), last_seen = now(),
+    state = CASE WHEN known.state = 'resolved' THEN 'resolved' ELSE 'open' END,
+    closed_at = CASE WHEN known.state = 'resolved' THEN known.closed_at END
 """
 
 # A claim says how the event ended for whoever looks it up; it is taken over when the event can be applied after all.
@@ -70,6 +77,7 @@ ON CONFLICT (endpoint, event_id) DO NOTHING
 async def archive(connection: Connection, letters: Sequence[tuple[Envelope, Failure]]) -> None:
     """Keep dead letters, each once; name those whose event id could be read among the events too."""
     letters = [_storable_letter(envelope, failure) for envelope, failure in letters]
+    read = [_kind_and_challenge(envelope) for envelope, _ in letters]
     async with connection.transaction():
         await connection.execute(
             ARCHIVE,
@@ -86,7 +94,10 @@ async def archive(connection: Connection, letters: Sequence[tuple[Envelope, Fail
             [envelope.signature for envelope, _ in letters],
             [envelope.key_fingerprint for envelope, _ in letters],
             [envelope.traceparent for envelope, _ in letters],
+            [kind for kind, _ in read],
+            [challenge_hash for _, challenge_hash in read],
         )
+        await _note_replays(connection, [letter for letter in letters if letter[0].replay is not None])
         named = [(envelope, failure) for envelope, failure in letters if envelope.event_id and envelope.type]
         await connection.execute(
             CLAIM,
@@ -100,6 +111,29 @@ async def archive(connection: Connection, letters: Sequence[tuple[Envelope, Fail
         )
 
 
+async def _note_replays(connection: Connection, letters: Sequence[tuple[Envelope, Failure]]) -> None:
+    """Items of a replay that failed again. A replay begins to count tries anew, so they are added up, once an item."""
+    failed = {
+        (envelope.replay.replay_id, envelope.replay.item): (envelope, failure)
+        for envelope, failure in letters
+        if envelope.replay is not None
+    }
+    if not failed:
+        return
+    results = [ItemResult(*key, Outcome.DEAD_LETTER, failure.reason) for key, (_, failure) in failed.items()]
+    fresh = [failed[key][0] for key in await settle_items(connection, results)]
+    await connection.execute(
+        """
+        UPDATE kessai.dead_letters AS known
+        SET attempts = known.attempts + given.attempts
+        FROM unnest($1::uuid[], $2::int[]) AS given (receipt_id, attempts)
+        WHERE known.receipt_id = given.receipt_id AND known.first_seen < now()
+        """,
+        [envelope.receipt_id for envelope in fresh],
+        [envelope.attempts for envelope in fresh],
+    )
+
+
 def _storable_letter(envelope: Envelope, failure: Failure) -> tuple[Envelope, Failure]:
     """Text that Postgres takes, whoever wrote the message: one strange letter must not keep the others out."""
     kept = envelope._replace(
@@ -109,9 +143,17 @@ def _storable_letter(envelope: Envelope, failure: Failure) -> tuple[Envelope, Fa
         signature=_storable(envelope.signature),
         key_fingerprint=_storable(envelope.key_fingerprint),
         traceparent=_key_or_none(envelope.traceparent),
-        attempts=min(envelope.attempts, MAX_ATTEMPTS),
     )
     return kept, Failure(_storable(failure.reason), _storable(failure.error), _storable(failure.detail))
+
+
+def _kind_and_challenge(envelope: Envelope) -> tuple[str, str | None]:
+    """As far as the bytes can be read; what makes the reading itself fail is why some letters are here."""
+    try:
+        incoming = read_event(envelope)
+    except Exception:
+        return UNREAD, None
+    return incoming.kind, incoming.challenge_hash
 
 
 def _storable(text: str) -> str:

@@ -1,12 +1,12 @@
 """Which rows does a batch of events touch? Found and locked, each table once.
 
-Locks are taken in one order everywhere (orders by id, then waiting hashes, then claims by key), so that batches of
-several workers wait for each other instead of deadlocking.
+Locks are taken in one order everywhere (orders by id, then waiting hashes, then reviews, then claims by key), so that
+batches of several workers wait for each other instead of deadlocking.
 """
 
 from collections.abc import Sequence
 
-from shared.ledger.books import Batch, Books, Claim, Order, Outcome
+from shared.ledger.books import Batch, Books, Claim, OpenReview, Order, Outcome
 from shared.ledger.columns import given, pack
 from shared.ledger.database import Connection
 from shared.ledger.incoming import Incoming
@@ -18,6 +18,7 @@ async def load_books(connection: Connection, batch: Sequence[Incoming]) -> Books
     keys = sorted({incoming.key for incoming in batch})
     hashes = sorted({hash_ for incoming in batch if (hash_ := incoming.challenge_hash)})
     batch_ids = sorted({id_ for incoming in batch if (id_ := _settlement_batch_id(incoming))})
+    again = [incoming.key for incoming in batch if incoming.envelope.replay and incoming.envelope.replay.rule_again]
     orders = await lock_orders(connection, hashes)
     if len(orders) < len(hashes):
         unknown = [hash_ for hash_ in hashes if hash_ not in orders]
@@ -27,6 +28,7 @@ async def load_books(connection: Connection, batch: Sequence[Incoming]) -> Books
         claims=await find_claims(connection, keys),
         orders=orders,
         batches=await find_batches(connection, batch_ids) if batch_ids else {},
+        reviews=await lock_reviews(connection, again) if again else {},
     )
 
 
@@ -88,6 +90,22 @@ WHERE settlement_batch_id = ANY ($1::text[])
 async def find_batches(connection: Connection, batch_ids: Sequence[str]) -> dict[str, Batch]:
     rows = await connection.fetch(FIND_BATCHES, batch_ids)
     return {row["settlement_batch_id"]: Batch(**row) for row in rows}
+
+
+LOCK_REVIEWS = """
+SELECT endpoint, event_id, review_id, reason
+FROM unnest($1::text[], $2::text[]) AS given (endpoint, event_id)
+JOIN kessai.reviews USING (endpoint, event_id)
+WHERE state = 'open' AND reason <> 'event_id_conflict'
+ORDER BY review_id
+FOR UPDATE OF reviews
+"""
+
+
+async def lock_reviews(connection: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], OpenReview]:
+    """What these events wait in; a conflict of bytes is about other bytes than those of the claim."""
+    rows = await connection.fetch(LOCK_REVIEWS, [key[0] for key in keys], [key[1] for key in keys])
+    return {(row["endpoint"], row["event_id"]): OpenReview(row["review_id"], row["reason"]) for row in rows}
 
 
 def _settlement_batch_id(incoming: Incoming) -> str | None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, assert_never
 
-from shared.ledger.books import Batch, Books, Claim, Order, Outcome, Shop
+from shared.broker.envelope import ReplayMark
+from shared.ledger.books import Batch, Books, Claim, OpenReview, Order, Outcome, Shop
 from shared.ledger.facts import OutboxFact, batch_settled, order_moved, review_opened
 from shared.ledger.incoming import Incoming, parse_time
 from shared.ledger.transitions import Fact, Move, Nothing, OrderState, Review, ReviewReason, next_state
@@ -43,6 +44,12 @@ class ReviewRow:
     told: OutboxFact
 
 
+class Tally(NamedTuple):
+    deliveries: int
+    longest_wait: float
+    """Seconds from receipt."""
+
+
 @dataclass(slots=True)
 class Changes:
     """Everything one transaction will write, in the order in which it was decided."""
@@ -59,27 +66,35 @@ class Changes:
     """What other systems must hear, in order."""
     outcomes: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     """Deliveries by (endpoint, kind, outcome, reason), for the metrics."""
+    tallies: dict[tuple[str, str, str, str], Tally] = field(default_factory=dict)
+    """Deliveries by (endpoint, kind, outcome, key fingerprint), for the charts."""
+    done_with: list[Incoming] = field(default_factory=list)
+    """Events whose dead letters need nobody any more."""
+    reruled: list[tuple[OpenReview, ClaimRow]] = field(default_factory=list)
+    """Reviews that a new ruling closes."""
+    replayed: dict[ReplayMark, Ruling] = field(default_factory=dict)
+    """What became of each item of a replay."""
 
 
 def rule_batch(batch: Sequence[Incoming], books: Books, shops: Mapping[str, Shop], *, now: datetime) -> Changes:
     """Rule on each event in turn, each one seeing what the earlier ones did."""
     changes = Changes()
-    claims, batches = dict(books.claims), dict(books.batches)
+    claims, batches, reviews = dict(books.claims), dict(books.batches), dict(books.reviews)
     for incoming in batch:
         claim = claims.get(incoming.key)
-        if claim is not None and claim.receipt_id == incoming.envelope.receipt_id and not _is_open(claim):
-            continue  # the broker delivered again what the books already hold
-        if claim is not None and claim.digest != incoming.digest:
-            _add_conflict(changes, incoming, now)
-            continue
-        if claim is not None and not _is_open(claim):
-            changes.repeats[incoming.key] += 1
-            _count(changes, incoming, Outcome.DUPLICATE, None)
+        review = reviews.pop(incoming.key, None) if _asks_for_new_ruling(incoming, claim) else None
+        if claim is not None and not _is_open(claim) and review is None:
+            _add_known(changes, incoming, claim, now)
             continue
         ruling = rule(incoming, _order_of(incoming, books, changes), batches, shops)
-        claims[incoming.key] = Claim(incoming.envelope.receipt_id, incoming.digest, ruling.outcome)
         if ruling.batch is not None:
             batches[ruling.batch.settlement_batch_id] = ruling.batch
+        if review is not None:
+            _add_new_ruling(changes, incoming, review, ruling, now)
+            continue
+        if claim is not None:
+            changes.done_with.append(incoming)
+        claims[incoming.key] = Claim(incoming.envelope.receipt_id, incoming.digest, ruling.outcome)
         _add_ruling(changes, incoming, ruling, now)
     return changes
 
@@ -252,19 +267,46 @@ def _same_settlement(known: Batch, told: Batch) -> bool:
     )
 
 
+def _asks_for_new_ruling(incoming: Incoming, claim: Claim | None) -> bool:
+    """Whether a replay brings the very bytes of a claim to be ruled on anew."""
+    mark = incoming.envelope.replay
+    return mark is not None and mark.rule_again and claim is not None and claim.digest == incoming.digest
+
+
+def _add_known(changes: Changes, incoming: Incoming, claim: Claim, now: datetime) -> None:
+    """The books hold this event id already. What the broker merely delivers again is not even counted."""
+    if claim.digest != incoming.digest:
+        _add_conflict(changes, incoming, now)
+    elif incoming.envelope.replay is not None:
+        changes.done_with.append(incoming)
+        _settle(changes, incoming, Ruling(Outcome.DUPLICATE), now)
+    elif claim.receipt_id != incoming.envelope.receipt_id:
+        changes.repeats[incoming.key] += 1
+        _settle(changes, incoming, Ruling(Outcome.DUPLICATE), now)
+
+
 def _add_conflict(changes: Changes, incoming: Incoming, now: datetime) -> None:
     """The same event id with other bytes: the first stands, the second is kept and looked at."""
-    changes.repeats[incoming.key] += 1
+    if incoming.envelope.replay is None:
+        changes.repeats[incoming.key] += 1
     changes.archive.append(incoming)
     add_review(changes, incoming, ReviewReason.EVENT_ID_CONFLICT, None, now)
-    _count(changes, incoming, Outcome.REVIEW, ReviewReason.EVENT_ID_CONFLICT)
+    _settle(changes, incoming, _to_review(ReviewReason.EVENT_ID_CONFLICT), now)
+
+
+def _add_new_ruling(changes: Changes, incoming: Incoming, review: OpenReview, ruling: Ruling, now: datetime) -> None:
+    """A review whose event now means something else closes; the same verdict once more changes nothing."""
+    if ruling.review != review.reason:
+        changes.reruled.append((review, ClaimRow(incoming, ruling)))
+        add_effects(changes, incoming, ruling, now)
+    _settle(changes, incoming, ruling, now)
 
 
 def _add_ruling(changes: Changes, incoming: Incoming, ruling: Ruling, now: datetime) -> None:
     changes.claims[incoming.key] = ClaimRow(incoming, ruling)
     changes.archive.append(incoming)
     add_effects(changes, incoming, ruling, now)
-    _count(changes, incoming, ruling.outcome, ruling.reason)
+    _settle(changes, incoming, ruling, now)
 
 
 def add_effects(changes: Changes, incoming: Incoming, ruling: Ruling, now: datetime) -> None:
@@ -287,5 +329,17 @@ def add_review(changes: Changes, incoming: Incoming, reason: ReviewReason, order
     changes.told.append(told)
 
 
-def _count(changes: Changes, incoming: Incoming, outcome: Outcome, reason: str | None) -> None:
-    changes.outcomes[incoming.envelope.endpoint, incoming.kind, outcome, reason or ""] += 1
+def _settle(changes: Changes, incoming: Incoming, ruling: Ruling, now: datetime) -> None:
+    """Count a delivery by what it came to; an item of a replay is told what became of it."""
+    envelope, kind, outcome = incoming.envelope, incoming.kind, ruling.outcome
+    changes.outcomes[envelope.endpoint, kind, outcome, ruling.reason or ""] += 1
+    if envelope.replay is not None:
+        changes.replayed[envelope.replay] = ruling
+        return
+    key = (envelope.endpoint, kind, outcome, envelope.key_fingerprint)
+    seen = changes.tallies.get(key, _NO_TALLY)
+    waited = (now - envelope.received_at).total_seconds()
+    changes.tallies[key] = Tally(seen.deliveries + 1, max(seen.longest_wait, waited))
+
+
+_NO_TALLY = Tally(0, 0.0)

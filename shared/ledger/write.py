@@ -1,29 +1,40 @@
 """Writes what was ruled: one statement a table, whatever the size of the batch."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 import orjson
 
-from shared.ledger.books import Order
+from shared.broker.envelope import ReplayMark
+from shared.ledger.books import OpenReview, Order
 from shared.ledger.columns import given, pack
 from shared.ledger.database import Connection, TransientConflict
 from shared.ledger.facts import OutboxFact
 from shared.ledger.incoming import Incoming
 from shared.ledger.outbox import SHARDS
-from shared.ledger.rulings import Changes, ClaimRow, ReviewRow, evidence
+from shared.ledger.replays.items import ItemResult, settle_items
+from shared.ledger.rulings import Changes, ClaimRow, ReviewRow, Ruling, Tally, evidence
 from shared.ledger.transitions import queue_of
 from shared.sdrp.classify import MeteredUsageAccepted
 
 
-async def write(connection: Connection, changes: Changes, *, actor: str) -> None:
+async def write(connection: Connection, changes: Changes, *, actor: str, now: datetime) -> None:
     """Write what was ruled, each table at once."""
     if changes.claims:
         await _claim_events(connection, changes.claims)
     if changes.archive:
         await _archive(connection, changes.archive)
+    if changes.reruled:
+        await _close_reviews(connection, changes.reruled, actor)
     await write_effects(connection, changes, actor=actor)
     if changes.repeats:
         await _count_deliveries(connection, changes.repeats)
+    if changes.done_with:
+        await _resolve_dead_letters(connection, changes.done_with)
+    if changes.replayed:
+        await settle_items(connection, _results(changes.replayed))
+    if changes.tallies:
+        await _tally(connection, changes.tallies, now)
 
 
 async def write_effects(connection: Connection, changes: Changes, *, actor: str) -> None:
@@ -311,6 +322,83 @@ async def _count_deliveries(connection: Connection, repeats: Mapping[tuple[str, 
     keys = sorted(repeats)
     await connection.execute(
         COUNT_DELIVERIES, [key[0] for key in keys], [key[1] for key in keys], [repeats[key] for key in keys]
+    )
+
+
+# Other bytes under the same event id stay open: what they meant is not known.
+RESOLVE_DEAD_LETTERS = """
+UPDATE kessai.dead_letters AS letter
+SET state = 'resolved', closed_at = now()
+FROM unnest($1::text[], $2::text[], $3::bytea[]) AS given (endpoint, event_id, digest)
+WHERE letter.endpoint = given.endpoint AND letter.event_id = given.event_id AND sha256(letter.raw) = given.digest
+  AND letter.state = 'open'
+"""
+
+
+async def _resolve_dead_letters(connection: Connection, done_with: Sequence[Incoming]) -> None:
+    await connection.execute(
+        RESOLVE_DEAD_LETTERS,
+        [incoming.envelope.endpoint for incoming in done_with],
+        [incoming.event.id for incoming in done_with],
+        [incoming.digest for incoming in done_with],
+    )
+
+
+CLOSE_REVIEWS = """
+WITH given AS (
+    SELECT *
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+         AS given (review_id, endpoint, event_id, outcome, reason, order_id)
+), closed AS (
+    UPDATE kessai.reviews
+    SET state = 'closed', closed_at = now(), closed_by = $7, resolution = 'reprocessed', version = version + 1
+    FROM given
+    WHERE reviews.review_id = given.review_id
+)
+UPDATE kessai.webhook_events AS known
+SET outcome = given.outcome, reason = given.reason, order_id = given.order_id, applied_at = clock_timestamp()
+FROM given
+WHERE known.endpoint = given.endpoint AND known.event_id = given.event_id
+"""
+
+
+async def _close_reviews(connection: Connection, reruled: Sequence[tuple[OpenReview, ClaimRow]], actor: str) -> None:
+    """The events that waited in them came to something else after all."""
+    await connection.execute(
+        CLOSE_REVIEWS,
+        [review.review_id for review, _ in reruled],
+        [row.incoming.envelope.endpoint for _, row in reruled],
+        [row.incoming.event.id for _, row in reruled],
+        [row.ruling.outcome for _, row in reruled],
+        [row.ruling.reason for _, row in reruled],
+        [row.ruling.order.order_id if row.ruling.order else None for _, row in reruled],
+        actor,
+    )
+
+
+def _results(replayed: Mapping[ReplayMark, Ruling]) -> list[ItemResult]:
+    return [ItemResult(mark.replay_id, mark.item, ruling.outcome, ruling.reason) for mark, ruling in replayed.items()]
+
+
+TALLY = """
+INSERT INTO kessai.tallies (at, endpoint, kind, outcome, key_fingerprint, deliveries, longest_wait)
+SELECT $1, *
+FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::float8[])
+"""
+
+
+async def _tally(connection: Connection, tallies: Mapping[tuple[str, str, str, str], Tally], now: datetime) -> None:
+    """Rows are added, never updated: counting must not make two workers wait for each other."""
+    keys = list(tallies)
+    await connection.execute(
+        TALLY,
+        now,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+        [key[2] for key in keys],
+        [key[3] for key in keys],
+        [tallies[key].deliveries for key in keys],
+        [tallies[key].longest_wait for key in keys],
     )
 
 

@@ -53,7 +53,8 @@ class Applier:
             self._metrics.settled(endpoint=endpoint, kind=kind, outcome=outcome, reason=reason, events=events)
         now = time.time()
         for incoming in batch:
-            self._metrics.waited(now - incoming.envelope.received_at.timestamp())
+            if incoming.envelope.replay is None:
+                self._metrics.waited(now - incoming.envelope.received_at.timestamp())
         log.info(
             "batch.committed",
             events=len(batch),

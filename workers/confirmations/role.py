@@ -16,6 +16,7 @@ from workers.confirmations.applier import Applier
 from workers.confirmations.hand_over import HandOver
 from workers.confirmations.prepare import Poison, prepare
 from workers.confirmations.set_aside import UnknownEndpoint, bury_poison, route
+from workers.readiness import of_consumers
 
 REPLAY_BATCH = 50
 """Replays are handled in small batches, so that live traffic waits for at most one of them."""
@@ -67,11 +68,7 @@ class Confirmations:
                 group.create_task(consumer.run(stop))
 
     def readiness(self) -> Readiness:
-        if self._books.down_because is not None:
-            return Readiness(degraded={"database": self._books.down_because})  # then nothing is consumed, either
-        if not all(consumer.connected for consumer in self._consumers):
-            return Readiness(degraded={"broker": "not consuming: RabbitMQ is away"})
-        return Readiness()
+        return of_consumers(self._books, self._consumers)
 
     async def handle(self, deliveries: Sequence[Delivery[Incoming | Poison]]) -> None:
         """Return when every delivery has its outcome: in the books, in a retry queue, or among the dead letters."""

@@ -18,6 +18,7 @@ from shared.ledger.database import Connection, UnacceptableRow
 from shared.observe.admin import Readiness
 from shared.observe.metrics import ArchiveMetrics
 from workers.books import PatientBooks
+from workers.readiness import of_consumers
 
 Letter = tuple[Envelope, Failure]
 
@@ -54,11 +55,7 @@ class DeadLetters:
         await self._consumer.run(stop)
 
     def readiness(self) -> Readiness:
-        if self._books.down_because is not None:
-            return Readiness(degraded={"database": self._books.down_because})  # then nothing is consumed, either
-        if not self._consumer.connected:
-            return Readiness(degraded={"broker": "not consuming: RabbitMQ is away"})
-        return Readiness()
+        return of_consumers(self._books, [self._consumer])
 
     async def handle(self, deliveries: Sequence[Delivery[Letter]]) -> None:
         """Keep them together; a letter that Postgres refuses is found by bisecting and must not keep the others out."""

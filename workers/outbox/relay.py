@@ -22,6 +22,7 @@ from shared.ledger.outbox import WaitingFact
 from shared.observe.admin import Readiness
 from shared.observe.metrics import OutboxMetrics
 from workers.books import PatientBooks
+from workers.readiness import of_publisher
 
 PAGE = 500
 """Facts of one shard that one transaction relays at most."""
@@ -53,8 +54,7 @@ class Outbox:
                 await _pause(stop, IDLE_SECONDS)
 
     def readiness(self) -> Readiness:
-        down = {"broker": self._broker_down_because, "database": self._books.down_because}
-        return Readiness(degraded={name: why for name, why in down.items() if why is not None})
+        return of_publisher(self._books, self._broker_down_because)
 
     async def relay_round(self, connection: Connection) -> int:
         """Relay a page of every shard that has something and that no other relay is at; how many facts went out."""

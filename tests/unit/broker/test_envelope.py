@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.broker.envelope import Envelope, Failure, UnreadableEnvelope, decode, encode
+from shared.broker.envelope import MAX_COUNT, Envelope, Failure, ReplayMark, UnreadableEnvelope, decode, encode
 
 # orjson writes valid UTF-8 only; the door refuses what is not before it makes an envelope.
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
@@ -28,8 +28,9 @@ envelopes = st.builds(
     event_id=st.none() | text,
     type=st.none() | text,
     traceparent=st.none() | text,
-    attempts=st.integers(0, 2**31),
+    attempts=st.integers(0, MAX_COUNT),
     failure=st.none() | st.builds(Failure, reason=text, error=text, detail=text),
+    replay=st.none() | st.builds(ReplayMark, st.integers(0, MAX_COUNT), st.integers(0, MAX_COUNT), st.booleans()),
 )
 
 
@@ -76,7 +77,7 @@ def test_a_head_with_a_field_of_the_wrong_type_is_unreadable(field: str, value: 
         decode(orjson.dumps(head) + b"\n")
 
 
-@pytest.mark.parametrize("attempts", ["1", -1, 1.5, True, None])
+@pytest.mark.parametrize("attempts", ["1", -1, 1.5, True, None, 2**31, 2**64 - 1])
 def test_a_head_with_impossible_attempts_is_unreadable(attempts: object) -> None:
     head = orjson.loads(encode(an_envelope(b"")).partition(b"\n")[0]) | {"attempts": attempts}
     with pytest.raises(UnreadableEnvelope):

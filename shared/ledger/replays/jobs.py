@@ -1,0 +1,234 @@
+"""A replay as a job: started with a stated reason, watched, paused, resumed, cancelled; every act on record."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import orjson
+
+from shared.errors import KessaiError
+from shared.ledger.database import Connection
+from shared.ledger.replays.pacing import Progress
+from shared.ledger.replays.plans import require_claims
+
+DEFAULT_RATE: Final = 200.0
+"""Events a second: live traffic does not feel them."""
+DEFAULT_CANARY: Final = 5
+DEFAULT_STOP_ON_FAIL: Final = 0.05
+
+
+class ReplayState(StrEnum):
+    PLANNING = "planning"
+    PLANNED = "planned"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    """By itself: too many events failed again."""
+    CANCELLED = "cancelled"
+    DONE = "done"
+
+
+ENDED: Final = frozenset({ReplayState.STOPPED, ReplayState.CANCELLED, ReplayState.DONE})
+
+
+class Act(StrEnum):
+    START = "start"
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+
+
+MOVES: Final[dict[Act, tuple[frozenset[ReplayState], ReplayState]]] = {
+    Act.START: (frozenset({ReplayState.PLANNED}), ReplayState.RUNNING),
+    Act.PAUSE: (frozenset({ReplayState.RUNNING}), ReplayState.PAUSED),
+    Act.RESUME: (frozenset({ReplayState.PAUSED, ReplayState.STOPPED}), ReplayState.RUNNING),
+    Act.CANCEL: (
+        frozenset({ReplayState.PLANNED, ReplayState.RUNNING, ReplayState.PAUSED, ReplayState.STOPPED}),
+        ReplayState.CANCELLED,
+    ),
+}
+"""Which states an act is possible in, and what it leads to."""
+
+
+class ReplayNotFound(KessaiError):
+    def __init__(self, replay_id: int) -> None:
+        super().__init__(f"no plan or job {replay_id}: see `kessai replay history`")
+
+
+class NotPossibleNow(KessaiError):
+    def __init__(self, act: Act, replay_id: int, state: ReplayState) -> None:
+        froms = " or ".join(sorted(MOVES[act][0]))
+        super().__init__(f"replay {replay_id} is {state}: only one that is {froms} can be told to {act}")
+
+
+class NoReason(KessaiError):
+    """A replay is started for a reason that is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a job is to run."""
+
+    why: str
+    canary: int = DEFAULT_CANARY
+    rate: float | None = DEFAULT_RATE
+    """Events a second; None: as fast as they are handled."""
+    stop_on_fail: float = DEFAULT_STOP_ON_FAIL
+    """Share of events that may fail again."""
+
+    def __post_init__(self) -> None:
+        """Raises NoReason."""
+        if not self.why.strip() or len(self.why) > 1000 or "\0" in self.why:
+            raise NoReason('say why in 1 to 1000 characters: --why "INC-123, fixed in 1.4"')
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A plan or a job as it stands."""
+
+    plan_id: int
+    state: ReplayState
+    source: str
+    filter: dict[str, Any]
+    total: int
+    sent: int
+    """Handed to the broker."""
+    done: int
+    predicted: dict[str, int]
+    """Events by outcome."""
+    results: dict[str, int]
+    """Events by outcome, of those that are done."""
+    planned_by: str
+    planned_at: datetime
+    why: str | None
+    started_by: str | None
+    started_at: datetime | None
+    rate: float | None
+    canary: int
+    stop_on_fail: float
+    seen_at: datetime | None
+    """When a worker last took it up."""
+    ended_at: datetime | None
+    ended_because: str | None
+
+    @property
+    def failed(self) -> int:
+        return self.results.get("dead_letter", 0)
+
+    def progress(self) -> Progress:
+        return Progress(
+            total=self.total,
+            sent=self.sent,
+            in_flight=self.sent - self.done,
+            failed=self.failed,
+            canary=self.canary,
+            stop_on_fail=self.stop_on_fail,
+            rate=self.rate,
+        )
+
+
+_SELECT = """
+SELECT replay_id AS plan_id, state, source, filter, total, next_item - 1 AS sent, predicted,
+       (SELECT coalesce(jsonb_object_agg(outcome, events), '{}')
+        FROM (SELECT outcome, count(*) AS events
+              FROM kessai.replay_items AS items
+              WHERE items.replay_id = replays.replay_id AND outcome IS NOT NULL
+              GROUP BY outcome) AS counted) AS results,
+       planned_by, planned_at, why, started_by, started_at, rate, canary, stop_on_fail, seen_at, ended_at, ended_because
+FROM kessai.replays
+"""
+
+
+async def find(connection: Connection, replay_id: int) -> Replay:
+    """Raises ReplayNotFound."""
+    row = await connection.fetchrow(f"{_SELECT} WHERE replay_id = $1", replay_id)
+    if row is None:
+        raise ReplayNotFound(replay_id)
+    return _from_row(row)
+
+
+async def newest(connection: Connection, *, limit: int, before: int | None = None) -> list[Replay]:
+    """Plans and jobs, the newest first; `before` is the last id of the page before."""
+    rows = await connection.fetch(
+        f"""
+        {_SELECT}
+        WHERE $2::bigint IS NULL OR replay_id < $2
+        ORDER BY replay_id DESC
+        LIMIT $1
+        """,
+        limit,
+        before,
+    )
+    return [_from_row(row) for row in rows]
+
+
+def _from_row(row: Any) -> Replay:  # noqa: ANN401 - a row of _SELECT
+    values = dict(row)
+    values |= {name: orjson.loads(values[name]) for name in ("filter", "predicted", "results")}
+    return Replay(**{**values, "state": ReplayState(values["state"]), "done": sum(values["results"].values())})
+
+
+async def start(connection: Connection, replay_id: int, terms: Terms, *, actor: str) -> Replay:
+    """Hand a plan to the workers. Raises ReplayNotFound, NotPossibleNow, BeyondHorizon."""
+    async with connection.transaction():
+        await _move(connection, replay_id, Act.START)
+        await require_claims(connection, replay_id)
+        await connection.execute(
+            """
+            UPDATE kessai.replays
+            SET why = $2, started_by = $3, started_at = now(), rate = $4, canary = least($5, total), stop_on_fail = $6
+            WHERE replay_id = $1
+            """,
+            replay_id,
+            terms.why.strip(),
+            actor,
+            terms.rate,
+            terms.canary,
+            terms.stop_on_fail,
+        )
+        await _record(connection, replay_id, Act.START, actor, {"why": terms.why.strip(), "rate": terms.rate})
+        return await find(connection, replay_id)
+
+
+async def tell(
+    connection: Connection, replay_id: int, act: Act, *, actor: str, stop_on_fail: float | None = None
+) -> Replay:
+    """Pause, resume or cancel. Events in flight still come to their end. Raises ReplayNotFound, NotPossibleNow."""
+    async with connection.transaction():
+        await _move(connection, replay_id, act)
+        if stop_on_fail is not None:
+            await connection.execute(
+                "UPDATE kessai.replays SET stop_on_fail = $2 WHERE replay_id = $1", replay_id, stop_on_fail
+            )
+        await _record(connection, replay_id, act, actor, {})
+        return await find(connection, replay_id)
+
+
+async def _move(connection: Connection, replay_id: int, act: Act) -> None:
+    states, following = MOVES[act]
+    state = await connection.fetchval("SELECT state FROM kessai.replays WHERE replay_id = $1 FOR UPDATE", replay_id)
+    if state is None:
+        raise ReplayNotFound(replay_id)
+    if state not in states:
+        raise NotPossibleNow(act, replay_id, ReplayState(state))
+    await connection.execute(
+        """
+        UPDATE kessai.replays
+        SET state = $2, ended_at = CASE WHEN $2 = 'cancelled' THEN now() END,
+            ended_because = CASE WHEN $2 = 'cancelled' THEN 'cancelled' END
+        WHERE replay_id = $1
+        """,
+        replay_id,
+        following,
+    )
+
+
+async def _record(connection: Connection, replay_id: int, act: Act, actor: str, detail: dict[str, Any]) -> None:
+    await connection.execute(
+        "INSERT INTO kessai.audit (actor, action, subject, detail) VALUES ($1, $2, $3, $4)",
+        actor,
+        f"replay.{act}",
+        f"replay:{replay_id}",
+        orjson.dumps(detail).decode(),
+    )

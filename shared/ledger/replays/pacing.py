@@ -1,0 +1,100 @@
+"""How does a running replay go on? Pure: what is known of the job in, the next step out."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+CHUNK = 500
+"""Events that are handed to the broker at once, at most."""
+CHUNK_SECONDS = 0.25
+"""How much of its rate a job hands over at once: small steps, so that a pause is felt soon."""
+MAX_IN_FLIGHT = 2000
+"""Events handed over and not handled yet, at most: what a stop can no longer hold back."""
+ENOUGH_TO_JUDGE = 50
+"""Beyond the canary, a share of failures is taken of at least so many events: one early failure is no trend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a job stands, in events."""
+
+    total: int
+    sent: int
+    in_flight: int
+    failed: int
+    """Dead letters again."""
+    canary: int
+    stop_on_fail: float
+    """Share of failures, 0 to 1, beyond which it stops."""
+    rate: float | None
+    """Events a second; None: as fast as they are handled."""
+
+    @property
+    def done(self) -> int:
+        return self.sent - self.in_flight
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """For what is in flight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    pass
+
+
+Step = Send | Wait | Stop | Finish
+
+
+def next_step(progress: Progress) -> Step:
+    too_many = _too_many_failures(progress)
+    if too_many is not None:
+        return Stop(too_many)
+    left = progress.total - progress.sent
+    if progress.sent < progress.canary and left:
+        return Send(min(_chunk(progress), progress.canary - progress.sent, left))
+    if (not left or progress.sent == progress.canary) and progress.in_flight:
+        return Wait()
+    if not left:
+        return Finish()
+    room = MAX_IN_FLIGHT - progress.in_flight
+    return Send(min(_chunk(progress), left, room)) if room > 0 else Wait()
+
+
+def next_due(sent: int, rate: float | None, *, due: datetime | None, now: datetime) -> datetime | None:
+    """When the next chunk may follow `sent` events; a late one does not make the others hurry."""
+    if rate is None:
+        return None
+    began = due if due is not None and now - due < timedelta(seconds=1) else now
+    return began + timedelta(seconds=sent / rate)
+
+
+def _too_many_failures(progress: Progress) -> str | None:
+    """The canary is judged by itself, and whole; afterwards all that is done is."""
+    if not progress.failed:
+        return None
+    judging_canary = progress.sent <= progress.canary
+    if judging_canary and progress.in_flight:
+        return None
+    judged = progress.done if judging_canary else max(progress.done, ENOUGH_TO_JUDGE)
+    share = progress.failed / judged
+    if share <= progress.stop_on_fail:
+        return None
+    what = "canary events" if judging_canary else "events"
+    return f"{progress.failed} of {progress.done} {what} failed again: more than {progress.stop_on_fail:.3g} of them"
+
+
+def _chunk(progress: Progress) -> int:
+    if progress.rate is None:
+        return CHUNK
+    return max(1, min(CHUNK, round(progress.rate * CHUNK_SECONDS)))

@@ -1,0 +1,108 @@
+"""Runs replays: hands frozen events over once more, on a queue of their own, at the rate that was asked for.
+
+All that a job has done is in the books, so that any worker goes on where another was killed: what was handed over and
+not noted is handed over again, which changes nothing.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import assert_never
+
+import structlog
+
+from shared.broker.envelope import Envelope, encode
+from shared.broker.publisher import Outgoing, Publisher
+from shared.broker.topology import EVENTS, REPLAY
+from shared.ledger.books import Outcome
+from shared.ledger.database import Connection, TransientConflict
+from shared.ledger.replays.items import ItemResult, settle_items, take
+from shared.ledger.replays.pacing import Finish, Send, Stop, Wait, next_due, next_step
+from shared.ledger.replays.turn import Turn, end, note_sent, take_turn
+from shared.observe.admin import Readiness
+from workers.books import PatientBooks
+from workers.readiness import of_publisher
+
+IDLE_SECONDS = 0.5
+"""Between looks for a job."""
+WAIT_SECONDS = 0.05
+"""Between looks at a job that waits for what is in flight, or for its rate."""
+
+log = structlog.get_logger("kessai.worker")
+
+
+class Replays:
+    """Runs whatever replay is started, until stopped."""
+
+    def __init__(self, *, books: PatientBooks, publisher: Publisher) -> None:
+        self._books = books
+        self._publisher = publisher
+        self._broker_down_because: str | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                pause = await self._books.commit(self.take_turn, held=0)
+            except TransientConflict:  # the job waits where it is
+                pause = IDLE_SECONDS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+
+    def readiness(self) -> Readiness:
+        return of_publisher(self._books, self._broker_down_because)
+
+    async def take_turn(self, connection: Connection) -> float:
+        """Take one job a step further; seconds until the next look."""
+        async with connection.transaction():
+            turn = await take_turn(connection)
+            if turn is None:
+                return IDLE_SECONDS
+            match next_step(turn.progress):
+                case Send(events):
+                    return await self._send(connection, turn, events)
+                case Wait():
+                    await note_sent(connection, turn.replay_id, sent=0, due=turn.due)
+                    return WAIT_SECONDS
+                case Stop(because):
+                    await end(connection, turn.replay_id, "stopped", because)
+                    log.warning("replay.stopped", replay=turn.replay_id, because=because)
+                case Finish():
+                    await end(connection, turn.replay_id, "done", None)
+                    log.info("replay.done", replay=turn.replay_id, events=turn.progress.total)
+                case step:
+                    assert_never(step)
+        return 0.0
+
+    async def _send(self, connection: Connection, turn: Turn, events: int) -> float:
+        """Hand over the next events, up to the first that RabbitMQ refuses."""
+        items = await take(
+            connection, turn.replay_id, first=turn.progress.sent + 1, limit=events, rule_again=turn.rule_again
+        )
+        await _settle_pruned(connection, turn.replay_id, items)
+        kept = [(item, envelope) for item, envelope in items if envelope is not None]
+        outcomes = await self._publisher.publish_many([_outgoing(envelope) for _, envelope in kept])
+        refused = next((at for at, outcome in enumerate(outcomes) if outcome is not None), None)
+        sent = len(items) if refused is None else kept[refused][0] - turn.progress.sent - 1
+        self._note(None if refused is None else str(outcomes[refused]))
+        due = next_due(sent, turn.progress.rate, due=turn.due, now=datetime.now(UTC))
+        await note_sent(connection, turn.replay_id, sent=sent, due=due)
+        return 0.0 if refused is None and turn.progress.rate is None else WAIT_SECONDS
+
+    def _note(self, down: str | None) -> None:
+        if down and not self._broker_down_because:
+            log.warning("replay.broker_unavailable", error=down)
+        self._broker_down_because = down
+
+
+async def _settle_pruned(connection: Connection, replay_id: int, items: Sequence[tuple[int, Envelope | None]]) -> None:
+    """What has no bytes any more cannot be handed over, and is told so."""
+    gone = [
+        ItemResult(replay_id, item, Outcome.DEAD_LETTER, "bytes_pruned") for item, envelope in items if envelope is None
+    ]
+    if gone:
+        await settle_items(connection, gone)
+
+
+def _outgoing(envelope: Envelope) -> Outgoing:
+    return Outgoing(encode(envelope), EVENTS, REPLAY, message_type=envelope.type)
