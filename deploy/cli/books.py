@@ -33,8 +33,11 @@ async def _with_books(work: "Callable[[Connection], Awaitable[T]]") -> T:
 
 
 @asynccontextmanager
-async def open_books() -> "AsyncIterator[Pool]":
-    """The books that the environment names, for several pieces of work. Raises SettingsError."""
+async def open_books(*, as_worker: bool = False) -> "AsyncIterator[Pool]":
+    """The books that the environment names, for several pieces of work, or as a worker reaches them.
+
+    Raises SettingsError.
+    """
     from shared.ledger.database import open_pool
     from shared.settings import Settings
 
@@ -44,6 +47,7 @@ async def open_books() -> "AsyncIterator[Pool]":
         application="kessai cli",
         size=1,
         statement_timeout=settings.statement_timeout,
+        keys_only=as_worker,
     )
     try:
         yield pool

@@ -17,6 +17,7 @@ from deploy.cli import (
     local,
     migrate,
     orders,
+    replay,
     reviews,
     send,
     topology,
@@ -46,6 +47,7 @@ app.add_typer(orders.app)
 app.add_typer(events.app)
 app.add_typer(reviews.app)
 app.add_typer(dead_letters.app)
+app.add_typer(replay.app)
 app.command()(send.send)
 app.add_typer(local.app)
 app.command()(demo.demo)

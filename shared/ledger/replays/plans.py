@@ -1,7 +1,7 @@
 """A plan: which events a replay would hand over again, frozen, and what each of them would come to."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -31,22 +31,24 @@ class Plan:
 
 async def plan(
     pool: Pool,
+    handlers: Pool,
     selection: Selection,
     shops: Mapping[str, Shop],
     *,
     actor: str,
-    begun: Callable[[int, int], Awaitable[None]],
-    advanced: Callable[[int], Awaitable[None]],
+    begun: Callable[[int, int], None] = lambda *_: None,
+    advanced: Callable[[int], None] = lambda _: None,
 ) -> Plan:
     """Freeze the events that are meant and predict each; `begun` hears plan and events, `advanced` each page's size.
 
-    Raises NothingToReplay, BeyondHorizon, EmptyFilter. A plan that is interrupted is kept as cancelled.
+    `handlers` connects as workers do. A plan that is interrupted is kept as cancelled.
+    Raises NothingToReplay, BeyondHorizon.
     """
     async with connected(pool) as connection:
         plan_id, events = await _freeze(connection, selection, actor)
-    await begun(plan_id, events)
+    begun(plan_id, events)
     try:
-        predicted = await _predict_all(pool, plan_id, selection.source, shops, advanced)
+        predicted = await _predict_all(handlers, plan_id, selection.source, shops, advanced)
         async with connected(pool) as connection:
             await _finish(connection, plan_id, predicted)
     except BaseException as error:
@@ -96,12 +98,12 @@ async def require_claims(connection: Connection, plan_id: int) -> None:
 
 
 async def _predict_all(
-    pool: Pool, plan_id: int, source: Source, shops: Mapping[str, Shop], advanced: Callable[[int], Awaitable[None]]
+    pool: Pool, plan_id: int, source: Source, shops: Mapping[str, Shop], advanced: Callable[[int], None]
 ) -> Counter[str]:
     predicted: Counter[str] = Counter()
     async for results in predict(pool, plan_id, shops, rule_again=source is Source.REVIEWS):
         predicted.update(str(result.outcome) for result in results)
-        await advanced(len(results))
+        advanced(len(results))
     return predicted
 
 

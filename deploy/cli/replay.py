@@ -1,0 +1,261 @@
+"""`kessai replay`: hand events over once more, as a job that is planned, watched and kept on record."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploy.cli.books import actor, open_books, with_books
+from deploy.cli.replay_terms import (
+    Canary,
+    NewStopOnFail,
+    Rate,
+    StopOnFail,
+    Why,
+    parse_rate,
+    parse_share,
+    rate_in_words,
+)
+from deploy.cli.show import AsJson, Limit, cell, counted, print_fields, print_json, print_table, say, when
+from deploy.cli.times import Since, Until
+from shared.ledger.books import Outcome
+from shared.ledger.replays.selection import Source
+
+if TYPE_CHECKING:
+    from shared.ledger.replays.jobs import Act, Replay
+    from shared.ledger.replays.plans import Plan
+    from shared.ledger.replays.selection import Selection
+
+app = typer.Typer(name="replay", help="Hand events over once more, as a job.", no_args_is_help=True)
+
+ReplayId = Annotated[int, typer.Argument(metavar="PLAN", min=1, max=2**63 - 1, help="See `kessai replay history`.")]
+From = Annotated[Source, typer.Option("--from", help="Open dead letters, any archived event, or open reviews.")]
+Reasons = Annotated[list[str] | None, typer.Option("--reason", help="Only of this reason; may be repeated.")]
+Groups = Annotated[list[str] | None, typer.Option("--group", help="Only of this group of dead letters.")]
+Endpoints = Annotated[list[str] | None, typer.Option("--endpoint", help="Only of this endpoint.")]
+Events = Annotated[list[str] | None, typer.Option("--event", help="Only this event id.")]
+Types = Annotated[list[str] | None, typer.Option("--type", help="Only events of this type.")]
+Kinds = Annotated[list[str] | None, typer.Option("--kind", help="Only events classified so.")]
+Outcomes = Annotated[list[Outcome] | None, typer.Option("--outcome", help="Only archived events that ended so.")]
+Everything = Annotated[bool, typer.Option("--all", help="Every one of them; no filter alone never means that.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Show its progress until it ends.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Return when it ended; fails unless it was done.")]
+OfOutcome = Annotated[Outcome | None, typer.Option("--outcome", help="Only what came, or would come, to this.")]
+
+
+@app.command()
+def plan(
+    source: From = Source.DEAD_LETTERS,
+    reason: Reasons = None,
+    group: Groups = None,
+    endpoint: Endpoints = None,
+    event: Events = None,
+    type_: Types = None,
+    kind: Kinds = None,
+    outcome: Outcomes = None,
+    since: Since = None,
+    until: Until = None,
+    everything: Everything = False,
+    as_json: AsJson = False,
+) -> None:
+    """Freeze which events are meant and predict what each would come to. Nothing is replayed yet."""
+    from shared.ledger.replays.selection import Selection
+
+    selection = Selection(
+        source=source,
+        reasons=tuple(reason or ()),
+        groups=tuple(group or ()),
+        endpoints=tuple(endpoint or ()),
+        event_ids=tuple(event or ()),
+        types=tuple(type_ or ()),
+        kinds=tuple(kind or ()),
+        outcomes=tuple(outcome or ()),
+        since=since,
+        until=until,
+        everything=everything,
+    )
+    made = _make_plan(selection)
+    if as_json:
+        print_json(made)
+        return
+    print_table(("would come to", "events"), sorted(made.predicted.items()), empty="")
+    say(f"plan {made.plan_id}: {counted(made.events, 'event')}; each one: kessai replay events {made.plan_id}")
+    say(f'to go on: kessai replay start {made.plan_id} --why "..." --watch')
+
+
+def _make_plan(selection: "Selection") -> "Plan":
+    import asyncio
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from shared.ledger.replays.plans import plan as make_plan
+    from shared.settings import Settings
+
+    shops = Settings.from_env().shops()
+
+    async def work(progress: Progress) -> "Plan":
+        task = progress.add_task("predicting", total=None)
+        async with open_books() as books, open_books(as_worker=True) as handlers:
+            return await make_plan(
+                books,
+                handlers,
+                selection,
+                shops,
+                actor=actor(),
+                begun=lambda _, events: progress.update(task, total=events),
+                advanced=lambda events: progress.advance(task, events),
+            )
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        return asyncio.run(work(progress))
+
+
+@app.command()
+def start(
+    plan_id: ReplayId,
+    why: Why,
+    canary: Canary = 5,
+    rate: Rate = "200/s",
+    stop_on_fail: StopOnFail = "5%",
+    watch: Watch = False,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hand a plan to the workers. The canary goes first; the rest follows when it went well."""
+    from shared.ledger.replays import jobs
+
+    terms = jobs.Terms(why=why, canary=canary, rate=parse_rate(rate), stop_on_fail=parse_share(stop_on_fail))
+    job = with_books(lambda connection: jobs.start(connection, plan_id, terms, actor=actor()))
+    if not (watch or wait):
+        _tell(job, as_json)
+        return
+    _follow(plan_id, as_json=as_json)
+
+
+@app.command()
+def status(plan_id: ReplayId, watch: Watch = False, as_json: AsJson = False) -> None:
+    """How far a job is and what came of its events so far."""
+    from shared.ledger.replays import jobs
+
+    if watch:
+        _follow(plan_id, as_json=as_json)
+        return
+    _tell(with_books(lambda connection: jobs.find(connection, plan_id)), as_json)
+
+
+@app.command()
+def pause(plan_id: ReplayId, as_json: AsJson = False) -> None:
+    """Hand over nothing more for now; what is in flight comes to its end."""
+    from shared.ledger.replays.jobs import Act
+
+    _act(plan_id, Act.PAUSE, as_json)
+
+
+@app.command()
+def resume(plan_id: ReplayId, stop_on_fail: NewStopOnFail = None, as_json: AsJson = False) -> None:
+    """Go on with a job that was paused, or that stopped because too many events failed again."""
+    from shared.ledger.replays.jobs import Act
+
+    _act(plan_id, Act.RESUME, as_json, stop_on_fail=parse_share(stop_on_fail) if stop_on_fail else None)
+
+
+@app.command()
+def cancel(plan_id: ReplayId, as_json: AsJson = False) -> None:
+    """End a plan or a job; what is in flight comes to its end."""
+    from shared.ledger.replays.jobs import Act
+
+    _act(plan_id, Act.CANCEL, as_json)
+
+
+@app.command()
+def history(limit: Limit = 20, as_json: AsJson = False) -> None:
+    """Plans and jobs, the newest first: who, why, and what came of it."""
+    from shared.ledger.replays import jobs
+
+    found = with_books(lambda connection: jobs.newest(connection, limit=limit))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("plan", "planned", "by", "from", "state", "events", "done", "failed", "why"),
+        [(r.plan_id, r.planned_at, r.planned_by, r.source, r.state, r.total, r.done, r.failed, r.why) for r in found],
+        empty="no replays yet: `kessai replay plan` makes the first",
+    )
+
+
+@app.command()
+def events(plan_id: ReplayId, limit: Limit = 50, outcome: OfOutcome = None, as_json: AsJson = False) -> None:
+    """Each event of a plan: what it would change, and what came of it."""
+    from shared.ledger.replays import items, jobs
+
+    async def work(connection: Any) -> "list[items.ReplayItem]":  # noqa: ANN401 - the ledger's connection
+        await jobs.find(connection, plan_id)
+        return await items.list_items(connection, plan_id, limit=limit, outcome=outcome)
+
+    found = with_books(work)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (e.item, e.received_at, e.endpoint, e.event_id, e.predicted_outcome, _change(e.predicted), e.outcome, e.reason)
+        for e in found
+    ]
+    print_table(
+        ("item", "received", "endpoint", "event", "would come to", "would change", "came to", "reason"),
+        rows,
+        empty="no such events in this plan",
+    )
+
+
+def _change(predicted: dict[str, Any] | None) -> str | None:
+    """`order-1: pending → paid`, `review: amount_mismatch`."""
+    if not predicted:
+        return None
+    told = [f"{predicted.get('order_id')}: {predicted['from']} → {predicted['to']}"] if "to" in predicted else []
+    told += [f"{name}: {predicted[name]}" for name in ("review", "batch") if name in predicted]
+    return ", ".join(told) or predicted.get("order_id")
+
+
+def _act(plan_id: int, act: "Act", as_json: bool, *, stop_on_fail: float | None = None) -> None:
+    from shared.ledger.replays import jobs
+
+    _tell(
+        with_books(lambda connection: jobs.tell(connection, plan_id, act, actor=actor(), stop_on_fail=stop_on_fail)),
+        as_json,
+    )
+
+
+def _follow(plan_id: int, *, as_json: bool) -> None:
+    """Until the job ends. Ctrl-C ends the watching, not the job."""
+    from deploy.cli.replay_watch import follow
+    from shared.ledger.replays.jobs import ReplayState
+
+    ended = follow(plan_id)
+    _tell(ended, as_json)
+    if ended.state is not ReplayState.DONE:
+        raise typer.Exit(1)
+
+
+def _tell(job: "Replay", as_json: bool) -> None:
+    if as_json:
+        print_json(job)
+        return
+    print_fields(
+        {
+            "plan": job.plan_id,
+            "state": job.state + (f" ({job.ended_because})" if job.ended_because else ""),
+            "events": f"{job.done:,} of {job.total:,} done, {job.sent - job.done:,} in flight",
+            "would come to": _counts(job.predicted),
+            "came to": _counts(job.results),
+            "rate": rate_in_words(job.rate),
+            "canary, stop on": f"{job.canary}, {job.stop_on_fail:.3%} failed again",
+            "planned": f"{when(job.planned_at)} by {job.planned_by}",
+            "started": f"{when(job.started_at)} by {job.started_by}" if job.started_at else None,
+            "why": cell(job.why).plain,
+        }
+    )
+
+
+def _counts(events: dict[str, int]) -> str | None:
+    return ", ".join(f"{number:,} {outcome}" for outcome, number in sorted(events.items())) or None
