@@ -334,7 +334,7 @@ def _settle(changes: Changes, incoming: Incoming, ruling: Ruling, now: datetime)
     envelope, kind, outcome = incoming.envelope, incoming.kind, ruling.outcome
     changes.outcomes[envelope.endpoint, kind, outcome, ruling.reason or ""] += 1
     if envelope.replay is not None:
-        changes.replayed[envelope.replay] = ruling
+        changes.replayed.setdefault(envelope.replay, ruling)  # it may have been handed over twice
         return
     key = (envelope.endpoint, kind, outcome, envelope.key_fingerprint)
     seen = changes.tallies.get(key, _NO_TALLY)

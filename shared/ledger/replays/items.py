@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import orjson
 
@@ -113,7 +114,7 @@ def _envelope(row: Any, mark: ReplayMark) -> Envelope | None:  # noqa: ANN401 - 
     if row["raw"] is None:
         return None
     return Envelope(
-        receipt_id=row["receipt_id"],
+        receipt_id=UUID(bytes=row["receipt_id"].bytes),  # asyncpg's own class is none that orjson knows
         endpoint=row["endpoint"],
         received_at=row["received_at"],
         signature=row["signature"],

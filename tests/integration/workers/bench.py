@@ -21,6 +21,7 @@ from tests.integration.ledger.books import TestBooks
 from workers.books import PatientBooks
 from workers.confirmations.role import Confirmations
 from workers.dead_letters.archive import DeadLetters
+from workers.dead_letters.replay import Replays
 from workers.outbox.relay import Outbox
 
 
@@ -67,6 +68,9 @@ class Bench:
         return DeadLetters(
             self.amqp_url, books=self.patient_books(), metrics=ArchiveMetrics(new_registry()), batch_size=100
         )
+
+    def replays(self) -> Replays:
+        return Replays(books=self.patient_books(), publisher=self.publisher)
 
     def outbox(self) -> Outbox:
         return Outbox(books=self.patient_books(), publisher=self.publisher, metrics=OutboxMetrics(new_registry()))
