@@ -1,11 +1,8 @@
 """What could not be applied, kept with its bytes until a person replays or drops it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from shared.broker.envelope import NO_ENDPOINT, Envelope, Failure
-from shared.errors import KessaiError
 from shared.ledger.books import Outcome
 from shared.ledger.database import Connection
 from shared.ledger.incoming import read as read_event
@@ -16,32 +13,6 @@ MAX_TEXT = 1000
 """Characters of any text about a dead letter that the books keep; its raw bytes are kept whole."""
 UNREAD = "unread"
 """Kind of a dead letter whose bytes are no event."""
-
-
-class DeadLetterNotFound(KessaiError):
-    def __init__(self, dead_letter_id: int) -> None:
-        super().__init__(f"no dead letter {dead_letter_id}: see `kessai dead-letters list`")
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    dead_letter_id: int
-    reason: str
-    error: str
-    """Class of the exception, or the rule that refused the event."""
-    detail: str
-    endpoint: str
-    event_id: str | None
-    type: str | None
-    attempts: int
-    received_at: datetime
-    first_seen: datetime
-    last_seen: datetime
-
-
-_COLUMNS = (
-    "dead_letter_id, reason, error, detail, endpoint, event_id, type, attempts, received_at, first_seen, last_seen"
-)
 
 # The same receipt comes again when the broker redelivers it, or when a replay of it fails.
 ARCHIVE = """
@@ -163,31 +134,3 @@ def _storable(text: str) -> str:
 def _key_or_none(text: str | None) -> str | None:
     """A key that had to be cut would name another thing."""
     return text if text and is_storable(text) else None
-
-
-async def newest(connection: Connection, *, limit: int, reason: str | None = None) -> list[DeadLetter]:
-    rows = await connection.fetch(
-        f"""
-        SELECT {_COLUMNS}
-        FROM kessai.dead_letters
-        WHERE $2::text IS NULL OR reason = $2
-        ORDER BY dead_letter_id DESC
-        LIMIT $1
-        """,
-        limit,
-        reason,
-    )
-    return [DeadLetter(**dict(row)) for row in rows]
-
-
-async def find(connection: Connection, dead_letter_id: int) -> tuple[DeadLetter, bytes]:
-    """A dead letter and its raw bytes. Raises DeadLetterNotFound."""
-    row = await connection.fetchrow(
-        f"SELECT {_COLUMNS}, raw FROM kessai.dead_letters WHERE dead_letter_id = $1",
-        dead_letter_id,
-    )
-    if row is None:
-        raise DeadLetterNotFound(dead_letter_id)
-    values = dict(row)
-    raw: bytes = values.pop("raw")
-    return DeadLetter(**values), raw

@@ -90,8 +90,7 @@ def verify(
     """Whose signature the raw body carries. `now` is unix seconds. Raises SignatureRefused."""
     if not secrets:
         raise SignatureRefused(SignatureRefusal.NO_SECRET)
-    usual = _USUAL.fullmatch(header)
-    stamp, signatures = (usual[1], (usual[2],)) if usual else _read_header(header)
+    stamp, signatures = _read_header(header)
     timestamp = int(stamp)
     if abs(int(now) - timestamp) > tolerance:
         raise SignatureRefused(SignatureRefusal.STALE)
@@ -104,6 +103,11 @@ def verify(
     raise SignatureRefused(SignatureRefusal.NO_MATCH)
 
 
+def signing_time(header: bytes) -> int:
+    """Unix seconds at which the sender says it signed; nobody vouches for them yet. Raises SignatureRefused."""
+    return int(_read_header(header)[0])
+
+
 def sign(raw: bytes, *, secret: SigningSecret, timestamp: int) -> str:
     """The value of `Siglume-Signature` with which a sender vouches for `raw` at `timestamp` (unix seconds)."""
     digest = hmac.digest(secret.key, b"%d.%b" % (timestamp, raw), "sha256")
@@ -111,7 +115,12 @@ def sign(raw: bytes, *, secret: SigningSecret, timestamp: int) -> str:
 
 
 def _read_header(header: bytes) -> tuple[bytes, Sequence[bytes]]:
-    """The literal `t` and every `v1` of a header that is not in the usual form."""
+    """The literal `t` and every `v1`. Raises SignatureRefused."""
+    usual = _USUAL.fullmatch(header)
+    return (usual[1], (usual[2],)) if usual else _read_unusual(header)
+
+
+def _read_unusual(header: bytes) -> tuple[bytes, Sequence[bytes]]:
     if not header.strip():
         raise SignatureRefused(SignatureRefusal.MISSING)
     # Other bytes could make an entry that the SDK trims and reads look like an unknown scheme to us.

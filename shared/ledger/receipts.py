@@ -1,0 +1,77 @@
+"""Which deliveries of an event are kept, with the bytes and the signature that came with them?"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from shared.errors import KessaiError
+from shared.ledger.database import Connection
+from shared.ledger.dead_letter_search import DeadLetterNotFound
+
+
+class NoReceiptKept(KessaiError):
+    def __init__(self, event_id: str, received_at: datetime) -> None:
+        super().__init__(
+            f"no bytes of event {event_id!r} are kept any more: it was received at {received_at:%Y-%m-%d %H:%M}Z, "
+            "and the archive of that month is gone; look for it in a backup"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One delivery, verbatim."""
+
+    receipt_id: UUID
+    received_at: datetime
+    kept_in: Literal["archive", "dead_letters"]
+    key_fingerprint: str
+    """Of the secret that verified it at the door."""
+    signature: str
+    """The `Siglume-Signature` header."""
+    raw: bytes = field(repr=False)
+
+
+# The archive has no index of events, which would cost every webhook: the claim and the reviews name its rows. What
+# repeats the bytes of one of these is counted and not kept, but for conflicting bytes that come again and again: those
+# lie in the archive under receipts that nothing names. A dead letter keeps its bytes itself.
+OF_EVENT = """
+SELECT DISTINCT ON (receipt_id) receipt_id, received_at, kept_in, key_fingerprint, signature, raw
+FROM (
+    SELECT receipt_id, received_at, 'archive' AS kept_in, key_fingerprint, signature, raw
+    FROM (
+        SELECT receipt_id, received_at FROM kessai.webhook_events WHERE endpoint = $1 AND event_id = $2
+        UNION
+        SELECT receipt_id, received_at FROM kessai.reviews WHERE endpoint = $1 AND event_id = $2
+    ) AS named
+    JOIN kessai.webhook_archive USING (receipt_id, received_at)
+    UNION ALL
+    SELECT receipt_id, received_at, 'dead_letters', key_fingerprint, signature, raw
+    FROM kessai.dead_letters
+    WHERE endpoint = $1 AND event_id = $2
+) AS kept
+ORDER BY receipt_id, kept_in
+"""
+
+
+async def of_event(connection: Connection, endpoint: str, event_id: str) -> list[Receipt]:
+    """Every delivery with bytes of its own, the oldest first; none once retention has dropped them."""
+    rows = await connection.fetch(OF_EVENT, endpoint, event_id)
+    return sorted((Receipt(**dict(row)) for row in rows), key=lambda receipt: receipt.received_at)
+
+
+async def of_dead_letter(connection: Connection, dead_letter_id: int) -> tuple[str, Receipt]:
+    """The endpoint of a dead letter, and what it keeps. Raises DeadLetterNotFound."""
+    row = await connection.fetchrow(
+        """
+        SELECT endpoint, receipt_id, received_at, 'dead_letters' AS kept_in, key_fingerprint, signature, raw
+        FROM kessai.dead_letters
+        WHERE dead_letter_id = $1
+        """,
+        dead_letter_id,
+    )
+    if row is None:
+        raise DeadLetterNotFound(dead_letter_id)
+    values = dict(row)
+    endpoint: str = values.pop("endpoint")
+    return endpoint, Receipt(**values)
