@@ -55,7 +55,7 @@ async def open_books(*, as_worker: bool = False) -> "AsyncIterator[Pool]":
         pool.terminate()
 
 
-async def commit(pool: "Pool", work: "Callable[[Connection], Awaitable[T]]") -> T:
+async def commit(pool: "Pool", work: "Callable[[Connection], Awaitable[T]]", *, tries: int = TRIES) -> T:
     """Run a unit of work, again when other transactions were in its way. Raises KessaiError."""
     from asyncio import sleep
 
@@ -65,7 +65,7 @@ async def commit(pool: "Pool", work: "Callable[[Connection], Awaitable[T]]") -> 
     from shared.ledger.database import TransientConflict, connected
 
     outdated = (UndefinedTableError, UndefinedColumnError, UndefinedFunctionError)
-    for tries_left in reversed(range(TRIES)):
+    for tries_left in reversed(range(tries)):
         try:
             async with connected(pool) as connection:
                 return await work(connection)

@@ -1,82 +1,191 @@
 """`kessai dead-letters`: what could not be applied, with its bytes."""
 
-import sys
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.books import with_books
-from deploy.cli.show import AsJson, Limit, print_fields, print_json, print_table, printable, say
-from shared.errors import KessaiError
+from deploy.cli.bodies import SaveRaw, as_text, save, show_body
+from deploy.cli.books import actor, with_books
+from deploy.cli.show import AsJson, Limit, counted, print_fields, print_json, print_table
+from deploy.cli.times import Since, Until
+
+if TYPE_CHECKING:
+    from shared.ledger.discards import Selection
 
 app = typer.Typer(name="dead-letters", help="What could not be applied, with its bytes.", no_args_is_help=True)
+
+
+class InState(StrEnum):
+    OPEN = "open"
+    RESOLVED = "resolved"
+    DISCARDED = "discarded"
+    ALL = "all"
+
 
 LetterId = Annotated[
     int, typer.Argument(metavar="DEAD_LETTER_ID", min=1, max=2**63 - 1, help="See `kessai dead-letters list`.")
 ]
-OfReason = Annotated[str | None, typer.Option("--reason", help="Only dead letters of this reason.")]
-SaveRaw = Annotated[
-    str | None, typer.Option("--raw", metavar="FILE", help="Save the body, byte for byte; - is standard output.")
+LetterIds = Annotated[
+    list[int] | None,
+    typer.Argument(metavar="[DEAD_LETTER_ID]...", min=1, max=2**63 - 1, help="Some dead letters, or --group."),
 ]
+State = Annotated[InState, typer.Option("--state", help="Only dead letters in this state.")]
+OfGroup = Annotated[
+    str | None, typer.Option("--group", metavar="GROUP", help="Only this group: see `kessai dead-letters groups`.")
+]
+AllOfGroup = Annotated[str | None, typer.Option("--group", metavar="GROUP", help="All of this group, instead of ids.")]
+OfReason = Annotated[str | None, typer.Option("--reason", help="Only dead letters of this reason.")]
+OfType = Annotated[str | None, typer.Option("--type", help="Only events of this type, as the platform names it.")]
+OfKind = Annotated[str | None, typer.Option("--kind", help="Only events of this kind, as they were classified.")]
+AtEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only dead letters of this endpoint.")]
+OfEvent = Annotated[str | None, typer.Option("--event", metavar="EVENT_ID", help="Only dead letters of this event.")]
+OfOrder = Annotated[str | None, typer.Option("--order", metavar="ORDER_ID", help="Only dead letters of this order.")]
+OfChallenge = Annotated[str | None, typer.Option("--challenge-hash", help="Only dead letters of this challenge.")]
+Holding = Annotated[str | None, typer.Option("--text", help="Only bodies that hold this text, byte for byte.")]
+Why = Annotated[str, typer.Option("--why", help="For the audit, and for whoever looks at it later.")]
 
-SHOWN = 4096
-"""Bytes of a body that `show` prints."""
 
+@app.command()
+def groups(state: State = InState.OPEN, as_json: AsJson = False) -> None:
+    """Dead letters by the error that they share, the most frequent first."""
+    from shared.ledger import dead_letter_search
 
-class CannotSave(KessaiError):
-    """The file for the body cannot be written."""
-
-
-@app.command("list")
-def list_dead_letters(limit: Limit = 50, reason: OfReason = None, as_json: AsJson = False) -> None:
-    """The newest dead letters and why each is one."""
-    from shared.ledger import dead_letters
-
-    found = with_books(lambda connection: dead_letters.newest(connection, limit=limit, reason=reason))
+    found = with_books(lambda connection: dead_letter_search.groups(connection, state=_state(state)))
     if as_json:
         print_json(found)
         return
     print_table(
-        ("dead letter", "first seen", "reason", "error", "endpoint", "event", "attempts"),
+        ("group", "dead letters", "reason", "error", "kind", "endpoint", "first seen", "last seen", "example"),
         [
-            (each.dead_letter_id, each.first_seen, each.reason, each.error, each.endpoint, each.event_id, each.attempts)
-            for each in found
+            (g.group_id, g.count, g.reason, g.error, g.kind, g.endpoint, g.first_seen, g.last_seen, g.example_id)
+            for g in found
         ],
-        empty="no dead letters" + (f" of reason {reason!r}" if reason else ": everything could be applied"),
+        empty="no dead letters: everything could be applied" if state is InState.ALL else f"no {state} dead letters",
+    )
+
+
+@app.command("list")
+def list_dead_letters(
+    limit: Limit = 50,
+    group: OfGroup = None,
+    state: State = InState.ALL,
+    reason: OfReason = None,
+    type_: OfType = None,
+    kind: OfKind = None,
+    endpoint: AtEndpoint = None,
+    event: OfEvent = None,
+    order: OfOrder = None,
+    challenge_hash: OfChallenge = None,
+    text: Holding = None,
+    since: Since = None,
+    until: Until = None,
+    as_json: AsJson = False,
+) -> None:
+    """The newest dead letters and why each is one."""
+    from shared.ledger.dead_letter_search import DeadLetterFilter, search
+
+    wanted = DeadLetterFilter(
+        group_id=group,
+        state=_state(state),
+        reason=reason,
+        type=type_,
+        kind=kind,
+        endpoint=endpoint,
+        event_id=event,
+        order_id=order,
+        challenge_hash=challenge_hash,
+        raw_holds=None if text is None else text.encode("utf-8", "surrogateescape"),  # bytes as the shell gave them
+        since=since,
+        until=until,
+    )
+    found = with_books(lambda connection: search(connection, wanted, limit=limit))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("dead letter", "received", "group", "state", "reason", "error", "endpoint", "event", "attempts"),
+        [
+            (
+                d.dead_letter_id,
+                d.received_at,
+                d.group_id,
+                d.state,
+                d.reason,
+                d.error,
+                d.endpoint,
+                d.event_id,
+                d.attempts,
+            )
+            for d in found
+        ],
+        empty="no dead letters: everything could be applied"
+        if wanted == DeadLetterFilter()
+        else "no dead letter fits all of that: leave a filter out",
     )
 
 
 @app.command()
 def show(letter_id: LetterId, raw: SaveRaw = None, as_json: AsJson = False) -> None:
     """One dead letter and its body; control characters are shown as escapes."""
-    from shared.ledger import dead_letters
+    from shared.ledger import dead_letter_search
 
-    letter, body = with_books(lambda connection: dead_letters.find(connection, letter_id))
+    letter, body = with_books(lambda connection: dead_letter_search.find(connection, letter_id))
     if raw is not None:
-        _save(body, raw)
+        save(body, raw)
     elif as_json:
-        print_json(asdict(letter) | {"raw_bytes": len(body), "raw": body.decode("utf-8", "backslashreplace")})
+        print_json(asdict(letter) | {"raw_bytes": len(body), "raw": as_text(body)})
     else:
         print_fields(asdict(letter))
-        _show_body(body)
+        show_body(body)
 
 
-def _save(body: bytes, where: str) -> None:
-    if where == "-":
-        sys.stdout.buffer.write(body)
-        return
-    try:
-        Path(where).write_bytes(body)
-    except OSError as error:
-        raise CannotSave(f"cannot write {where}: {error.strerror}") from None
-    say(f"{len(body)} bytes saved to {where}")
+@app.command()
+def verify(letter_id: LetterId, as_json: AsJson = False) -> None:
+    """Prove again that the body carries its signature. The exit code is 0 only when it does."""
+    from deploy.cli.proofs import prove_receipts, secrets_here, tell
+    from shared.ledger import receipts
+
+    secrets = secrets_here()
+    endpoint, receipt = with_books(lambda connection: receipts.of_dead_letter(connection, letter_id))
+    tell(prove_receipts(endpoint, [receipt], secrets), as_json=as_json)
 
 
-def _show_body(body: bytes) -> None:
-    typer.echo("")
-    for line in body[:SHOWN].decode("utf-8", "backslashreplace").splitlines():
-        typer.echo(printable(line))
-    if len(body) > SHOWN:
-        say(f"({SHOWN} of {len(body)} bytes shown: --raw FILE saves them all)")
+@app.command()
+def discard(why: Why, ids: LetterIds = None, group: AllOfGroup = None, as_json: AsJson = False) -> None:
+    """Close open dead letters that nobody will replay. Their bytes stay, and they can be opened again."""
+    from shared.ledger import discards
+
+    chosen = _chosen(ids, group)
+    done = with_books(lambda connection: discards.discard(connection, chosen, actor=actor(), why=why))
+    _tell_moved(done, InState.DISCARDED, as_json=as_json)
+
+
+@app.command()
+def reopen(why: Why, ids: LetterIds = None, group: AllOfGroup = None, as_json: AsJson = False) -> None:
+    """Take back a discard: the dead letters wait for a person again."""
+    from shared.ledger import discards
+
+    chosen = _chosen(ids, group)
+    done = with_books(lambda connection: discards.reopen(connection, chosen, actor=actor(), why=why))
+    _tell_moved(done, InState.OPEN, as_json=as_json)
+
+
+def _state(state: InState) -> str | None:
+    return None if state is InState.ALL else state.value
+
+
+def _chosen(ids: list[int] | None, group: str | None) -> "Selection":
+    from shared.ledger.discards import Selection
+
+    if bool(ids) == (group is not None):
+        raise typer.BadParameter("name dead letters by their ids, or a group with --group: one of the two")
+    return Selection(ids=ids or (), group_id=group)
+
+
+def _tell_moved(ids: list[int], state: InState, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"state": state, "count": len(ids), "dead_letter_ids": ids})
+    else:
+        typer.echo(f"{counted(len(ids), 'dead letter')} {'is' if len(ids) == 1 else 'are'} {state} now")

@@ -1,44 +1,139 @@
 """`kessai events`: what became of each webhook event."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deploy.cli.bodies import SaveRaw, save
 from deploy.cli.books import with_books
 from deploy.cli.show import AsJson, Limit, print_fields, print_json, print_table
+from deploy.cli.times import Since, Until
 from shared.ledger.books import Outcome
+
+if TYPE_CHECKING:
+    from shared.ledger.database import Connection
+    from shared.ledger.events import RecordedEvent
+    from shared.ledger.receipts import Receipt
 
 app = typer.Typer(name="events", help="What became of each webhook event.", no_args_is_help=True)
 
 EventId = Annotated[str, typer.Argument(metavar="EVENT_ID", help="Its id, as the platform gave it.")]
 Endpoint = Annotated[str | None, typer.Option(help="The endpoint it came to, should several know the id.")]
+AtEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only events of this endpoint.")]
 OfOutcome = Annotated[Outcome | None, typer.Option("--outcome", help="Only events that ended so.")]
+OfKind = Annotated[str | None, typer.Option("--kind", help="Only events of this kind, as they were classified.")]
+OfType = Annotated[str | None, typer.Option("--type", help="Only events of this type, as the platform names it.")]
+OfOrder = Annotated[str | None, typer.Option("--order", metavar="ORDER_ID", help="Only events of this order.")]
+OfId = Annotated[str | None, typer.Option("--event", metavar="EVENT_ID", help="Only events of this very id.")]
+OfChallenge = Annotated[
+    str | None, typer.Option("--challenge-hash", help="Only events of this challenge, whatever became of them.")
+]
+OfReason = Annotated[str | None, typer.Option("--reason", help="Only events that ended so for this reason.")]
 
 
 @app.command("list")
-def list_events(limit: Limit = 50, outcome: OfOutcome = None, as_json: AsJson = False) -> None:
+def list_events(
+    limit: Limit = 50,
+    outcome: OfOutcome = None,
+    kind: OfKind = None,
+    type_: OfType = None,
+    endpoint: AtEndpoint = None,
+    order: OfOrder = None,
+    event: OfId = None,
+    challenge_hash: OfChallenge = None,
+    reason: OfReason = None,
+    since: Since = None,
+    until: Until = None,
+    as_json: AsJson = False,
+) -> None:
     """The newest events and how each ended."""
-    from shared.ledger import events
+    from shared.ledger.events import EventFilter, search
 
-    found = with_books(lambda connection: events.newest(connection, limit=limit, outcome=outcome))
+    wanted = EventFilter(
+        outcome=outcome,
+        kind=kind,
+        type=type_,
+        endpoint=endpoint,
+        order_id=order,
+        event_id=event,
+        challenge_hash=challenge_hash,
+        reason=reason,
+        since=since,
+        until=until,
+    )
+    found = with_books(lambda connection: search(connection, wanted, limit=limit))
     if as_json:
         print_json(found)
         return
     print_table(
         ("received", "endpoint", "event", "kind", "outcome", "reason", "order", "deliveries"),
         [(e.received_at, e.endpoint, e.event_id, e.kind, e.outcome, e.reason, e.order_id, e.deliveries) for e in found],
-        empty="no events in the books: `kessai send standard_settled` sends one, `kessai doctor` tells what is missing",
+        empty="no events in the books: `kessai send standard_settled` sends one, `kessai doctor` tells what is missing"
+        if wanted == EventFilter()
+        else "no event fits all of that: leave a filter out",
     )
 
 
 @app.command()
-def show(event_id: EventId, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
-    """One event: what it was, how it ended and why."""
-    from shared.ledger import events
-
-    event = asdict(with_books(lambda connection: events.find(connection, event_id, endpoint=endpoint)))
+def show(event_id: EventId, endpoint: Endpoint = None, raw: SaveRaw = None, as_json: AsJson = False) -> None:
+    """One event: what it was, how it ended and why, and which of its deliveries are kept."""
+    event, kept = with_books(lambda connection: _whole(connection, event_id, endpoint))
+    if raw is not None:
+        save(_deciding(event, kept).raw, raw)
+        return
+    receipts = [_fields(receipt) for receipt in kept]
     if as_json:
-        print_json(event)
-    else:
-        print_fields(event)
+        print_json(asdict(event) | {"receipts": receipts})
+        return
+    print_fields(asdict(event))
+    print_table(
+        ("receipt", "received", "kept in", "key", "signed", "bytes"),
+        [tuple(receipt.values()) for receipt in receipts],
+        empty="its bytes are not kept any more",
+    )
+
+
+@app.command()
+def verify(event_id: EventId, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
+    """Prove again that the kept bytes carry their signature. The exit code is 0 only when all of them do."""
+    from deploy.cli.proofs import prove_receipts, secrets_here, tell
+    from shared.ledger.receipts import NoReceiptKept
+
+    secrets = secrets_here()
+    event, kept = with_books(lambda connection: _whole(connection, event_id, endpoint))
+    if not kept:
+        raise NoReceiptKept(event.event_id, event.received_at)
+    tell(prove_receipts(event.endpoint, kept, secrets), as_json=as_json)
+
+
+async def _whole(
+    connection: "Connection", event_id: str, endpoint: str | None
+) -> "tuple[RecordedEvent, list[Receipt]]":
+    from shared.ledger import events, receipts
+
+    event = await events.find(connection, event_id, endpoint=endpoint)
+    return event, await receipts.of_event(connection, event.endpoint, event.event_id)
+
+
+def _deciding(event: "RecordedEvent", kept: "list[Receipt]") -> "Receipt":
+    """The delivery that the books went by. Raises NoReceiptKept."""
+    from shared.ledger.receipts import NoReceiptKept
+
+    for receipt in kept:
+        if receipt.receipt_id == event.receipt_id:
+            return receipt
+    raise NoReceiptKept(event.event_id, event.received_at)
+
+
+def _fields(receipt: "Receipt") -> dict[str, Any]:
+    from shared.ledger.proof import signed_at
+
+    return {
+        "receipt_id": receipt.receipt_id,
+        "received_at": receipt.received_at,
+        "kept_in": receipt.kept_in,
+        "key_fingerprint": receipt.key_fingerprint,
+        "signed_at": signed_at(receipt.signature),
+        "raw_bytes": len(receipt.raw),
+    }

@@ -13,6 +13,7 @@ from deploy.cli import (
     demo,
     doctor,
     events,
+    exports,
     ingress,
     local,
     migrate,
@@ -48,6 +49,7 @@ app.add_typer(events.app)
 app.add_typer(reviews.app)
 app.add_typer(dead_letters.app)
 app.add_typer(replay.app)
+app.command()(exports.export)
 app.command()(send.send)
 app.add_typer(local.app)
 app.command()(demo.demo)

@@ -1,6 +1,6 @@
 """The books as a stream: every row of one kind, as they stood at one moment, in an order that an index gives."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from enum import StrEnum
@@ -113,7 +113,7 @@ async def stream(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> AsyncIterator[Page]:
+) -> AsyncGenerator[Page, None]:
     """An export page by page; the heading of CSV comes first, without a row. Close it when you leave it early.
 
     `since` and `until` (not included) speak of when an order was registered, an event or a dead letter received, a
@@ -128,7 +128,7 @@ async def stream(
 
 async def pages(
     connection: Connection, what: Export, *, since: datetime | None = None, until: datetime | None = None
-) -> AsyncIterator[list[Row]]:
+) -> AsyncGenerator[list[Row], None]:
     """The rows themselves, their values in the order of `column_names`; else as `stream`."""
     query, values = _query(_SOURCES[what], since, until)
     json = [column in _SOURCES[what].json for column in _SOURCES[what].columns]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from shared.sdrp.signature import SignatureRefused, SigningSecret, signing_time, verify
+from shared.sdrp.signature import SignatureRefusal, SignatureRefused, SigningSecret, signing_time, verify
 
 
 class Verdict(StrEnum):
@@ -32,23 +32,24 @@ def prove(raw: bytes, signature: str, key_fingerprint: str, *, secrets: Sequence
 
     `signature` is the header as kept, `key_fingerprint` that of the secret which verified it then.
     """
-    header = signature.encode("utf-8", "surrogateescape")
+    header = signature.encode()
     try:
-        timestamp = signing_time(header)
-    except SignatureRefused:
-        return Proof(Verdict.NO_SIGNATURE, None)
-    signed_at = _moment(timestamp)
-    try:
-        verified = verify(raw, header, secrets=secrets, now=timestamp)
-    except SignatureRefused:
-        known = key_fingerprint in {secret.fingerprint for secret in secrets}
-        return Proof(Verdict.DOES_NOT_MATCH if known else Verdict.KEY_NOT_CONFIGURED, signed_at)
-    return Proof(Verdict.PROVED, signed_at, verified.fingerprint)
+        verified = verify(raw, header, secrets=secrets, now=signing_time(header))
+    except SignatureRefused as refused:
+        verdict = _verdict(refused.reason, known=key_fingerprint in {secret.fingerprint for secret in secrets})
+        return Proof(verdict, signed_at(signature))
+    return Proof(Verdict.PROVED, signed_at(signature), verified.fingerprint)
 
 
-def _moment(timestamp: int) -> datetime | None:
-    """None beyond the calendar: twelve digits reach further than the year 9999."""
+def signed_at(signature: str) -> datetime | None:
+    """When the sender says it signed; None when the header tells no moment of the calendar."""
     try:
-        return datetime.fromtimestamp(timestamp, UTC)
-    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(signing_time(signature.encode()), UTC)
+    except (SignatureRefused, ValueError, OverflowError):  # twelve digits reach further than the year 9999
         return None
+
+
+def _verdict(refused: SignatureRefusal, *, known: bool) -> Verdict:
+    if refused in (SignatureRefusal.MISSING, SignatureRefusal.MALFORMED):
+        return Verdict.NO_SIGNATURE
+    return Verdict.DOES_NOT_MATCH if known else Verdict.KEY_NOT_CONFIGURED

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from shared.broker.envelope import Envelope, Failure
-from shared.ledger import dead_letters
+from shared.ledger import dead_letter_search, dead_letters
 from shared.ledger.database import connected
 from shared.ledger.incoming import read
 from tests.given import envelope, new_order, payment
@@ -17,9 +17,9 @@ async def archive(books: TestBooks, *letters: tuple[Envelope, Failure]) -> None:
         await dead_letters.archive(connection, letters)
 
 
-async def listed(books: TestBooks) -> Sequence[dead_letters.DeadLetter]:
+async def listed(books: TestBooks) -> Sequence[dead_letter_search.DeadLetter]:
     async with connected(books.pool) as connection:
-        return await dead_letters.newest(connection, limit=100)
+        return await dead_letter_search.search(connection, dead_letter_search.DeadLetterFilter(), limit=100)
 
 
 async def test_it_is_kept_with_its_bytes_and_claims_its_event(books: TestBooks) -> None:
@@ -29,7 +29,7 @@ async def test_it_is_kept_with_its_bytes_and_claims_its_event(books: TestBooks) 
     assert (letter.reason, letter.error, letter.attempts) == ("unacceptable_row", "CheckViolationError", 4)
     assert (letter.endpoint, letter.event_id, letter.type) == ("siglume", "evt-1", "direct_payment.confirmed")
     async with connected(books.pool) as connection:
-        _, raw = await dead_letters.find(connection, letter.dead_letter_id)
+        _, raw = await dead_letter_search.find(connection, letter.dead_letter_id)
     assert raw == payment()
     assert await books.outcome("evt-1") == ("dead_letter", "unacceptable_row", None)
 

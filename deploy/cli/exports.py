@@ -1,0 +1,141 @@
+"""`kessai export`: the books as a file, for a spreadsheet or a program."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.cli.bodies import CannotSave
+from deploy.cli.books import commit, open_books
+from deploy.cli.show import counted, say
+from deploy.cli.times import Since, Until
+from shared.ledger.export_lines import ExportFormat
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.ledger.database import Connection
+    from shared.ledger.exports import Export
+
+NAMES = ("orders", "events", "reviews", "dead-letters", "audit")
+
+What = Annotated[str, typer.Argument(metavar="WHAT", help=f"{', '.join(NAMES[:-1])} or {NAMES[-1]}.")]
+Form = Annotated[ExportFormat, typer.Option("--format", help="csv is safe to open as a spreadsheet, jsonl is exact.")]
+Output = Annotated[str, typer.Option("--output", metavar="FILE", help="- is standard output.")]
+
+Write = Callable[[bytes], None]
+
+
+def export(what: What, form: Form, since: Since = None, until: Until = None, output: Output = "-") -> None:
+    """Every order, event, review, dead letter or audited act, as the books stood at one moment.
+
+    --since and --until speak of when it was registered, received, opened or done. A file appears when it is whole.
+    """
+    import asyncio
+    import signal
+
+    from shared.ledger.exports import Export
+
+    if what not in NAMES:
+        raise typer.BadParameter(f"there is no export {what!r}: name one of {', '.join(NAMES)}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what Ctrl-C leaves in order, SIGTERM does too
+    with _opened(output) as write, _progress(what, shown=output != "-" or not sys.stdout.isatty()) as told:
+        asyncio.run(_copy(Export(what), form, since, until, write, told))
+
+
+async def _copy(
+    what: "Export",
+    form: ExportFormat,
+    since: "datetime | None",
+    until: "datetime | None",
+    write: Write,
+    told: Callable[[int], None],
+) -> None:
+    from contextlib import aclosing
+
+    from shared.ledger.exports import stream
+
+    async def work(connection: "Connection") -> None:
+        async with aclosing(stream(connection, what, form, since=since, until=until)) as pages:
+            async for page in pages:
+                write(page.data)
+                told(page.rows)
+
+    async with open_books() as pool:
+        await commit(pool, work, tries=1)  # what is written cannot be taken back for another try
+
+
+@contextmanager
+def _opened(output: str) -> Iterator[Write]:
+    """Where to write to. Raises CannotSave; errors of writing must not look like errors of Postgres."""
+    if output == "-":
+        yield _to_stdout
+        return
+    try:
+        path = Path(output).resolve()
+        if path.exists() and not path.is_file():  # a pipe, a device: there is nothing to put in its place
+            with path.open("wb") as file:
+                yield _careful(file.write, output)
+            return
+        with _replacing(path, output) as write:
+            yield write
+    except OSError as error:
+        raise CannotSave(f"cannot write {output}: {error.strerror}") from None
+
+
+@contextmanager
+def _replacing(path: Path, named: str) -> Iterator[Write]:
+    """Under another name until it is whole: neither an error nor Ctrl-C leaves half a file, or costs the old one."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("xb") as file:
+            yield _careful(file.write, named)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _careful(write: Callable[[bytes], object], named: str) -> Write:
+    def careful(data: bytes) -> None:
+        try:
+            write(data)
+        except OSError as error:
+            raise CannotSave(f"cannot write {named}: {error.strerror}") from None
+
+    return careful
+
+
+def _to_stdout(data: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(data)
+    except BrokenPipeError:
+        raise typer.Exit(1) from None  # whoever read has seen enough
+    except OSError as error:
+        raise CannotSave(f"cannot write to standard output: {error.strerror}") from None
+
+
+@contextmanager
+def _progress(what: str, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """Tells a person how far it is; a pipe hears nothing."""
+    if not (shown and sys.stderr.isatty()):
+        yield lambda _rows: None
+        return
+    from rich.console import Console
+    from rich.status import Status
+
+    done = 0
+    with Status(f"exporting {what}", console=Console(stderr=True)) as status:
+
+        def told(rows: int) -> None:
+            nonlocal done
+            done += rows
+            status.update(f"exporting {what}: {done:,}")
+
+        yield told
+    say(f"{counted(done, 'row')} exported")
