@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
@@ -93,7 +94,9 @@ def _print(renderable: "RenderableType") -> None:
 
 
 def _named(value: object) -> object:
-    """orjson knows dataclasses, not named tuples."""
+    """orjson knows dataclasses, not named tuples, and of ids only Python's own, not asyncpg's."""
+    if isinstance(value, UUID):
+        return str(value)
     as_dict = getattr(value, "_asdict", None)
     if as_dict is None:
         raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -116,18 +116,20 @@ async def search(
     An index leads to a group, an event, an order, a challenge and a span of time. By the rest, dead letters are read
     from the newest on until `limit` of them are found: of 100,000 all in some 30 ms, their bodies in 100 ms.
     """
+    query, values = _query(wanted, limit, before)
+    return [DeadLetter(**dict(row)) for row in await connection.fetch(query, *values)]
+
+
+def _query(wanted: DeadLetterFilter, limit: int, before: Place | None) -> tuple[str, list[object]]:
     where = _conditions(wanted, before)
-    rows = await connection.fetch(
-        f"""
-        SELECT {_COLUMNS}
-        FROM kessai.dead_letters
-        WHERE {where}
-        ORDER BY received_at DESC, dead_letter_id DESC
-        LIMIT {where.parameter(limit)}
-        """,
-        *where.values,
-    )
-    return [DeadLetter(**dict(row)) for row in rows]
+    query = f"""
+    SELECT {_COLUMNS}
+    FROM kessai.dead_letters
+    WHERE {where}
+    ORDER BY received_at DESC, dead_letter_id DESC
+    LIMIT {where.parameter(limit)}
+    """
+    return query, where.values
 
 
 def _conditions(wanted: DeadLetterFilter, before: Place | None) -> Conditions:

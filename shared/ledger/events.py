@@ -89,18 +89,20 @@ async def search(
     `applied`. By type or reason alone events are read from the newest on until `limit` of them are found: what is
     rare costs a reading of all, some 150 ms for a million events, unless a span of time or an outcome is given too.
     """
+    query, values = _query(wanted, limit, before)
+    return [RecordedEvent(**dict(row)) for row in await connection.fetch(query, *values)]
+
+
+def _query(wanted: EventFilter, limit: int, before: Place | None) -> tuple[str, list[object]]:
     where = _conditions(wanted, before)
-    rows = await connection.fetch(
-        f"""
-        SELECT {_COLUMNS}
-        FROM kessai.webhook_events
-        WHERE {where}
-        ORDER BY received_at DESC, receipt_id DESC
-        LIMIT {where.parameter(limit)}
-        """,
-        *where.values,
-    )
-    return [RecordedEvent(**dict(row)) for row in rows]
+    query = f"""
+    SELECT {_COLUMNS}
+    FROM kessai.webhook_events
+    WHERE {where}
+    ORDER BY received_at DESC, receipt_id DESC
+    LIMIT {where.parameter(limit)}
+    """
+    return query, where.values
 
 
 def _conditions(wanted: EventFilter, before: Place | None) -> Conditions:

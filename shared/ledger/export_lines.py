@@ -40,7 +40,16 @@ def csv_rows(rows: Iterable[Sequence[object]]) -> bytes:
 
 def json_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     option = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
-    return b"".join(orjson.dumps(dict(zip(columns, row, strict=True)), option=option) for row in rows)
+    return b"".join(
+        orjson.dumps(dict(zip(columns, row, strict=True)), default=_own_form, option=option) for row in rows
+    )
+
+
+def _own_form(value: object) -> str:
+    """asyncpg's ids are not those that orjson knows."""
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _cell(value: object) -> object:
