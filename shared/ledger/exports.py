@@ -114,16 +114,19 @@ async def stream(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> AsyncGenerator[Page, None]:
-    """An export page by page; the heading of CSV comes first, without a row. Close it when you leave it early.
+    """An export page by page; nothing comes before Postgres has answered. Close it when you leave it early.
 
     `since` and `until` (not included) speak of when an order was registered, an event or a dead letter received, a
     review opened, an act audited. All rows are of one snapshot, which the stream holds until it ends.
     """
     columns = column_names(what)
-    yield Page(heading(columns, form), 0)
+    unsaid = heading(columns, form)
     async with aclosing(pages(connection, what, since=since, until=until)) as fetched:
         async for page in fetched:
-            yield Page(lines(columns, page, form), len(page))
+            yield Page(unsaid + lines(columns, page, form), len(page))
+            unsaid = b""
+    if unsaid:
+        yield Page(unsaid, 0)
 
 
 async def pages(

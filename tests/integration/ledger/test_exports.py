@@ -1,0 +1,130 @@
+"""An export is every row of one moment, a page at a time, in constant memory."""
+
+import csv
+import io
+import json
+from contextlib import aclosing
+from datetime import datetime, timedelta
+
+import psutil
+import pytest
+
+from shared.broker.envelope import Failure
+from shared.ledger import dead_letters, discards
+from shared.ledger.database import connected
+from shared.ledger.export_lines import ExportFormat
+from shared.ledger.exports import Export, column_names, stream
+from tests.given import NOW, challenge_hash, envelope, incoming, new_order, payment
+from tests.integration.ledger.books import TestBooks
+
+FORMULA = "=HYPERLINK(1)"
+
+
+@pytest.fixture
+async def full_books(books: TestBooks) -> TestBooks:
+    """Something of everything, and an id that a spreadsheet would run."""
+    await books.register(new_order(FORMULA), new_order("order-2"))
+    await books.apply(
+        incoming(payment("evt-1", FORMULA)),
+        incoming(payment("evt-2", "order-3"), received_at=NOW + timedelta(minutes=1)),
+    )
+    async with connected(books.pool) as connection:
+        await dead_letters.archive(connection, [(envelope(b"\xff"), Failure("malformed:not_json", "E", "line 1\n2"))])
+        await discards.discard(connection, discards.Selection(ids=[1]), actor="test", why="garbage")
+    return books
+
+
+async def exported(
+    books: TestBooks,
+    what: Export,
+    form: ExportFormat,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> str:
+    async with connected(books.pool) as connection:
+        pages = [page async for page in stream(connection, what, form, since=since, until=until)]
+    return b"".join(page.data for page in pages).decode()
+
+
+async def lines(books: TestBooks, what: Export, **span: datetime) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (await exported(books, what, ExportFormat.JSONL, **span)).splitlines()]
+
+
+async def table(books: TestBooks, what: Export) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(await exported(books, what, ExportFormat.CSV), newline=""), strict=True))
+
+
+@pytest.mark.parametrize("what", list(Export))
+async def test_both_forms_hold_the_same_rows_under_the_same_names(full_books: TestBooks, what: Export) -> None:
+    as_lines, as_table = await lines(full_books, what), await table(full_books, what)
+    assert len(as_lines) == len(as_table) > 0
+    for line, row in zip(as_lines, as_table, strict=True):
+        assert tuple(line) == tuple(row) == column_names(what)
+
+
+async def test_orders_tell_money_in_minor_units(full_books: TestBooks) -> None:
+    paid, pending = await lines(full_books, Export.ORDERS)
+    assert (paid["order_id"], paid["amount_minor"], paid["currency"], paid["state"]) == (FORMULA, 1200, "JPY", "paid")
+    assert (pending["challenge_hashes"], pending["paid_at"]) == ([challenge_hash("order-2")], None)
+    row, _ = await table(full_books, Export.ORDERS)
+    assert (row["order_id"], row["amount_minor"]) == (f"'{FORMULA}", "1200")
+
+
+async def test_json_columns_are_json_and_control_characters_escapes(full_books: TestBooks) -> None:
+    (review,) = await lines(full_books, Export.REVIEWS)
+    assert review["evidence"] == {"event": json.loads(payment("evt-2", "order-3"))["data"], "order": None}
+    _, discarded = await lines(full_books, Export.AUDIT)
+    assert isinstance(discarded["detail"], dict)
+    assert discarded["detail"]["why"] == "garbage"
+    (letter,) = await table(full_books, Export.DEAD_LETTERS)
+    assert letter["detail"] == r"line 1\n2"
+
+
+async def test_an_empty_table_has_its_heading(books: TestBooks) -> None:
+    assert await exported(books, Export.AUDIT, ExportFormat.CSV) == ",".join(column_names(Export.AUDIT)) + "\r\n"
+    assert await exported(books, Export.AUDIT, ExportFormat.JSONL) == ""
+
+
+async def test_a_span_of_time_leaves_its_end_out(full_books: TestBooks) -> None:
+    later = NOW + timedelta(minutes=1)
+    assert [event["event_id"] for event in await lines(full_books, Export.EVENTS, until=later)] == ["evt-1"]
+    assert [event["event_id"] for event in await lines(full_books, Export.EVENTS, since=later)] == ["evt-2"]
+
+
+MANY = 200_000
+
+
+async def test_many_rows_are_of_one_moment_and_never_held_at_once(books: TestBooks) -> None:
+    await books.rows(
+        """
+        INSERT INTO kessai.audit (actor, action, subject, detail)
+        SELECT 'test', 'order.moved', 'order-' || number, '{"why": "because"}'
+        FROM generate_series(1, $1) AS number
+        """,
+        MANY,
+    )
+    memory = psutil.Process().memory_info
+    rows = grown = 0
+    async with (
+        connected(books.pool) as connection,
+        aclosing(stream(connection, Export.AUDIT, ExportFormat.JSONL)) as pages,
+    ):
+        async for page in pages:
+            if not rows:
+                before = memory().rss
+                await books.rows("INSERT INTO kessai.audit (actor, action, subject) VALUES ('late', 'late', 'late')")
+            rows += page.rows
+            grown = max(grown, memory().rss - before)
+    assert rows == MANY
+    assert grown < 16 * 1024 * 1024  # the rows themselves are five times that
+
+
+async def test_leaving_an_export_early_frees_the_connection(full_books: TestBooks) -> None:
+    async with connected(full_books.pool) as connection:
+        async with aclosing(stream(connection, Export.EVENTS, ExportFormat.JSONL)) as pages:
+            async for page in pages:
+                assert page.rows
+                break
+        assert await connection.fetchval("SHOW transaction_read_only") == "off"
+        assert not connection.is_in_transaction()
