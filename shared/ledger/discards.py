@@ -15,7 +15,9 @@ MAX_WHY = 1000
 
 class InvalidWhy(KessaiError):
     def __init__(self) -> None:
-        super().__init__(f"say why in 1 to {MAX_WHY} characters, not blank and without NUL: the audit keeps it")
+        super().__init__(
+            f"say why in 1 to {MAX_WHY} characters, not blank, in UTF-8 and without NUL: the audit keeps it"
+        )
 
 
 class NothingSelected(KessaiError):
@@ -53,7 +55,7 @@ async def reopen(connection: Connection, chosen: Selection, *, actor: str, why: 
 async def _move(
     connection: Connection, chosen: Selection, old: DeadLetterState, new: DeadLetterState, *, actor: str, why: str
 ) -> list[int]:
-    if not why.strip() or len(why) > MAX_WHY or "\0" in why:
+    if not why.strip() or len(why) > MAX_WHY or "\0" in why or why.encode("utf-8", "ignore").decode() != why:
         raise InvalidWhy
     async with connection.transaction():
         ids = await _lock(connection, chosen, old)

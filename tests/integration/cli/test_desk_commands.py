@@ -81,6 +81,7 @@ def test_a_group_is_worked_on_together(kessai: Terminal, given_books: Given) -> 
         (("dead-letters", "verify", "4711"), "no dead letter 4711"),
         (("events", "verify", "none"), "no event 'none'"),
         (("events", "list", "--since", "soon"), "is no time"),
+        (("events", "list", "--reason", "\udcff"), "invalid input"),
         (("export", "secrets", "--format", "csv"), "there is no export 'secrets'"),
         (("export", "orders", "--format", "xls"), "--format"),
         (("export", "orders", "--format", "csv", "--output", "/nowhere/orders.csv"), "cannot write /nowhere"),

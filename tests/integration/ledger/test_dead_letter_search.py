@@ -156,6 +156,7 @@ async def test_a_discard_can_be_taken_back(dead_books: TestBooks) -> None:
         (Selection(ids=[1, 4]), "why", DeadLetterElsewhere),
         (Selection(ids=[1]), " ", InvalidWhy),
         (Selection(ids=[1]), "a\0b", InvalidWhy),
+        (Selection(ids=[1]), "a\udcffb", InvalidWhy),
         (Selection(ids=[1]), "x" * 1001, InvalidWhy),
     ],
 )
