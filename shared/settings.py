@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     database_pool: int = Field(8, ge=1)
     statement_timeout: float = Field(30.0, gt=0)
     """Seconds, enforced by Postgres."""
+    keep_raw_days: int | None = Field(None, ge=1, le=36500)
+    """Days after which workers forget raw bytes, by whole months; None keeps them for ever."""
+    keep_claims_days: int = Field(800, ge=1, le=36500)
+    """Days after which workers that forget raw bytes forget the claims of event ids, too."""
     topology: TopologyMode = TopologyMode.DECLARE
 
     log_format: Literal["json", "console"] = "json"

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from shared.broker.publisher import Publisher
 from shared.errors import BrokerUnavailable
 from shared.garbage import collect_rarely
 from shared.ledger.database import Pool, open_pool
+from shared.ledger.retention import Keep
 from shared.observe import log as logging
 from shared.observe.admin import AdminServer, Readiness
 from shared.observe.metrics import ArchiveMetrics, OutboxMetrics, WorkerMetrics, new_registry
@@ -28,6 +30,7 @@ from workers.confirmations.role import Confirmations
 from workers.dead_letters.archive import DeadLetters
 from workers.dead_letters.replay import Replays
 from workers.outbox.relay import Outbox
+from workers.retention import Retention
 
 log = structlog.get_logger("kessai.worker")
 
@@ -86,8 +89,7 @@ async def work(settings: Settings, roles: Sequence[RoleName], admin: Admin, *, s
         collect_rarely()
         log.info("worker.started", roles=list(roles), admin_port=served.port)
         if await _until_topology(settings, stop):
-            roles_and_months = [*running, ArchiveMonths(PatientBooks(pool))]
-            await _run_all(roles_and_months, stop, drain_timeout=settings.drain_timeout)
+            await _run_all([*running, *_housekeeping(settings, pool)], stop, drain_timeout=settings.drain_timeout)
         log.info("worker.stopped", roles=list(roles))
 
 
@@ -144,6 +146,15 @@ async def _parts(
         case RoleName.OUTBOX:
             publisher = await stack.enter_async_context(_publisher(settings, name))
             return [Outbox(books=PatientBooks(pool), publisher=publisher, metrics=OutboxMetrics(registry))]
+
+
+def _housekeeping(settings: Settings, pool: Pool) -> list[Role]:
+    """What every worker does beside its roles; one of them at a time."""
+    months = ArchiveMonths(PatientBooks(pool))
+    if settings.keep_raw_days is None:
+        return [months]
+    keep = Keep(raw=timedelta(days=settings.keep_raw_days), claims=timedelta(days=settings.keep_claims_days))
+    return [months, Retention(pool, keep)]
 
 
 def _publisher(settings: Settings, role: RoleName) -> Publisher:

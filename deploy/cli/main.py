@@ -18,6 +18,7 @@ from deploy.cli import (
     local,
     migrate,
     orders,
+    prune,
     replay,
     reviews,
     send,
@@ -50,6 +51,7 @@ app.add_typer(reviews.app)
 app.add_typer(dead_letters.app)
 app.add_typer(replay.app)
 app.command()(exports.export)
+app.command()(prune.prune)
 app.command()(send.send)
 app.add_typer(local.app)
 app.command()(demo.demo)

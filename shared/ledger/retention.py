@@ -1,0 +1,156 @@
+"""What may be forgotten, and when? Months of raw bytes, and the claims that nothing could need any more.
+
+The dedupe horizon is kept in the books: whoever replays something older is refused, since a claim that is gone can no
+longer tell a repetition from a first delivery. A claim is never removed while anything that is kept could be replayed
+onto it: an archived month, a dead letter, an open review, a plan.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.ledger.database import Connection
+
+CLAIMS_AT_ONCE = 5000
+"""Rows of one transaction, so that neither locks nor the write-ahead log pile up."""
+UNFINISHED = "('planning', 'planned', 'running', 'paused', 'stopped')"
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long things are kept, by their receipt."""
+
+    raw: timedelta
+    """Bytes, by whole months: a month goes when its last moment is older."""
+    claims: timedelta
+    """At least as long as the platform may redeliver, and never shorter than the bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    months: tuple[str, ...]
+    """Archive partitions that went."""
+    kept_months: tuple[str, ...]
+    """Those that are old enough, and still needed by a dead letter, an open review or a plan."""
+    claims: int
+    facts: int
+    """Rows of the outbox that were published long ago."""
+    claims_before: datetime
+    """The dedupe horizon now."""
+
+
+async def prune(connection: Connection, keep: Keep, *, now: datetime, dry_run: bool = False) -> Pruned:
+    """Forget what is older than `keep` says and nothing could need. Safe beside workers, and to interrupt."""
+    months, needed = await _old_months(connection, now - keep.raw)
+    if not dry_run:
+        for month in months:
+            await _drop_month(connection, month)
+    horizon = await _claims_before(connection, now - max(keep.claims, keep.raw), without=months)
+    claims = await _prune_claims(connection, horizon, dry_run=dry_run)
+    facts = await _prune_facts(connection, now - keep.claims, dry_run=dry_run)
+    return Pruned(tuple(months), tuple(needed), claims, facts, horizon)
+
+
+MONTHS = """
+SELECT child.relname AS name,
+       (to_date(right(child.relname, 7), 'YYYY_MM') + interval '1 month')::timestamp AT TIME ZONE 'UTC' AS ends,
+       to_date(right(child.relname, 7), 'YYYY_MM')::timestamp AT TIME ZONE 'UTC' AS begins
+FROM pg_inherits
+JOIN pg_class AS child ON child.oid = inhrelid
+WHERE inhparent = 'kessai.webhook_archive'::regclass AND child.relname ~ '_[0-9]{4}_[0-9]{2}$'
+"""
+
+OLD_MONTHS = f"""
+SELECT name,
+       EXISTS (SELECT FROM kessai.reviews
+               WHERE state = 'open' AND received_at >= begins AND received_at < ends)
+       OR EXISTS (SELECT FROM kessai.replay_items AS items
+                  JOIN kessai.replays USING (replay_id)
+                  WHERE replays.state IN {UNFINISHED} AND items.outcome IS NULL
+                    AND items.received_at >= begins AND items.received_at < ends) AS is_needed
+FROM ({MONTHS}) AS months
+WHERE ends <= $1
+ORDER BY name
+"""
+
+
+async def _old_months(connection: Connection, before: datetime) -> tuple[list[str], list[str]]:
+    rows = await connection.fetch(OLD_MONTHS, before)
+    return (
+        [row["name"] for row in rows if not row["is_needed"]],
+        [row["name"] for row in rows if row["is_needed"]],
+    )
+
+
+async def _drop_month(connection: Connection, name: str) -> None:
+    """The name comes from the catalogue. The lock on the parent is short, and given up when workers hold it."""
+    async with connection.transaction():
+        await connection.execute("SET LOCAL lock_timeout = '2s'")
+        await connection.execute(f'DROP TABLE kessai."{name}"')
+
+
+async def _claims_before(connection: Connection, before: datetime, *, without: list[str]) -> datetime:
+    """The horizon never passes bytes that are kept, since they could be replayed."""
+    oldest: datetime | None = await connection.fetchval(
+        f"""
+        SELECT least((SELECT min(begins) FROM ({MONTHS}) AS months WHERE name <> ALL ($1::text[])),
+                     (SELECT min(received_at) FROM kessai.webhook_archive_default))
+        """,
+        without,
+    )
+    return before if oldest is None else min(before, oldest)
+
+
+# What could still be replayed onto a claim keeps it. The months that are kept lie beyond the horizon altogether.
+OLD_CLAIMS = f"""
+SELECT endpoint, event_id
+FROM kessai.webhook_events AS known
+WHERE received_at < $1
+  AND NOT EXISTS (SELECT FROM kessai.dead_letters AS letter
+                  WHERE letter.endpoint = known.endpoint AND letter.event_id = known.event_id
+                    AND letter.state <> 'discarded')
+  AND NOT EXISTS (SELECT FROM kessai.reviews
+                  WHERE reviews.endpoint = known.endpoint AND reviews.event_id = known.event_id
+                    AND reviews.state = 'open')
+  AND NOT EXISTS (SELECT FROM kessai.replay_items AS items
+                  JOIN kessai.replays USING (replay_id)
+                  WHERE items.endpoint = known.endpoint AND items.event_id = known.event_id
+                    AND replays.state IN {UNFINISHED})
+ORDER BY received_at, receipt_id
+LIMIT $2
+"""
+
+
+async def _prune_claims(connection: Connection, horizon: datetime, *, dry_run: bool) -> int:
+    if dry_run:
+        count: int = await connection.fetchval(f"SELECT count(*) FROM ({OLD_CLAIMS}) AS old", horizon, None)
+        return count
+    pruned = 0
+    while True:
+        async with connection.transaction():
+            await connection.execute(
+                "UPDATE kessai.dedupe_horizon SET claims_before = greatest(claims_before, $1)", horizon
+            )
+            status = await connection.execute(
+                f"""
+                DELETE FROM kessai.webhook_events AS gone
+                USING ({OLD_CLAIMS}) AS old
+                WHERE gone.endpoint = old.endpoint AND gone.event_id = old.event_id
+                """,
+                horizon,
+                CLAIMS_AT_ONCE,
+            )
+        rows = int(status.rpartition(" ")[2])
+        pruned += rows
+        if rows < CLAIMS_AT_ONCE:
+            return pruned
+
+
+async def _prune_facts(connection: Connection, before: datetime, *, dry_run: bool) -> int:
+    """Facts that were told; the ones that still wait stay, however old."""
+    if dry_run:
+        count: int = await connection.fetchval(
+            "SELECT count(*) FROM kessai.outbox WHERE published_at < $1 AND created_at < $1", before
+        )
+        return count
+    status = await connection.execute("DELETE FROM kessai.outbox WHERE published_at < $1 AND created_at < $1", before)
+    return int(status.rpartition(" ")[2])

@@ -1,0 +1,95 @@
+"""Nothing is forgotten that could still be replayed."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.broker.envelope import Failure
+from shared.ledger import dead_letters
+from shared.ledger.database import connected
+from shared.ledger.retention import Keep, Pruned, prune
+from tests.given import envelope, incoming, new_order, payment
+from tests.integration.ledger.books import TestBooks
+
+OLD = datetime(2025, 1, 15, tzinfo=UTC)
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+KEEP = Keep(raw=timedelta(days=30), claims=timedelta(days=60))
+
+
+async def pruned(books: TestBooks, keep: Keep = KEEP, *, dry_run: bool = False) -> Pruned:
+    async with connected(books.pool) as connection:
+        return await prune(connection, keep, now=NOW, dry_run=dry_run)
+
+
+async def received(books: TestBooks, event_id: str, when: datetime, order_id: str = "order-1") -> None:
+    await books.pool.execute("SELECT kessai.ensure_archive_month($1::date)", when.date())
+    await books.apply(incoming(payment(event_id, order_id), received_at=when))
+
+
+async def claims(books: TestBooks) -> set[str]:
+    return {row["event_id"] for row in await books.rows("SELECT event_id FROM kessai.webhook_events")}
+
+
+async def test_old_months_and_their_claims_go_and_the_horizon_says_so(books: TestBooks) -> None:
+    await books.register(new_order("order-1"), new_order("order-2"))
+    await received(books, "evt-old", OLD)
+    await received(books, "evt-new", NOW - timedelta(days=1), "order-2")
+    foreseen = await pruned(books, dry_run=True)
+    assert await claims(books) == {"evt-old", "evt-new"}
+
+    done = await pruned(books)
+
+    assert foreseen == done
+    assert (done.months, done.claims) == (("webhook_archive_2025_01",), 1)
+    assert await claims(books) == {"evt-new"}
+    assert await books.value("SELECT claims_before FROM kessai.dedupe_horizon") == NOW - KEEP.claims
+
+
+async def test_a_claim_stays_as_long_as_its_bytes(books: TestBooks) -> None:
+    """Else the archive could be replayed into a second payment."""
+    await books.register(new_order("order-1"))
+    await received(books, "evt-old", OLD)
+    done = await pruned(books, Keep(raw=timedelta(days=3000), claims=timedelta(days=1)))
+    assert (done.months, done.claims) == ((), 0)
+    assert done.claims_before <= OLD
+    assert await claims(books) == {"evt-old"}
+
+
+@pytest.mark.parametrize("holder", ["dead letter", "open review", "plan"])
+async def test_what_could_still_be_replayed_keeps_its_claim_and_bytes(books: TestBooks, holder: str) -> None:
+    await books.register(new_order("order-1"))
+    await received(books, "evt-old", OLD, "order-9" if holder == "open review" else "order-1")
+    if holder == "dead letter":
+        letter = envelope(payment("evt-old"), received_at=OLD, failure=Failure("handler_error", "KeyError"))
+        async with connected(books.pool) as connection:
+            await dead_letters.archive(connection, [(letter, Failure("handler_error", "KeyError"))])
+    if holder == "plan":
+        await books.pool.execute(
+            """
+            WITH plan AS (
+                INSERT INTO kessai.replays (source, filter, planned_by, state)
+                VALUES ('archive', '{}', 'test', 'planned')
+                RETURNING replay_id
+            )
+            INSERT INTO kessai.replay_items (replay_id, item, endpoint, event_id, receipt_id, received_at)
+            SELECT replay_id, 1, endpoint, event_id, receipt_id, received_at
+            FROM plan, kessai.webhook_events
+            """
+        )
+    done = await pruned(books)
+    assert done.claims == 0
+    assert await claims(books) == {"evt-old"}
+    if holder != "dead letter":  # a dead letter holds its bytes itself
+        assert done.kept_months == ("webhook_archive_2025_01",)
+        assert await books.value("SELECT count(*) FROM kessai.webhook_archive") == 1
+
+
+async def test_a_fact_that_nobody_was_told_yet_is_never_forgotten(books: TestBooks) -> None:
+    await books.register(new_order("order-1"), new_order("order-2"))
+    await received(books, "evt-1", OLD)
+    await received(books, "evt-2", OLD, "order-2")
+    await books.pool.execute("UPDATE kessai.outbox SET created_at = $1", OLD)
+    await books.pool.execute("UPDATE kessai.outbox SET published_at = $1 WHERE subject = 'order-1'", OLD)
+    done = await pruned(books)
+    assert done.facts == 1
+    assert await books.told() == [("order.paid", "order-2")]
