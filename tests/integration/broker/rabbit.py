@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import aiormq
@@ -52,16 +52,26 @@ async def holds(url: str, queue: str, count: int) -> None:
 @contextmanager
 def frozen(stack: Stack) -> Iterator[None]:
     """The broker's processes stand still; connections stay up, and nothing is answered."""
-    _signal(stack, signal.SIGSTOP)
+    processes = numbers(stack.rabbitmq())
+    assert processes, "the broker is not running"
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    deadline = time.monotonic() + 5
+    while not all(map(_stands_still, processes)):
+        assert time.monotonic() < deadline, "the broker goes on"
+        time.sleep(0.001)
     try:
         yield
     finally:
-        _signal(stack, signal.SIGCONT)
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
 
 
-def _signal(stack: Stack, number: signal.Signals) -> None:
-    for process in numbers(stack.rabbitmq()):
-        os.kill(process, number)
+def _stands_still(process: int) -> bool:
+    """Every thread of it: a signal takes its time to reach the last one."""
+    threads = Path(f"/proc/{process}/task").glob("*/stat")
+    return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
 
 
 def rabbitmqctl(stack: Stack, *arguments: str) -> str:
