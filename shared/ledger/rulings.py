@@ -83,7 +83,7 @@ def rule_batch(batch: Sequence[Incoming], books: Books, shops: Mapping[str, Shop
     for incoming in batch:
         claim = claims.get(incoming.key)
         review = reviews.pop(incoming.key, None) if _asks_for_new_ruling(incoming, claim) else None
-        if claim is not None and not _is_open(claim) and review is None:
+        if claim is not None and review is None and not (_is_open(claim) and claim.digest == incoming.digest):
             _add_known(changes, incoming, claim, now)
             continue
         ruling = rule(incoming, _order_of(incoming, books, changes), batches, shops)

@@ -49,7 +49,7 @@ def test_lists_are_narrowed_by_every_option(kessai: Terminal, given_books: Given
 
     assert ids(kessai, "dead-letters", "list", "--text", '"dead-2"', "--reason", "handler_error", *of) == [2]
     assert ids(kessai, "dead-letters", "list", "--event", "dead-1", "--state", "open", "--since", "520w") == [1]
-    assert ids(kessai, "dead-letters", "list", "--order", "order-1") == []
+    assert ids(kessai, "dead-letters", "list", "--order", "order-1") == [2, 1]
     nothing = kessai("dead-letters", "list", "--kind", "none", "--challenge-hash", "none")
     assert (nothing.returncode, nothing.stdout) == (0, "")
     assert "leave a filter out" in nothing.stderr

@@ -30,15 +30,6 @@ async def dead_books(books: TestBooks) -> TestBooks:
     async with connected(books.pool) as connection:
         for letter in letters:  # one by one: the archive numbers them by their receipts
             await dead_letters.archive(connection, [letter])
-    await books.rows(
-        """
-        UPDATE kessai.dead_letters
-        SET challenge_hash = $1, kind = 'standard_settled'
-        WHERE dead_letter_id = 2
-        """,
-        challenge_hash("order-2"),
-    )
-    await books.rows("UPDATE kessai.dead_letters SET kind = 'standard_settled' WHERE dead_letter_id = 1")
     await books.rows("UPDATE kessai.dead_letters SET state = 'resolved' WHERE dead_letter_id = 4")
     await books.register(new_order("order-2"))
     return books
@@ -56,7 +47,8 @@ async def found(books: TestBooks, wanted: DeadLetterFilter) -> list[int]:
         (DeadLetterFilter(state="resolved"), [4]),
         (DeadLetterFilter(reason="handler_error", endpoint="siglume"), [2, 1]),
         (DeadLetterFilter(type="direct_payment.confirmed", since=NOW + timedelta(minutes=1)), [4, 3, 2]),
-        (DeadLetterFilter(kind="standard_settled"), [2, 1]),
+        (DeadLetterFilter(kind="standard_settled"), [4, 3, 2, 1]),
+        (DeadLetterFilter(kind="unread"), [5]),
         (DeadLetterFilter(event_id="evt-1"), [3, 1]),
         (DeadLetterFilter(event_id="evt-1", endpoint="tea_shop"), [3]),
         (DeadLetterFilter(order_id="order-2"), [2]),
