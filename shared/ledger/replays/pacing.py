@@ -60,15 +60,13 @@ def next_step(progress: Progress) -> Step:
     too_many = _too_many_failures(progress)
     if too_many is not None:
         return Stop(too_many)
-    left = progress.total - progress.sent
-    if progress.sent < progress.canary and left:
-        return Send(min(_chunk(progress), progress.canary - progress.sent, left))
-    if (not left or progress.sent == progress.canary) and progress.in_flight:
+    goal = min(progress.canary, progress.total) if progress.sent < progress.canary else progress.total
+    if progress.in_flight and progress.sent in (progress.canary, progress.total):
         return Wait()
-    if not left:
+    if progress.sent == progress.total:
         return Finish()
     room = MAX_IN_FLIGHT - progress.in_flight
-    return Send(min(_chunk(progress), left, room)) if room > 0 else Wait()
+    return Send(min(_chunk(progress), goal - progress.sent, room)) if room > 0 else Wait()
 
 
 def next_due(sent: int, rate: float | None, *, due: datetime | None, now: datetime) -> datetime | None:
