@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from pamqp.common import FieldValue
 
 from deploy.local.stack import Stack
 from shared.broker.breaker import Breaker
@@ -148,6 +149,19 @@ async def test_what_is_in_flight_when_the_broker_dies_fails_at_once(stack: Stack
         with pytest.raises(BrokerUnavailable):
             await confirmation(ours)
         assert time.monotonic() - asked < 0.1
+
+
+async def test_one_full_queue_is_no_reason_to_break_the_circuit_for_the_others(declared_url: str) -> None:
+    async with rabbit.channel(declared_url) as channel:
+        arguments: dict[str, FieldValue] = {"x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "reject-publish"}
+        await channel.queue_declare("kessai.full", durable=True, arguments=arguments)
+    async with publisher(declared_url, breaker=Breaker(threshold=2)) as ours:
+        outcomes = [await ours.publish_many([Outgoing(b"", "", "kessai.full")]) for _ in range(20)]
+        refusals = [str(refusal) for (refusal,) in outcomes if refusal is not None]
+        assert len(refusals) > 2
+        assert all("could not store the message" in refusal for refusal in refusals)
+        assert ours.ready
+        await confirmation(ours)
 
 
 async def test_a_silent_broker_opens_the_circuit_and_a_probe_closes_it(stack: Stack, declared_url: str) -> None:

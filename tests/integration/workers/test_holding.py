@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from shared.broker.errors import HoldTooLong
-from shared.broker.topology import CONFIRMATIONS_QUEUE, DEAD_LETTERS_QUEUE
+from shared.broker.topology import CONFIRMATIONS_QUEUE, DEAD, DEAD_LETTER, DEAD_LETTERS_QUEUE
 from shared.errors import DatabaseUnavailable
 from shared.ledger.database import Connection, Pool, TransientConflict, connected, open_pool
 from shared.observe.admin import Readiness
@@ -82,6 +83,22 @@ async def test_what_is_held_too_long_goes_back_until_postgres_is_there(
             assert int(str(headers["x-delivery-count"])) <= 2  # once for each lane at most
             await bench.send(envelope(payment()))
         await until(lambda: _applied(bench, 1))
+
+
+async def test_what_rabbitmq_will_not_set_aside_is_held_and_spends_no_delivery(bench: Bench) -> None:
+    channel = await bench.channel()
+    await channel.queue_unbind(DEAD_LETTERS_QUEUE, DEAD, DEAD_LETTER)
+    with capture_logs() as told:
+        async with bench.running(bench.confirmations()):
+            await bench.send(b"no envelope of ours")
+            await asyncio.sleep(1.5)
+            assert await bench.depth(CONFIRMATIONS_QUEUE) == 0
+            await channel.queue_bind(DEAD_LETTERS_QUEUE, DEAD, DEAD_LETTER)
+            await until(lambda: bench.holds(DEAD_LETTERS_QUEUE, 1))
+    names = [line["event"] for line in told]
+    assert names.count("worker.cannot_set_aside") == names.count("event.set_aside") == 1
+    assert names.count("consumer.started") == 3, "a consumer began anew: its deliveries went back to the queue"
+    assert await bench.depth(CONFIRMATIONS_QUEUE) == 0
 
 
 async def test_work_without_deliveries_is_patient_without_limit(
