@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     drain_timeout: float = Field(20.0, gt=0)
     """Seconds a process may take to finish what it has begun after SIGTERM."""
 
+    review_approvals: int = Field(1, ge=1, le=2)
+    """People it takes to decide on a review where money moves."""
+
     batch_size: int = Field(500, ge=1, le=1000)
     """Events a worker applies in one transaction at most."""
     database_pool: int = Field(8, ge=1)

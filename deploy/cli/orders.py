@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.cli.books import actor, with_books
-from deploy.cli.show import AsJson, Limit, counted, print_fields, print_json, print_table, say
+from deploy.cli.show import AsJson, Limit, counted, print_fields, print_json, print_table, printable, say, when
 from shared.ledger.transitions import OrderState
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ ChallengeHash = Annotated[
 ]
 Endpoint = Annotated[str, typer.Option(help="The endpoint whose payments may pay it.")]
 InState = Annotated[OrderState | None, typer.Option("--state", help="Only orders in this state.")]
+NoteText = Annotated[str, typer.Argument(metavar="TEXT", help="What the next person should know.")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="CSV or JSON lines; - is standard input.")]
 Form = Annotated[FileFormat | None, typer.Option("--format", help="When the name of the file does not tell.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Import the good lines even when there are bad ones.")]
@@ -113,6 +114,34 @@ def list_orders(limit: Limit = 50, state: InState = None, as_json: AsJson = Fals
 
 
 @app.command()
+def timeline(order_id: OrderId, as_json: AsJson = False) -> None:
+    """All that happened to an order, when, by whom, and how long each step took."""
+    from shared.ledger.timeline import timeline
+
+    steps = with_books(lambda connection: timeline(connection, order_id))
+    if as_json:
+        print_json(steps)
+        return
+    print_table(
+        ("time", "after", "what", "who", "details"),
+        [(step.at, _lasted(step.after), step.what, step.who, _details(step.detail)) for step in steps],
+        empty="",
+    )
+
+
+@app.command()
+def note(order_id: OrderId, text: NoteText, as_json: AsJson = False) -> None:
+    """Write down what the next person should know; `timeline` shows it."""
+    from shared.ledger import notes
+
+    kept = with_books(lambda connection: notes.add(connection, notes.NoteThing.ORDER, order_id, text, author=actor()))
+    if as_json:
+        print_json(kept)
+    else:
+        typer.echo(printable(f"note {kept.note_id} is kept with order {order_id}"))
+
+
+@app.command()
 def cancel(order_id: OrderId, as_json: AsJson = False) -> None:
     """Close a pending order; a payment that comes later opens a review."""
     from shared.ledger import orders
@@ -175,6 +204,24 @@ def _fields(order: "Order") -> dict[str, Any]:
         "paid_at": order.paid_at,
         "endpoint": order.endpoint,
     }
+
+
+def _details(detail: Mapping[str, Any]) -> str:
+    """What is there; the rest is in `--json`."""
+    told = {name: when(value) if isinstance(value, datetime) else value for name, value in detail.items()}
+    return ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
+
+
+def _lasted(seconds: float | None) -> str | None:
+    """Of the largest two units, as `2 d 3 h`; below a minute in seconds."""
+    if seconds is None:
+        return None
+    if seconds < 60:
+        return f"{seconds:.3f} s"
+    minutes, hours, days = int(seconds // 60 % 60), int(seconds // 3600 % 24), int(seconds // 86400)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {int(seconds % 60)} s"
 
 
 def _standing(order: Mapping[str, Any]) -> str:

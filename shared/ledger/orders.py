@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from shared.broker.envelope import Envelope
 from shared.errors import KessaiError
+from shared.ledger import audit
+from shared.ledger.audit import Act
 from shared.ledger.books import Order
 from shared.ledger.database import Connection
 from shared.ledger.facts import order_cancelled
-from shared.ledger.incoming import Incoming, read
 from shared.ledger.lookup import lock_hashes
-from shared.ledger.rulings import Changes, Ruling, add_effects, rule_waiting
+from shared.ledger.text import is_keepable
 from shared.ledger.transitions import Fact, Move, OrderState, next_state
-from shared.ledger.write import put_in_outbox, write_effects
+from shared.ledger.waiting import Became, apply_waiting
+from shared.ledger.write import put_in_outbox
 from shared.sdrp.money import MAX_SAFE_INTEGER, Currency
 
 MAX_TEXT = 255
@@ -52,9 +52,9 @@ class NewOrder:
 
     def __post_init__(self) -> None:
         for name, text in (("order id", self.order_id), ("challenge hash", self.challenge_hash)):
-            if text is not None and (not text.strip() or len(text) > MAX_TEXT or "\0" in text):
+            if text is not None and not is_keepable(text, longest=MAX_TEXT):
                 raise InvalidOrder(
-                    f"{name} must be 1 to {MAX_TEXT} characters, not blank and without NUL: {text[:40]!r}"
+                    f"{name} must be 1 to {MAX_TEXT} characters of text, not blank and without NUL: {text[:40]!r}"
                 )
             if text is not None and text != text.strip():  # an event's text is trimmed: it would never be found
                 raise InvalidOrder(f"{name} must not begin or end with a blank: {text[:40]!r}")
@@ -89,9 +89,9 @@ async def register(connection: Connection, orders: Sequence[NewOrder], *, actor:
         new = await _insert_orders(connection, orders)
         await _check_known(connection, orders)
         await _insert_attempts(connection, orders)
-        changes = await _apply_waiting(connection, hashes, now)
-        await write_effects(connection, changes, actor=actor)
-    return Registered(new=new, known=len(orders) - new, applied=len(changes.moves), reviewed=len(changes.reviews))
+        await audit.record_all(connection, [Act(actor, "order.registered", *each) for each in new])
+        waited = await apply_waiting(connection, hashes, Became.REGISTERED, actor=actor, now=now)
+    return Registered(new=len(new), known=len(orders) - len(new), applied=waited.applied, reviewed=waited.reviewed)
 
 
 async def _lock_known(connection: Connection, orders: Sequence[NewOrder]) -> None:
@@ -102,21 +102,22 @@ async def _lock_known(connection: Connection, orders: Sequence[NewOrder]) -> Non
     )
 
 
-async def _insert_orders(connection: Connection, orders: Sequence[NewOrder]) -> int:
+async def _insert_orders(connection: Connection, orders: Sequence[NewOrder]) -> list[tuple[str, str]]:
+    """The id and the endpoint of each order that is new."""
     rows = sorted({order.order_id: order for order in orders}.items())
     inserted = await connection.fetch(
         """
         INSERT INTO kessai.orders (order_id, endpoint, amount_minor, currency)
         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[])
         ON CONFLICT (order_id) DO NOTHING
-        RETURNING order_id
+        RETURNING order_id, endpoint
         """,
         [order_id for order_id, _ in rows],
         [order.endpoint for _, order in rows],
         [order.amount_minor for _, order in rows],
         [order.currency for _, order in rows],
     )
-    return len(inserted)
+    return [(row["order_id"], row["endpoint"]) for row in inserted]
 
 
 async def _check_known(connection: Connection, orders: Sequence[NewOrder]) -> None:
@@ -165,71 +166,6 @@ async def _insert_attempts(connection: Connection, orders: Sequence[NewOrder]) -
         )
 
 
-async def _apply_waiting(connection: Connection, hashes: Sequence[str], now: datetime) -> Changes:
-    """Rule again on the payments that came before their order, oldest first, and close their reviews."""
-    changes = Changes()
-    waiting = await connection.fetch(
-        """
-        SELECT review_id, archived.*, orders.order_id, orders.endpoint AS order_endpoint, amount_minor, currency,
-               orders.state, requirement_id, chain_receipt_id, paid_at
-        FROM kessai.reviews
-        JOIN kessai.webhook_archive AS archived USING (receipt_id, received_at)
-        JOIN kessai.checkout_attempts USING (challenge_hash)
-        JOIN kessai.orders ON orders.order_id = checkout_attempts.order_id
-        WHERE reviews.state = 'open'
-          AND reason IN ('unknown_challenge_hash', 'unknown_metered_challenge_hash')
-          AND challenge_hash = ANY ($1::text[])
-        ORDER BY received_at, review_id
-        FOR UPDATE OF reviews
-        """,
-        hashes,
-    )
-    for row in waiting:
-        order = Order.from_row({**dict(row), "endpoint": row["order_endpoint"]})
-        incoming = _from_archive(dict(row))
-        ruling = rule_waiting(incoming, changes.orders.get(order.order_id, order))
-        add_effects(changes, incoming, ruling, now)
-        await _settle_review(connection, row["review_id"], incoming, ruling)
-    return changes
-
-
-def _from_archive(row: dict[str, Any]) -> Incoming:
-    return read(
-        Envelope(
-            receipt_id=row["receipt_id"],
-            endpoint=row["endpoint"],
-            received_at=row["received_at"],
-            signature=row["signature"],
-            key_fingerprint=row["key_fingerprint"],
-            raw=row["raw"],
-            event_id=row["event_id"],
-            traceparent=row["traceparent"],
-        )
-    )
-
-
-async def _settle_review(connection: Connection, review_id: int, incoming: Incoming, ruling: Ruling) -> None:
-    await connection.execute(
-        """
-        UPDATE kessai.reviews
-        SET state = 'closed', closed_at = now(), resolution = 'order_registered'
-        WHERE review_id = $1
-        """,
-        review_id,
-    )
-    await connection.execute(
-        """
-        UPDATE kessai.webhook_events
-        SET outcome = $3, reason = $4, order_id = $5, applied_at = clock_timestamp()
-        WHERE endpoint = $1 AND event_id = $2
-        """,
-        *incoming.key,
-        ruling.outcome,
-        ruling.reason,
-        ruling.order.order_id if ruling.order else None,
-    )
-
-
 async def cancel(connection: Connection, order_id: str, *, actor: str, now: datetime) -> Order:
     """Close a pending order; a payment that comes later opens a review. Raises OrderNotFound, OrderNotPending."""
     async with connection.transaction():
@@ -257,6 +193,7 @@ async def cancel(connection: Connection, order_id: str, *, actor: str, now: date
             order.state,
             cancelled.state,
         )
+        await audit.record(connection, actor=actor, action="order.cancelled", subject=order_id, endpoint=order.endpoint)
         await put_in_outbox(connection, [order_cancelled(cancelled, now)])
     return cancelled
 

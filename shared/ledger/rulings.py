@@ -125,6 +125,22 @@ def rule_waiting(incoming: Incoming, order: Order) -> Ruling:
     return _rule_payment(incoming, confirmation, order)
 
 
+def rule_accepted(incoming: Incoming, order: Order) -> Ruling:
+    """What a payment means for an order when a person takes it for that order although the two do not fit."""
+    payment = incoming.confirmation
+    if not isinstance(payment, StandardSettled | MeteredUsageAccepted):
+        raise TypeError(f"event {incoming.event.id} names no order")
+    following = next_state(order.state, _fact(payment, order))
+    match following:
+        case Review(reason):
+            return _to_review(reason, order)
+        case Nothing():
+            return Ruling(Outcome.DUPLICATE, order=order)
+        case Move(to):
+            return Ruling(Outcome.APPLIED, order=_moved(incoming, payment, order, to), moved_from=order.state)
+    assert_never(following)
+
+
 def evidence(incoming: Incoming, order: Order | None) -> dict[str, Any]:
     """Both sides of a review: what the event says and what the order says."""
     return {
@@ -190,15 +206,7 @@ def _rule_payment(incoming: Incoming, payment: Payment, order: Order | None) -> 
     misfit = _misfit(incoming, payment, order)
     if misfit is not None:
         return _to_review(misfit, order)
-    following = next_state(order.state, _fact(payment, order))
-    match following:
-        case Review(reason):
-            return _to_review(reason, order)
-        case Nothing():
-            return Ruling(Outcome.DUPLICATE, order=order)
-        case Move(to):
-            return Ruling(Outcome.APPLIED, order=_moved(incoming, payment, order, to), moved_from=order.state)
-    assert_never(following)
+    return rule_accepted(incoming, order)
 
 
 def _fact(payment: Payment, order: Order) -> Fact:

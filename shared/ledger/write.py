@@ -374,6 +374,22 @@ async def _close_reviews(connection: Connection, reruled: Sequence[tuple[OpenRev
         [row.ruling.order.order_id if row.ruling.order else None for _, row in reruled],
         actor,
     )
+    await connection.execute(
+        AUDIT_NEW_RULINGS,
+        actor,
+        [f"review:{review.review_id}" for review, _ in reruled],
+        [row.incoming.envelope.endpoint for _, row in reruled],
+        [row.incoming.event.id for _, row in reruled],
+        [row.ruling.outcome for _, row in reruled],
+    )
+
+
+AUDIT_NEW_RULINGS = """
+INSERT INTO kessai.audit (actor, action, subject, endpoint, event_id, detail)
+SELECT $1, 'review.resolved', subject, endpoint, event_id,
+       jsonb_build_object('resolution', 'reprocessed', 'outcome', outcome)
+FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) AS given (subject, endpoint, event_id, outcome)
+"""
 
 
 def _results(replayed: Mapping[ReplayMark, Ruling]) -> list[ItemResult]:

@@ -80,8 +80,17 @@ class TestBooks:
 
     async def moves(self) -> list[tuple[str, str, str]]:
         """Order, old state and new state of each audited move."""
-        rows = await self.rows("SELECT subject, from_state, to_state FROM kessai.audit ORDER BY audit_id")
+        rows = await self.rows(
+            "SELECT subject, from_state, to_state FROM kessai.audit WHERE action = 'order.moved' ORDER BY audit_id"
+        )
         return [(row["subject"], row["from_state"], row["to_state"]) for row in rows]
+
+    async def acts(self) -> list[tuple[str, str, str]]:
+        """Actor, action and subject of everything else that is audited, in order."""
+        rows = await self.rows(
+            "SELECT actor, action, subject FROM kessai.audit WHERE action <> 'order.moved' ORDER BY audit_id"
+        )
+        return [(row["actor"], row["action"], row["subject"]) for row in rows]
 
     async def everything(self, *tables: str) -> dict[str, Sequence[str]]:
         """Every row of every table, as text: what must not change when nothing may."""

@@ -117,10 +117,10 @@ async def test_discarded_ones_are_closed_with_who_and_why_and_their_bytes_stay(d
     group = await dead_books.value("SELECT group_id FROM kessai.dead_letters WHERE dead_letter_id = 1")
     assert await discard(dead_books, Selection(group_id=group)) == [1, 2]
     assert await states(dead_books) == ["discarded", "discarded", "open", "resolved", "open"]
-    rows = await dead_books.rows("SELECT * FROM kessai.audit ORDER BY audit_id")
+    rows = await dead_books.rows("SELECT * FROM kessai.audit WHERE action LIKE 'dead_letter%' ORDER BY audit_id")
     assert [(row["actor"], row["action"], row["subject"], row["event_id"]) for row in rows] == [
-        ("test", "dead_letter.discarded", "1", "evt-1"),
-        ("test", "dead_letter.discarded", "2", "evt-2"),
+        ("test", "dead_letter.discarded", "dead_letter:1", "evt-1"),
+        ("test", "dead_letter.discarded", "dead_letter:2", "evt-2"),
     ]
     assert (rows[0]["from_state"], rows[0]["to_state"]) == ("open", "discarded")
     assert json.loads(rows[0]["detail"]) == {"why": "a scanner's garbage", "group_id": group}

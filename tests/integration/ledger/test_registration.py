@@ -27,7 +27,12 @@ async def test_registering_the_order_applies_what_waited_and_closes_its_review(b
     assert review["closed_at"] is not None
     assert await books.told() == [("review.opened", "evt-1"), ("order.paid", "order-1")]
     assert await books.moves() == [("order-1", "pending", "paid")]
-    assert await books.value("SELECT actor FROM kessai.audit") == "test"
+    assert await books.acts() == [
+        ("test", "order.registered", "order-1"),
+        ("test", "review.closed_by_registration", "review:1"),
+    ]
+    closed = await books.row("SELECT closed_by, version, order_id FROM kessai.reviews")
+    assert tuple(closed) == ("test", 2, "order-1")
 
 
 async def test_what_was_applied_by_a_registration_is_never_applied_again(books: TestBooks) -> None:
@@ -146,7 +151,7 @@ def test_an_order_without_a_proper_amount_is_refused(amount: object) -> None:
         new_order(amount_minor=amount)  # type: ignore[arg-type]  # that is the point
 
 
-@pytest.mark.parametrize("text", ["", "  ", "a\0b", "x" * 256])
+@pytest.mark.parametrize("text", ["", "  ", "a\0b", "x" * 256, "half a \ud83c pair"])
 def test_an_order_without_a_proper_id_or_challenge_is_refused(text: str) -> None:
     with pytest.raises(InvalidOrder, match="order id"):
         NewOrder(text, 1200, "JPY", "siglume")
@@ -170,6 +175,7 @@ async def test_cancelling_twice_is_cancelling_once(books: TestBooks) -> None:
     assert (await books.cancel("order-1")).state == "cancelled"
     assert await books.everything() == before
     assert await books.moves() == [("order-1", "pending", "cancelled")]
+    assert await books.acts() == [("test", "order.registered", "order-1"), ("test", "order.cancelled", "order-1")]
 
 
 async def test_what_is_paid_or_unknown_cannot_be_cancelled(books: TestBooks) -> None:

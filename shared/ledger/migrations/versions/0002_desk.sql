@@ -47,11 +47,13 @@ CREATE TABLE kessai.notes (
 
 CREATE INDEX notes_by_thing ON kessai.notes (thing, thing_id, note_id);
 
--- Moves of orders are many and found by their time; what people did is little and found by its subject.
+-- What befalls every order is found by its time; what people did is little and found by its subject, or the newest.
 ALTER TABLE kessai.audit ADD COLUMN detail jsonb;
-CREATE INDEX audit_by_time ON kessai.audit USING brin (at) WITH (pages_per_range = 16);
-CREATE INDEX audit_of_people ON kessai.audit (subject, audit_id) WHERE action <> 'order.moved';
-CREATE INDEX outbox_by_time ON kessai.outbox USING brin (created_at) WITH (pages_per_range = 16);
+CREATE INDEX audit_by_time ON kessai.audit USING brin (at) WITH (pages_per_range = 64, autosummarize = on);
+CREATE INDEX audit_of_people ON kessai.audit (subject, audit_id)
+    WHERE action NOT IN ('order.moved', 'order.registered');
+CREATE INDEX audit_of_people_newest ON kessai.audit (audit_id) WHERE action NOT IN ('order.moved', 'order.registered');
+CREATE INDEX outbox_by_time ON kessai.outbox USING brin (created_at) WITH (pages_per_range = 64, autosummarize = on);
 
 -- A plan freezes what is to be handled again; once started, the same row is the job.
 CREATE TABLE kessai.replays (

@@ -1,0 +1,67 @@
+"""How is a review told to the person who is to decide it?"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from deploy.cli.show import counted, print_table, say
+from shared.ledger.transitions import ReviewReason
+
+if TYPE_CHECKING:
+    from shared.ledger.resolve import Resolved
+    from shared.ledger.reviews import RecordedReview
+
+WAITING = (ReviewReason.UNKNOWN_CHALLENGE_HASH, ReviewReason.UNKNOWN_METERED_CHALLENGE_HASH)
+
+
+def story(done: "Resolved") -> str:
+    order = f", order {done.order_id}" if done.order_id else ""
+    if done.done == "unchanged":
+        return f"review {done.review_id} stays as it is: today's ruling is {done.reason} still"
+    if done.done == "proposed":
+        return f"review {done.review_id} waits for a second person to approve: {done.resolution}{order}"
+    state = f" is {done.order_state}" if done.order_state else ""
+    outcome = f"its event is {done.outcome}" + (f" ({done.reason})" if done.reason else "")
+    further = (
+        f"; with it {counted(done.closed_with_it, 'further review')} of its challenge" if done.closed_with_it else ""
+    )
+    return f"review {done.review_id} is closed: {done.resolution}, {outcome}{order}{state}{further}"
+
+
+def proposal(review: "RecordedReview") -> str | None:
+    proposed = review.proposed
+    if proposed is None:
+        return None
+    order = f" {proposed['order_id']}" if proposed["order_id"] else ""
+    return f"{proposed['resolution']}{order} by {proposed['by']}: {proposed['why']}"
+
+
+def say_what_may_be_done(review: "RecordedReview", may: str) -> None:
+    if review.proposed:
+        say(f"a second person may approve it: kessai reviews approve {review.review_id} --version {review.version}")
+        return
+    say(f"kessai reviews resolve {review.review_id} ... --version {review.version} --why TEXT, with one of: {may}")
+    if review.reason in WAITING:
+        say("it closes by itself when its order is registered: kessai orders add ... --challenge-hash")
+
+
+def show_sides(evidence: Mapping[str, Any]) -> None:
+    event, order = evidence.get("event") or {}, evidence.get("order")
+    if order is None:
+        print_table(("field", "the event says"), list(event.items()), empty="the event carries no evidence")
+    else:
+        print_table(("field", "the event says", "the order says", ""), _beside(event, order), empty="")
+
+
+def _beside(event: Mapping[str, Any], order: Mapping[str, Any]) -> list[tuple[object, ...]]:
+    """What both speak of comes first."""
+    names = sorted({**event, **order}, key=lambda name: (name not in event or name not in order, name in order))
+    return [
+        (name, event.get(name), order.get(name), _mark(event.get(name), order.get(name)))
+        for name in names
+        if event.get(name) is not None or order.get(name) is not None
+    ]
+
+
+def _mark(said: object, ours: object) -> str:
+    """Marks what differs where both say something; a number may come as text, a currency in any case."""
+    return "" if said is None or ours is None or str(said).casefold() == str(ours).casefold() else "≠"

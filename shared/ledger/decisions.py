@@ -1,0 +1,264 @@
+"""What may a person decide on a review, and what does it do to the books? Pure: a case in, a ruling or a refusal out.
+
+Whatever is decided, the order moves by the one table of transitions.py: a decision says that a payment counts for an
+order, never which state that order takes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, assert_never
+
+from shared.errors import KessaiError
+from shared.ledger.books import Batch, Order, Outcome, Shop
+from shared.ledger.incoming import Incoming
+from shared.ledger.rulings import Ruling, rule, rule_accepted, rule_waiting
+from shared.ledger.text import is_keepable
+from shared.ledger.transitions import ReviewReason
+from shared.sdrp.classify import UNREADABLE, MeteredBatchSettled, MeteredUsageAccepted, StandardSettled
+from shared.sdrp.money import band_for
+
+MAX_WHY = 4000
+"""Characters."""
+REJECTED = "rejected"
+"""Reason of an event that a person decided to have no effect."""
+
+
+class InvalidDecision(KessaiError):
+    """A decision that says too little or too much, before any review is looked at."""
+
+
+class Resolution(StrEnum):
+    LINK_ORDER = "link-order"
+    """The payment counts for the order that the person names, and its challenge is that order's from now on."""
+    ACCEPT_METERED = "accept-metered"
+    """The usage is taken for its order, as if the shop had opted in."""
+    ACCEPT_MISMATCH = "accept-mismatch"
+    """The payment counts for its order although a field differs."""
+    REJECT = "reject"
+    """Closed without effect."""
+    REPROCESS = "reprocess"
+    """Ruled again by today's classifier, shops and orders."""
+
+
+MOVES_MONEY: Final = (Resolution.LINK_ORDER, Resolution.ACCEPT_METERED, Resolution.ACCEPT_MISMATCH)
+"""What a second person must approve where two are asked for."""
+MISFITS: Final = (
+    ReviewReason.MERCHANT_MISMATCH,
+    ReviewReason.CURRENCY_MISMATCH,
+    ReviewReason.AMOUNT_MISMATCH,
+    ReviewReason.BAND_MISMATCH,
+)
+_UNKNOWN_HASH: Final = (ReviewReason.UNKNOWN_CHALLENGE_HASH, ReviewReason.UNKNOWN_METERED_CHALLENGE_HASH)
+_AT_THE_SHOP: Final = (ReviewReason.METERED_INTEGRATION_REQUIRED, ReviewReason.MERCHANT_MISMATCH)
+"""Found before any order was looked for, so that such a payment may have none."""
+_CONFLICTS: Final = (ReviewReason.EVENT_ID_CONFLICT, ReviewReason.STATEMENT_CONFLICT)
+"""About more than this event: ruling on it alone again could only miss the conflict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decided, checked as it is made. Raises InvalidDecision."""
+
+    resolution: Resolution
+    why: str
+    order_id: str | None = None
+    """For `link-order`, and only there."""
+    accept_mismatch: bool = False
+    """Although the payment and the order do not fit; for `link-order` and the `accept-*`."""
+
+    def __post_init__(self) -> None:
+        if not is_keepable(self.why, longest=MAX_WHY):
+            raise InvalidDecision(f"say why in 1 to {MAX_WHY} characters: it is kept with the review")
+        if self.resolution is Resolution.LINK_ORDER and not self.order_id:
+            raise InvalidDecision("link-order needs the order that the payment is for: name it with --order")
+        if self.resolution is not Resolution.LINK_ORDER and self.order_id is not None:
+            raise InvalidDecision(f"{self.resolution} takes no order: only link-order does")
+        if self.resolution not in MOVES_MONEY and self.accept_mismatch:
+            raise InvalidDecision(f"{self.resolution} accepts no mismatch: leave that out")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A review on the desk: what came, and what the books hold of it, locked."""
+
+    reason: ReviewReason
+    incoming: Incoming | None
+    """None when its bytes are no longer kept."""
+    order: Order | None
+    """The order of its challenge; for `link-order` the one that the person named."""
+    batches: Mapping[str, Batch]
+    belongs_to: str | None = None
+    """The order that has its challenge already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision that can be carried out."""
+
+    ruling: Ruling
+    accepted: ReviewReason | None = None
+    """What did not fit and was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """Today's ruling is the review itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The books allow no such thing; why, and what to do instead."""
+
+    why: str
+
+
+Answer = Verdict | Unchanged | Refusal
+
+
+def decide(decision: Decision, case: Case, shops: Mapping[str, Shop]) -> Answer:
+    """What this decision does to the books."""
+    if decision.resolution is Resolution.REJECT:
+        return Verdict(Ruling(Outcome.IGNORED, reason=REJECTED))
+    incoming = case.incoming
+    if incoming is None:
+        return Refusal("the bytes of its event are no longer kept, so nothing can be counted: reject it")
+    match decision.resolution:
+        case Resolution.REPROCESS:
+            return _reprocessed(case, incoming, shops)
+        case Resolution.LINK_ORDER:
+            return _linked(decision, case, incoming)
+        case Resolution.ACCEPT_METERED:
+            return _metered_accepted(decision, case, incoming, shops)
+        case Resolution.ACCEPT_MISMATCH:
+            return _mismatch_accepted(case, incoming)
+    assert_never(decision.resolution)
+
+
+def choices(reason: str, *, challenge_hash: str | None, order_id: str | None) -> list[Resolution]:
+    """What is worth trying on a review of this reason, challenge and order."""
+    is_lost = challenge_hash is not None and order_id is None
+    fitting = {
+        Resolution.LINK_ORDER: is_lost and reason in (*_UNKNOWN_HASH, *_AT_THE_SHOP),
+        Resolution.ACCEPT_METERED: reason == ReviewReason.METERED_INTEGRATION_REQUIRED and not is_lost,
+        Resolution.ACCEPT_MISMATCH: reason in MISFITS and not is_lost,
+        Resolution.REJECT: True,
+        Resolution.REPROCESS: reason not in _CONFLICTS,
+    }
+    return [resolution for resolution, fits in fitting.items() if fits]
+
+
+def _reprocessed(case: Case, incoming: Incoming, shops: Mapping[str, Shop]) -> Answer:
+    if case.reason in _CONFLICTS:
+        return Unchanged()
+    ruling = rule(incoming, case.order, case.batches, shops)
+    return Unchanged() if ruling.review is case.reason else Verdict(ruling)
+
+
+def _linked(decision: Decision, case: Case, incoming: Incoming) -> Answer:
+    if not isinstance(incoming.confirmation, StandardSettled | MeteredUsageAccepted):
+        return Refusal("its event confirms no payment, so it counts for no order: reprocess or reject it")
+    if case.belongs_to is not None:
+        return Refusal(
+            f"its challenge belongs to order {case.belongs_to!r} already, and one payment pays one order: "
+            f"{_instead(case, incoming)}"
+        )
+    if case.reason not in (*_UNKNOWN_HASH, *_AT_THE_SHOP) or case.order is None:
+        return Refusal(f"{case.reason} is not about a missing order: {_instead(case, incoming)}")
+    if case.reason in _AT_THE_SHOP and not decision.accept_mismatch:
+        return Refusal(f"its event is {case.reason}: say --accept-mismatch as well to count it all the same")
+    fitting = rule_waiting(incoming, case.order)
+    answer = _counted(fitting, incoming, case.order, accept=decision.accept_mismatch)
+    if isinstance(answer, Verdict) and case.reason in _AT_THE_SHOP:
+        return replace(answer, accepted=case.reason)
+    return answer
+
+
+def _metered_accepted(decision: Decision, case: Case, incoming: Incoming, shops: Mapping[str, Shop]) -> Answer:
+    if case.reason is not ReviewReason.METERED_INTEGRATION_REQUIRED:
+        return _nothing_to_accept(case, incoming)
+    if case.order is None:
+        return _no_order()
+    endpoint = incoming.envelope.endpoint
+    opted_in = replace(shops.get(endpoint, Shop()), allow_metered_payments=True)
+    fitting = rule(incoming, case.order, case.batches, {endpoint: opted_in})
+    return _counted(fitting, incoming, case.order, accept=decision.accept_mismatch)
+
+
+def _mismatch_accepted(case: Case, incoming: Incoming) -> Answer:
+    if case.reason not in MISFITS:
+        return _nothing_to_accept(case, incoming)
+    if isinstance(incoming.confirmation, MeteredBatchSettled):  # of another merchant: it names no order
+        return _applied(rule(incoming, None, case.batches, {}), None, accepted=case.reason)
+    if not isinstance(incoming.confirmation, StandardSettled | MeteredUsageAccepted):
+        return Refusal("its event is read as no payment today: reprocess it")
+    if case.order is None:
+        return _no_order()
+    return _applied(rule_accepted(incoming, case.order), case.order, accepted=case.reason)
+
+
+def _counted(fitting: Ruling, incoming: Incoming, order: Order, *, accept: bool) -> Answer:
+    """A payment for an order that it is told to be for; `fitting` is the ruling that lets no misfit pass."""
+    if fitting.review not in MISFITS or not isinstance(incoming.confirmation, StandardSettled | MeteredUsageAccepted):
+        return _applied(fitting, order)
+    accepted = rule_accepted(incoming, order)
+    if accepted.outcome is not Outcome.APPLIED:
+        return _applied(accepted, order)
+    return Verdict(accepted, accepted=fitting.review) if accept else _misfit(fitting.review, incoming, order)
+
+
+def _applied(ruling: Ruling, order: Order | None, accepted: ReviewReason | None = None) -> Answer:
+    """A person's decision moves something or is refused: it never becomes another review behind their back."""
+    if ruling.outcome is Outcome.APPLIED:
+        return Verdict(ruling, accepted)
+    if order is None:
+        return Refusal(f"it is {ruling.reason or 'in the books already'}: reject it")
+    if ruling.outcome is Outcome.DUPLICATE:
+        return Refusal(f"order {order.order_id!r} is {order.state} by this very payment already: reject it")
+    paid_by = f" by requirement {order.requirement_id!r}" if order.requirement_id else ""
+    return Refusal(
+        f"order {order.order_id!r} is {order.state}{paid_by} already, and counting this too would be "
+        f"{ruling.reason}: send the money back and reject it"
+    )
+
+
+def _misfit(misfit: ReviewReason, incoming: Incoming, order: Order) -> Refusal:
+    return Refusal(f"{misfit}: {_difference(misfit, incoming, order)}; say --accept-mismatch as well if it counts")
+
+
+def _difference(misfit: ReviewReason, incoming: Incoming, order: Order) -> str:
+    said, ours = _sides(misfit, incoming, order)
+    told = "something unreadable" if said is UNREADABLE else str(said)
+    return f"the event says {told}, {f'order {order.order_id!r}' if ours else 'this shop'} says {ours or 'otherwise'}"
+
+
+def _sides(misfit: ReviewReason, incoming: Incoming, order: Order) -> tuple[object, object]:
+    """What the event says of the field and what the order does; None where only the shop knows."""
+    payment = incoming.confirmation
+    if not isinstance(payment, StandardSettled | MeteredUsageAccepted):
+        return "no payment", None
+    match misfit:
+        case ReviewReason.AMOUNT_MISMATCH:
+            return payment.amount, order.amount_minor
+        case ReviewReason.CURRENCY_MISMATCH:
+            return payment.currency, order.currency
+        case ReviewReason.BAND_MISMATCH:
+            return payment.pricing_band, band_for(order.amount_minor, order.currency)
+        case _ if order.endpoint != incoming.envelope.endpoint:
+            return f"endpoint {incoming.envelope.endpoint}", f"endpoint {order.endpoint}"
+        case _:
+            return f"merchant {payment.merchant}", None
+
+
+def _nothing_to_accept(case: Case, incoming: Incoming) -> Refusal:
+    return Refusal(f"{case.reason} leaves nothing of the kind to accept: {_instead(case, incoming)}")
+
+
+def _no_order() -> Refusal:
+    return Refusal("no order has its challenge: register the order, or resolve it with link-order")
+
+
+def _instead(case: Case, incoming: Incoming) -> str:
+    """For `link-order` the order of a case is only what the person named."""
+    order_id = case.belongs_to or (case.order.order_id if case.order else None)
+    return f"choose {' or '.join(choices(case.reason, challenge_hash=incoming.challenge_hash, order_id=order_id))}"

@@ -1,0 +1,14 @@
+"""May the books keep this text that a person wrote?"""
+
+
+def is_keepable(text: str, *, longest: int) -> bool:
+    """Whether Postgres takes it: not blank, at most so many characters, no NUL and no half of a surrogate pair."""
+    return bool(text.strip()) and len(text) <= longest and "\0" not in text and _is_unicode(text)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
