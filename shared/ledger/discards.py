@@ -90,7 +90,8 @@ WHERE dead_letter_id = ANY ($1::bigint[])
 """
 AUDIT = """
 INSERT INTO kessai.audit (actor, action, subject, endpoint, event_id, from_state, to_state, detail)
-SELECT $2, $3, 'dead_letter:' || dead_letter_id, endpoint, event_id, $4, $5, $6::jsonb || jsonb_build_object('group_id', group_id)
+SELECT $2, $3, 'dead_letter:' || dead_letter_id, endpoint, event_id, $4, $5,
+       $6::jsonb || jsonb_build_object('group_id', group_id)
 FROM kessai.dead_letters
 WHERE dead_letter_id = ANY ($1::bigint[])
 ORDER BY dead_letter_id
