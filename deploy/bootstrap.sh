@@ -43,6 +43,15 @@ has_rabbitmq() {
     command -v rabbitmq-server >/dev/null 2>&1 || [ -x /usr/sbin/rabbitmq-server ]
 }
 
+# Only the tests look at pages; whoever sources this for them sets with_browser.
+browser_wanted() {
+    [ -n "${with_browser:-}" ]
+}
+
+has_browser() {
+    command -v chromium >/dev/null 2>&1
+}
+
 # The Debian packages of what is missing, one a line.
 missing_packages() {
     if ! python=$(find_python); then
@@ -53,6 +62,9 @@ missing_packages() {
     if servers_wanted; then
         has_postgres || echo postgresql
         has_rabbitmq || echo rabbitmq-server
+    fi
+    if browser_wanted; then
+        has_browser || echo chromium
     fi
 }
 

@@ -9,14 +9,17 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from yarl import URL
 
 from shared.errors import KessaiError, SettingsError
 from shared.ledger.books import Shop
+from shared.ledger.roles import Role
 from shared.sdrp.challenge import normalize_merchant
 from shared.sdrp.signature import SigningSecret
 
@@ -78,6 +81,13 @@ class Settings(BaseSettings):
     """Days after which workers that forget raw bytes forget the claims of event ids, too."""
     topology: TopologyMode = TopologyMode.DECLARE
 
+    console_origin: str | None = None
+    """How browsers reach the console, as in https://kessai.example.com; None: at the address it listens on."""
+    console_proxies: str = ""
+    """Addresses or networks, separated by commas, whose X-Forwarded-User and X-Forwarded-Groups are believed."""
+    console_groups: str = "kessai-viewer=viewer,kessai-operator=operator,kessai-admin=admin"
+    """The role of each group that such a proxy may name."""
+
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -103,6 +113,37 @@ class Settings(BaseSettings):
 
     def require_amqp_url(self) -> str:
         return _require_url(self.amqp_url, "KESSAI_AMQP_URL", schemes=("amqp", "amqps"))
+
+    def origin_of_console(self) -> URL | None:
+        """Raises SettingsError."""
+        if self.console_origin is None or not self.console_origin.strip():
+            return None
+        try:
+            origin = URL(self.console_origin.strip())
+        except ValueError:
+            origin = URL()
+        if origin.scheme not in {"http", "https"} or not origin.host or origin.path != "/" or origin.query_string:
+            raise SettingsError("KESSAI_CONSOLE_ORIGIN must be scheme and host, as in https://kessai.example.com")
+        return origin
+
+    def believed_proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Raises SettingsError."""
+        names = [name.strip() for name in self.console_proxies.split(",")]
+        try:
+            return tuple(ip_network(name) for name in names if name)
+        except ValueError as error:
+            raise SettingsError(f"KESSAI_CONSOLE_PROXIES must be addresses or networks: {error}") from None
+
+    def roles_of_groups(self) -> dict[str, Role]:
+        """Raises SettingsError."""
+        pairs = [pair.rpartition("=") for pair in self.console_groups.split(",") if pair.strip()]
+        try:
+            roles = {group.strip(): Role(role.strip()) for group, _, role in pairs}
+        except ValueError as error:
+            raise SettingsError(f"KESSAI_CONSOLE_GROUPS must be group=role pairs: {error}") from None
+        if "" in roles:
+            raise SettingsError("KESSAI_CONSOLE_GROUPS must be group=role pairs, as in sre=operator,leads=admin")
+        return roles
 
     def endpoints(self) -> dict[str, Endpoint]:
         """Every door by name: the default one from the environment, the others from the TOML file.

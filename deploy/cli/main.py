@@ -9,6 +9,7 @@ import typer
 
 from deploy.cli import (
     bench,
+    console,
     dead_letters,
     demo,
     doctor,
@@ -23,6 +24,7 @@ from deploy.cli import (
     reviews,
     send,
     topology,
+    users,
     worker,
 )
 from deploy.cli.show import printable
@@ -32,7 +34,7 @@ app = typer.Typer(name="kessai", no_args_is_help=True, add_completion=False, pre
 
 FAULT_OF_OURS = 70
 """Exit code for what should never happen (EX_SOFTWARE)."""
-ROLES = ("ingress", "worker")
+ROLES = ("ingress", "worker", "console")
 """Commands that go on, and log."""
 
 
@@ -45,6 +47,7 @@ app.command()(migrate.migrate)
 app.add_typer(topology.app)
 app.command()(ingress.ingress)
 app.command()(worker.worker)
+app.command()(console.console)
 app.add_typer(orders.app)
 app.add_typer(events.app)
 app.add_typer(reviews.app)
@@ -52,6 +55,7 @@ app.add_typer(dead_letters.app)
 app.add_typer(replay.app)
 app.command()(exports.export)
 app.command()(prune.prune)
+app.add_typer(users.app)
 app.command()(send.send)
 app.add_typer(local.app)
 app.command()(demo.demo)

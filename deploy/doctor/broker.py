@@ -6,8 +6,8 @@ from aiormq.connection import Connection
 
 from deploy.cli.show import counted
 from deploy.doctor.finding import Finding, fail, ok, warn
-from deploy.doctor.queues import Depth, connected, depth_of
 from shared.broker import topology
+from shared.broker.depths import Depth, connected, depth_of
 from shared.broker.topology import CONFIRMATIONS_QUEUE, DEAD_LETTERS_QUEUE, REPLAYS_QUEUE, TopologyMismatch
 from shared.errors import KessaiError
 from shared.settings import Settings

@@ -6,8 +6,8 @@ import psycopg
 from psycopg.rows import scalar_row
 
 from deploy.doctor.broker import CONSUMED
-from deploy.doctor.queues import connected, depth_of
 from deploy.showcase.setting import Setting
+from shared.broker.depths import connected, depth_of
 from shared.errors import DatabaseUnavailable, KessaiError
 
 

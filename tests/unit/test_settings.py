@@ -6,6 +6,7 @@ import pytest
 
 from shared.errors import SettingsError
 from shared.ledger.books import Shop
+from shared.ledger.roles import Role
 from shared.sdrp.signature import SigningSecret
 from shared.settings import DEFAULT_ENDPOINT, Endpoint, Settings, TopologyMode
 
@@ -239,3 +240,32 @@ def test_the_environment_still_speaks_for_a_default_endpoint_whose_secrets_are_i
         }
     )
     assert settings.shops() == {"siglume": Shop("tea_house", allow_metered_payments=True), "other": Shop()}
+
+
+def test_the_console_is_told_its_origin_its_proxies_and_the_roles_of_groups() -> None:
+    settings = Settings.from_env(
+        {
+            "KESSAI_CONSOLE_ORIGIN": "https://kessai.example.com",
+            "KESSAI_CONSOLE_PROXIES": "10.0.0.7, fd00::/8",
+            "KESSAI_CONSOLE_GROUPS": "sre=operator, a=b=admin",
+        }
+    )
+    assert str(settings.origin_of_console()) == "https://kessai.example.com"
+    assert [str(network) for network in settings.believed_proxies()] == ["10.0.0.7/32", "fd00::/8"]
+    assert settings.roles_of_groups() == {"sre": Role.OPERATOR, "a=b": Role.ADMIN}
+    assert Settings.from_env({}).origin_of_console() is None
+    assert Settings.from_env({}).believed_proxies() == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("KESSAI_CONSOLE_ORIGIN", value) for value in ("kessai.example.com", "https://", "https://a/b", "ftp://a")),
+        *(("KESSAI_CONSOLE_PROXIES", value) for value in ("localhost", "10.0.0.1/8", "*")),
+        *(("KESSAI_CONSOLE_GROUPS", value) for value in ("sre", "sre=root", "=admin")),
+    ],
+)
+def test_what_the_console_cannot_be_told_is_named_by_its_variable(name: str, value: str) -> None:
+    settings = Settings.from_env({name: value})
+    with pytest.raises(SettingsError, match=name):
+        (settings.origin_of_console(), settings.believed_proxies(), settings.roles_of_groups())

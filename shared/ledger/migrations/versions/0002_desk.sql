@@ -12,7 +12,8 @@ ALTER TABLE kessai.dead_letters
 
 ALTER TABLE kessai.dead_letters ADD CONSTRAINT dead_letters_kind CHECK (length(kind) BETWEEN 1 AND 255);
 
-CREATE INDEX dead_letters_by_group ON kessai.dead_letters (state, group_id) INCLUDE (first_seen, last_seen);
+CREATE INDEX dead_letters_by_group ON kessai.dead_letters (state, group_id, dead_letter_id)
+    INCLUDE (first_seen, last_seen);
 CREATE INDEX dead_letters_by_challenge ON kessai.dead_letters (challenge_hash) WHERE challenge_hash IS NOT NULL;
 CREATE INDEX dead_letters_by_receipt_time ON kessai.dead_letters (received_at, dead_letter_id);
 

@@ -22,19 +22,19 @@ class Depth:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Connection]:
-    """Raises BrokerUnavailable."""
-    connection = Connection(URL(url).update_query(name="kessai cli"))
-    await ask("connect to RabbitMQ", connection.connect(), timeout=TIMEOUT)
+async def connected(url: str, *, name: str = "kessai cli", timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
+    """`timeout` is in seconds, for each step. Raises BrokerUnavailable."""
+    connection = Connection(URL(url).update_query(name=name))
+    await ask("connect to RabbitMQ", connection.connect(), timeout=timeout)
     try:
         yield connection
     finally:
         with suppress(BrokerUnavailable):
-            await ask("close the connection to RabbitMQ", connection.close(), timeout=TIMEOUT)
+            await ask("close the connection to RabbitMQ", connection.close(), timeout=timeout)
 
 
-async def depth_of(queue: str, connection: Connection) -> Depth | None:
-    """None when there is no such queue. Raises BrokerUnavailable."""
+async def depth_of(queue: str, connection: Connection, *, timeout: float = TIMEOUT) -> Depth | None:
+    """None when there is no such queue. `timeout` is in seconds. Raises BrokerUnavailable."""
 
     async def look() -> Depth:
         channel = await connection.channel(publisher_confirms=False)
@@ -43,7 +43,7 @@ async def depth_of(queue: str, connection: Connection) -> Depth | None:
         return Depth(declared.message_count or 0, declared.consumer_count or 0)
 
     try:
-        return await ask(f"look at queue {queue}", look(), timeout=TIMEOUT)
+        return await ask(f"look at queue {queue}", look(), timeout=timeout)
     except BrokerUnavailable as error:
         if isinstance(error.__cause__, ChannelNotFoundEntity):
             return None

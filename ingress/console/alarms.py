@@ -1,0 +1,119 @@
+"""What must somebody know at once? Pure: how things stand, in; sentences with what to do, out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from ingress.console.queues import Depths
+from ingress.console.shown import counted, link, span
+from shared.ledger.standing import Standing
+
+OUTBOX_PATIENCE: Final = timedelta(seconds=60)
+REVIEW_PATIENCE: Final = timedelta(days=1)
+STANDSTILL: Final = timedelta(minutes=5)
+"""Without anything applied, while messages wait."""
+FRESH: Final = timedelta(hours=1)
+
+
+class Urgency(StrEnum):
+    NOW = "now"
+    """Something stands still or is being lost sight of."""
+    SOON = "soon"
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    urgency: Urgency
+    text: str
+    advice: str
+    see: str | None = None
+    """Where to look."""
+
+
+def alarms(standing: Standing, depths: Depths | None) -> list[Alarm]:
+    """The most urgent first."""
+    found = [*_of_broker(standing, depths), *_of_outbox(standing), *_of_letters(standing), *_of_people(standing)]
+    return sorted(found, key=lambda alarm: alarm.urgency is not Urgency.NOW)
+
+
+def _of_broker(standing: Standing, depths: Depths | None) -> Iterator[Alarm]:
+    if depths is None:
+        return
+    if depths.away_because is not None:
+        yield Alarm(
+            Urgency.NOW,
+            "RabbitMQ does not answer: the door takes no webhooks while it is away.",
+            "Check that it runs and that KESSAI_AMQP_URL names it. Siglume sends again what was refused.",
+        )
+    missing = [each.queue for each in depths.queues if each.depth is None]
+    if missing:
+        yield Alarm(Urgency.NOW, f"Missing in RabbitMQ: {_listed(missing)}.", "Run kessai topology apply.")
+    idle = [each for each in depths.queues if each.worker and each.depth and not each.depth.consumers]
+    if idle:
+        messages = sum(each.depth.messages for each in idle if each.depth)
+        yield Alarm(
+            Urgency.NOW if messages else Urgency.SOON,
+            f"Nobody consumes {_listed([each.queue for each in idle])}"
+            f"; {counted(messages, 'message waits', 'messages wait') if messages else 'nothing waits yet'}.",
+            f"Start kessai worker {' '.join(dict.fromkeys(each.worker for each in idle if each.worker))}.",
+        )
+    if any(each.depth and each.depth.messages and each.worker == "confirmations" for each in depths.queues):
+        newest = standing.newest_applied
+        if newest is not None and standing.now - newest > STANDSTILL:
+            yield Alarm(
+                Urgency.NOW,
+                f"Messages wait, yet nothing was applied for {_age(standing, newest)}.",
+                "Look at the log of kessai worker confirmations.",
+            )
+
+
+def _of_outbox(standing: Standing) -> Iterator[Alarm]:
+    if standing.oldest_fact is not None and standing.now - standing.oldest_fact > OUTBOX_PATIENCE:
+        yield Alarm(
+            Urgency.NOW,
+            f"Your systems have not been told for {_age(standing, standing.oldest_fact)}: facts wait in the outbox.",
+            "Check that kessai worker outbox runs.",
+        )
+
+
+def _of_letters(standing: Standing) -> Iterator[Alarm]:
+    if not standing.groups:
+        return
+    largest = standing.groups[0]
+    letters = counted(standing.open_letters, "dead letter is open", "dead letters are open")
+    share = f"; {counted(largest.letters, 'is', 'are')} of one group" if largest.letters < standing.open_letters else ""
+    newest = max(group.last_seen for group in standing.groups)
+    is_fresh = standing.now - newest < FRESH
+    yield Alarm(
+        Urgency.NOW if is_fresh else Urgency.SOON,
+        f"{letters}{share}, the newest {_age(standing, newest)} old.",
+        "What failed in the same way is one group: find its cause once, then replay it as a whole.",
+        see="/dead-letters",
+    )
+
+
+def _of_people(standing: Standing) -> Iterator[Alarm]:
+    for each in standing.reviews:
+        if each.oldest is not None and standing.now - each.oldest > REVIEW_PATIENCE:
+            yield Alarm(
+                Urgency.SOON,
+                f"A review of the queue {each.queue} has waited for {_age(standing, each.oldest)}.",
+                "Somebody's money waits for a decision.",
+                see=link("/reviews", queue=each.queue),
+            )
+    for replay in standing.replays:
+        if replay.state in {"paused", "stopped"}:
+            left = counted(replay.total - replay.handed_over, "event")
+            yield Alarm(
+                Urgency.SOON, f"Replay {replay.replay_id} is {replay.state} with {left} left.", "Resume or cancel it."
+            )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _age(standing: Standing, moment: datetime) -> str:
+    return span((standing.now - moment).total_seconds())

@@ -1,0 +1,1 @@
+"""One module a section: what its pages ask of the books, and what its acts do."""

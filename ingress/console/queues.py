@@ -1,0 +1,67 @@
+"""How deep are RabbitMQ's queues? Asked now and then, whoever looks how often."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared.broker.depths import Depth, connected, depth_of
+from shared.broker.topology import CONFIRMATIONS_QUEUE, DEAD_LETTERS_QUEUE, REPLAYS_QUEUE, RETRY_TIERS
+from shared.errors import BrokerUnavailable
+
+ASKED_EVERY = 5.0
+"""Seconds."""
+PATIENCE = 2.0
+"""Seconds for each step of asking: a page must not wait long for what it only tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    queue: str
+    depth: Depth | None
+    """None: there is no such queue."""
+    worker: str | None
+    """The role that must consume it; None where nobody must."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depths:
+    queues: tuple[QueueDepth, ...] = ()
+    away_because: str | None = None
+
+
+WATCHED = (
+    (CONFIRMATIONS_QUEUE, "confirmations"),
+    (REPLAYS_QUEUE, "confirmations"),
+    (DEAD_LETTERS_QUEUE, "dead-letters"),
+    *((tier.queue, None) for tier in RETRY_TIERS),
+)
+
+
+class Queues:
+    """Remembers the answer for some seconds; several visits at once share one question."""
+
+    def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._url = url
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._known: Depths | None = None
+        self._asked_at = 0.0
+
+    async def depths(self) -> Depths:
+        async with self._asking:
+            if self._known is None or self._clock() - self._asked_at >= ASKED_EVERY:
+                self._known = await self._ask()
+                self._asked_at = self._clock()
+            return self._known
+
+    async def _ask(self) -> Depths:
+        try:
+            async with connected(self._url, name="kessai console", timeout=PATIENCE) as connection:
+                found = [
+                    QueueDepth(queue, await depth_of(queue, connection, timeout=PATIENCE), worker)
+                    for queue, worker in WATCHED
+                ]
+        except BrokerUnavailable as error:
+            return Depths(away_because=str(error))
+        return Depths(tuple(found))

@@ -1,0 +1,85 @@
+"""Who holds this token? Sessions of the console; the books know a token by its SHA-256 alone."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.ledger.database import Connection
+from shared.ledger.roles import Role
+
+TOKEN_BYTES = 32
+SEEN_EVERY = timedelta(minutes=1)
+"""How exactly the last use of a session is known: a page should cost no write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How long a session lasts."""
+
+    absolute: timedelta = timedelta(hours=12)
+    """A shift."""
+    idle: timedelta = timedelta(hours=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    name: str
+    role: Role
+    """As it is now, whatever it was at the login."""
+
+
+async def begin(connection: Connection, name: str, *, terms: Terms, before: str | None) -> str:
+    """A fresh token, opaque and random; the one `before` it ends, so that nobody logs in to a token known before."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    async with connection.transaction():
+        await connection.execute("DELETE FROM kessai.sessions WHERE expires_at < now()")
+        if before is not None:
+            await connection.execute("DELETE FROM kessai.sessions WHERE token_digest = $1", _digest(before))
+        await connection.execute(
+            "INSERT INTO kessai.sessions (token_digest, user_name, expires_at) VALUES ($1, $2, now() + $3)",
+            _digest(token),
+            name,
+            terms.absolute,
+        )
+        await _audit(connection, name, "session.began")
+    return token
+
+
+async def holder_of(connection: Connection, token: str, *, terms: Terms) -> Holder | None:
+    """None when the session is over, was never there, or its person is disabled."""
+    row = await connection.fetchrow(
+        """
+        SELECT name, role, now() - seen_at > $3 AS is_stale
+        FROM kessai.sessions
+        JOIN kessai.users ON name = user_name
+        WHERE token_digest = $1 AND expires_at > now() AND seen_at > now() - $2::interval AND disabled_at IS NULL
+        """,
+        _digest(token),
+        terms.idle,
+        SEEN_EVERY,
+    )
+    if row is None:
+        return None
+    if row["is_stale"]:
+        await connection.execute("UPDATE kessai.sessions SET seen_at = now() WHERE token_digest = $1", _digest(token))
+    return Holder(row["name"], Role(row["role"]))
+
+
+async def end(connection: Connection, token: str) -> None:
+    async with connection.transaction():
+        name: str | None = await connection.fetchval(
+            "DELETE FROM kessai.sessions WHERE token_digest = $1 RETURNING user_name", _digest(token)
+        )
+        if name is not None:
+            await _audit(connection, name, "session.ended")
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+async def _audit(connection: Connection, name: str, action: str) -> None:
+    await connection.execute(
+        "INSERT INTO kessai.audit (actor, action, subject) VALUES ($1, $2, $1)", f"user:{name}", action
+    )

@@ -1,0 +1,148 @@
+"""Who may enter the console, and what may each do? People, their roles, and every change to either."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+
+from shared.errors import KessaiError
+from shared.ledger.database import Connection
+from shared.ledger.roles import Role
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
+
+
+class UserNotFound(KessaiError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no user {name!r}: see `kessai users list`")
+
+
+class UserExists(KessaiError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"user {name!r} is there already: change it with `kessai users set-role` or `set-password`")
+
+
+class InvalidName(KessaiError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name[:70]!r} is no name for a user: 1 to 64 letters, digits and . _ @ + -")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    name: str
+    role: Role
+    created_at: datetime
+    disabled_at: datetime | None
+    last_seen: datetime | None
+    """When a session of this person was last used, while one is open."""
+
+
+async def add(connection: Connection, name: str, role: Role, password_hash: str, *, actor: str) -> None:
+    """Raises InvalidName or UserExists."""
+    if not NAME.fullmatch(name):
+        raise InvalidName(name)
+    async with connection.transaction():
+        try:
+            await connection.execute(
+                "INSERT INTO kessai.users (name, role, password_hash) VALUES ($1, $2, $3)", name, role, password_hash
+            )
+        except asyncpg.UniqueViolationError:
+            raise UserExists(name) from None
+        await _audit(connection, actor, "user.added", name, to=role)
+
+
+async def everyone(connection: Connection) -> list[User]:
+    rows = await connection.fetch(
+        """
+        SELECT name, role, created_at, disabled_at,
+               (SELECT max(seen_at) FROM kessai.sessions WHERE user_name = name AND expires_at > now()) AS last_seen
+        FROM kessai.users
+        ORDER BY name
+        """
+    )
+    return [User(row["name"], Role(row["role"]), *tuple(row)[2:]) for row in rows]
+
+
+async def anyone(connection: Connection) -> bool:
+    """Whether there is a user at all."""
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM kessai.users)"))
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a login is compared with."""
+
+    role: Role
+    password_hash: str
+    is_disabled: bool
+
+
+async def credentials(connection: Connection, name: str) -> Credentials | None:
+    row = await connection.fetchrow("SELECT role, password_hash, disabled_at FROM kessai.users WHERE name = $1", name)
+    if row is None:
+        return None
+    return Credentials(Role(row["role"]), row["password_hash"], row["disabled_at"] is not None)
+
+
+async def set_role(connection: Connection, name: str, role: Role, *, actor: str) -> Role:
+    """Returns the role before. Counts at the person's next request. Raises UserNotFound."""
+    async with connection.transaction():
+        before: str | None = await connection.fetchval("SELECT role FROM kessai.users WHERE name = $1 FOR UPDATE", name)
+        if before is None:
+            raise UserNotFound(name)
+        if before != role:
+            await connection.execute("UPDATE kessai.users SET role = $2 WHERE name = $1", name, role)
+            await _audit(connection, actor, "user.role_set", name, from_=before, to=role)
+    return Role(before)
+
+
+async def set_password(connection: Connection, name: str, password_hash: str, *, actor: str) -> None:
+    """Ends every session of the person. Raises UserNotFound."""
+    async with connection.transaction():
+        done = await connection.execute(
+            "UPDATE kessai.users SET password_hash = $2 WHERE name = $1", name, password_hash
+        )
+        if done != "UPDATE 1":
+            raise UserNotFound(name)
+        await _end_sessions(connection, name)
+        await _audit(connection, actor, "user.password_set", name)
+
+
+async def disable(connection: Connection, name: str, *, actor: str) -> None:
+    """Ends every session of the person and lets nobody in under the name. Raises UserNotFound."""
+    await _able(connection, name, "user.disabled", "disabled_at = coalesce(disabled_at, now())", actor=actor)
+
+
+async def enable(connection: Connection, name: str, *, actor: str) -> None:
+    """Raises UserNotFound."""
+    await _able(connection, name, "user.enabled", "disabled_at = NULL", actor=actor)
+
+
+async def _able(connection: Connection, name: str, action: str, change: str, *, actor: str) -> None:
+    async with connection.transaction():
+        if await connection.execute(f"UPDATE kessai.users SET {change} WHERE name = $1", name) != "UPDATE 1":
+            raise UserNotFound(name)
+        await _end_sessions(connection, name)
+        await _audit(connection, actor, action, name)
+
+
+async def _end_sessions(connection: Connection, name: str) -> None:
+    await connection.execute("DELETE FROM kessai.sessions WHERE user_name = $1", name)
+
+
+async def _audit(
+    connection: Connection, actor: str, action: str, name: str, *, from_: str | None = None, to: str | None = None
+) -> None:
+    await connection.execute(
+        """
+        INSERT INTO kessai.audit (actor, action, subject, from_state, to_state)
+        VALUES ($1, $2, $3, $4, $5)
+        """,
+        actor,
+        action,
+        f"user:{name}",
+        from_,
+        to,
+    )

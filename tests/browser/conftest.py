@@ -1,0 +1,59 @@
+"""A real browser before a real console: Chromium from the distribution, which fetches nothing from elsewhere."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from deploy.local.ports import free_ports
+from ingress.console.app import Listen, serve
+from shared.ledger.database import open_pool
+from shared.settings import Settings
+from tests.integration.console.furnished import furnish, let_in
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    program = shutil.which("chromium")
+    assert program is not None, "no chromium in PATH: install the package chromium, or run deploy/test, which does"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def console(database_url: str, amqp_url: str) -> AsyncIterator[str]:
+    """The address of a console over furnished books."""
+    pool = await open_pool(database_url, application="test", size=2, statement_timeout=20.0)
+    await let_in(pool)
+    await furnish(pool, letters=70)
+    pool.terminate()
+    port, admin_port = free_ports(2)
+    settings = Settings.from_env({"KESSAI_DATABASE_URL": database_url, "KESSAI_AMQP_URL": amqp_url})
+    stop = asyncio.Event()
+    serving = asyncio.create_task(serve(settings, Listen(port=port, admin_port=admin_port), stop=stop))
+    await _listening(port, serving)
+    yield f"http://127.0.0.1:{port}"
+    stop.set()
+    await serving
+
+
+async def _listening(port: int, serving: asyncio.Task[None]) -> None:
+    async with asyncio.timeout(20):
+        while not serving.done():
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return
+        await serving

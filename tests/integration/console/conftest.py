@@ -1,0 +1,47 @@
+"""The console as a person meets it, in this process, over books of the test's own."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import TypeAlias
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from ingress.console.access.limits import LoginLimits
+from ingress.console.access.requests import Frontier
+from shared.ledger.database import Pool, open_pool
+from tests.integration.console.desk import Desk, site
+from tests.integration.console.furnished import let_in
+
+Seat: TypeAlias = Callable[..., Awaitable[Desk]]
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """As the console reaches the books, with one person of each role: vera reads, otto acts, ada manages."""
+    pool = await open_pool(database_url, application="test", size=8, statement_timeout=20.0, keys_only=True)
+    await let_in(pool)
+    yield pool
+    pool.terminate()
+
+
+@pytest.fixture
+async def seat(pool: Pool) -> AsyncIterator[Seat]:
+    """`await seat("otto")` is otto's desk, logged in; `await seat()` is a stranger's. One console for all of them."""
+    async with AsyncExitStack() as stack:
+        servers: list[TestServer] = []
+
+        async def sit_down(
+            name: str | None = None, *, frontier: Frontier | None = None, limits: LoginLimits | None = None
+        ) -> Desk:
+            if not servers:
+                servers.append(TestServer(site(pool, frontier=frontier, limits=limits).app))
+                await servers[0].start_server()
+                stack.push_async_callback(servers[0].close)
+            desk = Desk(servers[0])
+            stack.push_async_callback(desk.client.session.close)
+            if name is not None:
+                assert (await desk.log_in(name)).status == 303
+            return desk
+
+        yield sit_down

@@ -1,0 +1,72 @@
+"""Lists of any length: each row once, page by page, in the order promised; a look that found nothing says how far."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from html import unescape
+
+from shared.ledger.browse import events, orders
+from shared.ledger.browse.slices import Shelf, Wanted, take_slice
+from shared.ledger.database import Pool, connected
+from shared.ledger.transitions import OrderState
+from tests.given import incoming, new_order, payment
+from tests.integration.console.conftest import Seat
+from tests.integration.ledger.books import TestBooks
+
+
+async def test_every_row_is_on_one_page_though_others_come_meanwhile(pool: Pool, seat: Seat) -> None:
+    books = TestBooks(pool)
+    ids = [f"order-{number:03d}" for number in range(120)]
+    await books.register(*map(new_order, ids))  # all of one moment: the id alone tells their order
+    desk, path, seen = await seat("vera"), "/orders?endpoint=siglume", []
+    while path:
+        page = await desk.get(path)
+        seen += re.findall(r'title="(order-\d{3})"', page.text)
+        await books.register(new_order(f"later-{len(seen)}"))
+        older = re.search(r'rel="next" href="([^"]+)">Older', page.text)
+        path = unescape(older[1]) if older else ""
+        assert "endpoint=siglume" in path or not path
+    assert seen == sorted(ids, reverse=True)
+
+
+async def test_a_look_that_finds_nothing_near_says_so_and_goes_on_from_there(pool: Pool) -> None:
+    books = TestBooks(pool)
+    await books.register(*(new_order(f"order-{number:02d}") for number in range(30)))
+    await books.cancel("order-02")
+    shelf = Shelf("kessai.orders", "order_id, created_at, state", orders._SHELF.key)
+    found: list[str] = []
+    looks, before = 0, None
+    async with connected(pool) as connection:
+        while True:
+            wanted = Wanted()
+            wanted.by_look("state = {}", OrderState.CANCELLED)
+            slice_ = await take_slice(
+                connection, shelf, wanted, lambda row: row["order_id"], before=before, limit=5, reach=10
+            )
+            found += slice_.rows
+            looks += 1
+            if slice_.older is None:
+                break
+            assert slice_.looked_through == 10
+            before = slice_.older
+    assert (found, looks) == (["order-02"], 4)
+
+
+async def test_events_are_found_by_any_filters_together(pool: Pool) -> None:
+    books = TestBooks(pool)
+    await books.register(*(new_order(f"order-{number}") for number in range(9)))
+    now = datetime.now(UTC)
+    for number in range(9):
+        amount = {"amount_minor": 1900} if number % 3 == 0 else {}
+        raw = payment(f"evt-{number}", f"order-{number}", **amount)
+        await books.apply(incoming(raw, received_at=now - timedelta(seconds=number)))
+
+    async def found(outcome: str | None = None, kind: str | None = None, endpoint: str | None = None) -> list[str]:
+        async with connected(pool) as connection:
+            slice_ = await events.newest(connection, limit=50, outcome=outcome, kind=kind, endpoint=endpoint)
+            return [event.event_id for event in slice_.rows]
+
+    assert await found() == [f"evt-{number}" for number in range(9)]
+    assert await found(outcome="review") == ["evt-0", "evt-3", "evt-6"]
+    assert await found(outcome="review", kind="standard_settled", endpoint="siglume") == ["evt-0", "evt-3", "evt-6"]
+    assert await found(outcome="applied") == ["evt-1", "evt-2", "evt-4", "evt-5", "evt-7", "evt-8"]
+    assert await found(kind="unknown") == await found(endpoint="other") == []

@@ -1,0 +1,171 @@
+"""Who comes in, how long they stay, and how guessing is slowed down."""
+
+import hashlib
+import time
+
+from yarl import URL
+
+from ingress.console.access.limits import LoginLimits
+from ingress.console.access.requests import Frontier
+from shared.ledger import users
+from shared.ledger.database import Pool, connected
+from tests.integration.console.conftest import Seat
+from tests.integration.console.furnished import PASSWORD, PASSWORD_HASH
+
+SESSION = "kessai-session"
+
+
+async def test_a_stranger_is_asked_to_log_in_and_then_sees_the_page_that_was_asked_for(seat: Seat) -> None:
+    desk = await seat()
+    sent = await desk.get("/orders/show?id=a%20b")
+    assert (sent.status, sent.headers["Location"]) == (303, "/login?next=%2Forders%2Fshow%3Fid%3Da%2520b")
+    form = await desk.get(sent.headers["Location"])
+    assert 'value="/orders/show?id=a%20b"' in form.text
+    done = await desk.log_in("otto", onward="/orders/show?id=a%20b")
+    assert (done.status, done.headers["Location"]) == (303, "/orders/show?id=a%20b")
+
+
+async def test_a_login_leads_to_pages_of_the_console_alone(seat: Seat) -> None:
+    desk = await seat()
+    for onward in ("//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nSet-Cookie: a=b"):
+        assert (await desk.log_in("otto", onward=onward)).headers["Location"] == "/"
+        await desk.act("/logout")
+
+
+async def test_whatever_is_wrong_with_a_login_the_answer_is_the_same(pool: Pool, seat: Seat) -> None:
+    async with connected(pool) as connection:
+        await users.disable(connection, "vera", actor="test")
+    answers = [
+        await (await seat()).log_in(name, password)
+        for name, password in (("otto", "wrong password"), ("nobody", PASSWORD), ("vera", PASSWORD), ("\0", PASSWORD))
+    ]
+    assert {answer.status for answer in answers} == {401}
+    assert len({answer.words for answer in answers}) == 1
+    assert all(SESSION not in answer.cookies for answer in answers)
+
+
+async def test_a_name_that_is_not_there_takes_as_long_as_one_that_is(seat: Seat) -> None:
+    desk = await seat()
+
+    async def took(name: str) -> float:
+        began = time.perf_counter()
+        await desk.log_in(name, "wrong password")
+        return time.perf_counter() - began
+
+    known = min([await took("otto") for _ in range(3)])
+    unknown = min([await took("nobody") for _ in range(3)])
+    assert unknown > known / 2
+
+
+async def test_a_login_gives_a_fresh_token_whatever_token_was_planted_before(pool: Pool, seat: Seat) -> None:
+    desk = await seat()
+    desk.carry(kessai_session="planted")
+    await desk.log_in("otto")
+    first = desk.cookies[SESSION]
+    assert first != "planted"
+    await desk.act("/logout")
+    assert SESSION not in desk.cookies
+    digests = await pool.fetch("SELECT token_digest FROM kessai.sessions")
+    assert digests == []
+
+
+async def test_logging_in_again_ends_the_session_before(pool: Pool, seat: Seat) -> None:
+    desk = await seat("otto")
+    before, form = desk.cookies[SESSION], await desk.get("/")
+    await desk.post("/login", form_token=form.form_token, name="ada", password=PASSWORD)
+    assert desk.cookies[SESSION] != before
+    other = await seat()
+    other.carry(kessai_session=before)
+    assert (await other.get("/")).status == 303
+
+
+async def test_the_books_hold_only_a_digest_of_the_token(pool: Pool, seat: Seat) -> None:
+    desk = await seat("otto")
+    token = desk.cookies[SESSION]
+    row = await pool.fetchrow("SELECT token_digest, sessions::text AS line FROM kessai.sessions")
+    assert row is not None
+    assert row["token_digest"] == hashlib.sha256(token.encode()).digest()
+    assert token not in row["line"]
+
+
+async def test_a_stolen_digest_opens_nothing(pool: Pool, seat: Seat) -> None:
+    await seat("otto")
+    thief = await seat()
+    thief.carry(kessai_session=(await pool.fetchval("SELECT token_digest FROM kessai.sessions")).hex())
+    assert (await thief.get("/")).status == 303
+
+
+async def test_a_session_that_is_over_shows_no_page_and_does_no_act(pool: Pool, seat: Seat) -> None:
+    for change in (
+        "UPDATE kessai.sessions SET expires_at = now()",
+        "UPDATE kessai.sessions SET seen_at = now() - interval '2 hours 1 minute'",
+        "UPDATE kessai.users SET disabled_at = now()",
+        "DELETE FROM kessai.users",
+    ):
+        desk = await seat("otto")
+        token = (await desk.get("/")).form_token
+        await pool.execute(change)
+        assert (await desk.get("/orders")).status == 303, change
+        refused = await desk.post("/orders/cancel", form_token=token, id="order-1")
+        assert (refused.status, "Your session is over" in refused.words) == (401, True)
+        await pool.execute("UPDATE kessai.users SET disabled_at = NULL")
+
+
+async def test_use_keeps_a_session_going_until_its_end(pool: Pool, seat: Seat) -> None:
+    desk = await seat("otto")
+    await pool.execute("UPDATE kessai.sessions SET seen_at = now() - interval '1 hour 59 minutes'")
+    assert (await desk.get("/orders")).status == 200
+    assert await pool.fetchval("SELECT now() - seen_at < interval '1 minute' FROM kessai.sessions")
+
+
+async def test_a_new_password_logs_everybody_out_under_that_name(pool: Pool, seat: Seat) -> None:
+    desk = await seat("otto")
+    async with connected(pool) as connection:
+        await users.set_password(connection, "otto", PASSWORD_HASH, actor="test")
+    assert (await desk.get("/")).status == 303
+
+
+async def test_guessing_is_slowed_by_name_from_any_address_and_the_right_password_waits_too(seat: Seat) -> None:
+    now = [1000.0]
+    desk = await seat(limits=LoginLimits(a_name=3, an_address=100, within=60.0, clock=lambda: now[0]))
+    assert [(await desk.log_in("otto", "a wrong guess")).status for _ in range(3)] == [401, 401, 401]
+    refused = await desk.log_in("otto")
+    assert (refused.status, refused.headers["Retry-After"]) == (429, "60")
+    assert SESSION not in refused.cookies
+    assert (await desk.log_in("ada", "a wrong guess")).status == 401  # others are not locked out with them
+    now[0] += 60
+    assert (await desk.log_in("otto")).status == 303
+
+
+async def test_guessing_many_names_is_slowed_by_address(seat: Seat) -> None:
+    desk = await seat(limits=LoginLimits(a_name=100, an_address=4, within=60.0))
+    statuses = [(await desk.log_in(f"name{number}", "a wrong guess")).status for number in range(6)]
+    assert statuses == [401, 401, 401, 401, 429, 429]
+
+
+async def test_logging_in_often_is_no_guessing(seat: Seat) -> None:
+    desk = await seat(limits=LoginLimits(a_name=2, an_address=2, within=60.0))
+    for _ in range(4):
+        assert (await desk.log_in("otto")).status == 303
+        await desk.act("/logout")
+
+
+async def test_cookies_are_out_of_reach_of_scripts_and_of_other_sites(seat: Seat) -> None:
+    done = await (await seat()).log_in("otto")
+    line = done.cookies[SESSION]
+    assert "HttpOnly" in line
+    assert "SameSite=Lax" in line
+    assert "Secure" not in line
+
+
+async def test_behind_https_cookies_stay_there(seat: Seat) -> None:
+    desk = await seat(frontier=Frontier(origin=URL("https://kessai.example.com")))
+    seen = await desk.get("/login", headers={"Host": "kessai.example.com"})
+    assert list(seen.cookies) == ["__Host-kessai-visit"]
+    assert "Secure" in seen.cookies["__Host-kessai-visit"]
+
+
+async def test_comings_and_goings_are_audited(pool: Pool, seat: Seat) -> None:
+    await (await seat("otto")).act("/logout")
+    rows = await pool.fetch("SELECT actor, action FROM kessai.audit WHERE action LIKE 'session.%' ORDER BY audit_id")
+    assert [tuple(row) for row in rows] == [("user:otto", "session.began"), ("user:otto", "session.ended")]

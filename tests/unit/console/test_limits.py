@@ -1,0 +1,31 @@
+"""Guessing is slowed; the memory of it is bounded."""
+
+from ingress.console.access.limits import Failures, LoginLimits
+
+
+def test_old_failures_are_forgotten_one_by_one() -> None:
+    now = [0.0]
+    failures = Failures(allowed=2, within=10.0, clock=lambda: now[0])
+    failures.count("a")
+    now[0] = 4.0
+    failures.count("a")
+    assert failures.wait("a") == 6.0
+    now[0] = 10.0
+    assert failures.wait("a") == 0.0
+    failures.count("a")
+    assert failures.wait("a") == 4.0
+
+
+def test_a_flood_of_names_fills_no_memory() -> None:
+    failures = Failures(allowed=1, within=10.0, clock=lambda: 0.0, keys=100)
+    for number in range(1000):
+        failures.count(number)
+    assert len(failures._times) == 100
+    assert failures.wait(999) == 10.0
+
+
+def test_tries_at_once_are_counted_before_any_is_decided() -> None:
+    limits = LoginLimits(a_name=3, an_address=100, within=10.0, clock=lambda: 0.0)
+    assert [limits.try_now("otto", "address") for _ in range(4)] == [0.0, 0.0, 0.0, 10.0]
+    limits.succeeded("otto", "address")
+    assert limits.try_now("otto", "address") == 0.0

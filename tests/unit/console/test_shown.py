@@ -1,0 +1,44 @@
+"""How values are written on a page."""
+
+import pytest
+
+from ingress.console.shown import amount, body, link, pieces, span
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *((-3, "0 s"), (0, "0 s"), (0.25, "0.2 s"), (42.4, "42 s"), (119, "119 s"), (120, "2 min")),
+        *((7199, "119 min"), (7200, "2 h"), (12_000, "3 h 20 min"), (47 * 3600, "47 h"), (500_000, "5 days")),
+    ],
+)
+def test_spans_are_as_exact_as_somebody_wants_to_know(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+def test_amounts_are_written_in_their_currency() -> None:
+    assert (amount(1_234_567, "JPY"), amount(1_234_567, "USD"), amount(5, "USD")) == (
+        *("1,234,567 JPY", "12,345.67 USD", "0.05 USD"),
+    )
+    assert amount(2**53 - 1, "USD") == "90,071,992,547,409.91 USD"
+
+
+def test_any_text_can_be_an_id_in_an_address() -> None:
+    assert link("/orders/show", id="../a b&c=d/é?#") == "/orders/show?id=..%2Fa%20b%26c%3Dd%2F%C3%A9%3F%23"
+    assert link("/orders", state=None, before="") == "/orders"
+
+
+def test_what_cannot_be_seen_or_steers_what_is_seen_becomes_a_code() -> None:
+    strange = "\0\x1b\t\r\u200b\u202e\u2066\ufeff\u00a0\x85\ue000"
+    found = pieces(f"a{strange}b")
+    assert [piece.text for piece in found if not piece.is_strange] == ["a", "b"]
+    assert len([piece for piece in found if piece.is_strange]) == len(strange)
+    assert all(piece.text.isascii() and piece.text.startswith("\\") for piece in found if piece.is_strange)
+    assert [tuple(piece) for piece in pieces("決済 ok\nnext")] == [("決済 ok\nnext", False)]
+
+
+def test_bytes_that_are_no_text_are_shown_each() -> None:
+    shown = body(b"\xff\xc3\xa9\xc3")
+    assert [piece.text for piece in shown.pieces] == ["\\xff", "é", "\\xc3"]
+    long = body(b"a" * 20_000)
+    assert (long.bytes, long.shown) == (20_000, 16_384)
