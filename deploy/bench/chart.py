@@ -22,6 +22,7 @@ RATES = (
     ("peer_eps", "SDK route as shipped", OTHERS),
     ("peer_indexed_eps", "SDK route + index", OTHERS),
     ("end_to_end_eps", "end to end: POST → commit", OURS),
+    ("replay_eps", "replay: dead letter → commit", OURS),
 )
 
 

@@ -28,6 +28,10 @@ FIGURES = {
     "peer_indexed_eps": "the SDK's FastAPI route with an index on order_id, events/s",
     "growth_small_eps": "applied events/s, small books",
     "growth_large_eps": "applied events/s, large books",
+    "replay_plan_s": "planning a replay of 50,000 events, seconds",
+    "replay_eps": "replayed events/s, without a rate limit",
+    "live_p99_alone_ms": "p99 of live traffic, POST to commit, ms",
+    "live_p99_beside_ms": "  beside a replay at its default rate, ms",
     "ingress_rss_mb": "ingress, most resident memory, MB",
     "ingress_growth_mb": "  growth from the first fifth to the end, MB",
     "worker_rss_mb": "worker, most resident memory, MB",
@@ -60,6 +64,9 @@ TARGETS = (
     Target("apply_ratio", "apply ÷ pgbench", ">=", 1.0),
     Target("peer_ratio", "end to end ÷ peer with index", ">=", 5.0),
     Target("growth_ratio", "apply in large ÷ small books", ">=", 0.8),
+    Target("replay_plan_s", "planning 50,000 events, s", "<", 60.0),
+    Target("replay_eps", "replayed events/s", ">=", 2000.0),
+    Target("replay_live_ratio", "live p99 beside a replay ÷ alone", "<=", 1.5),
     Target("ingress_rss_mb", "ingress resident, MB", "<=", 120.0),
     Target("worker_rss_mb", "worker resident, MB", "<=", 200.0),
 )
@@ -68,6 +75,7 @@ RATIOS = {
     "apply_ratio": ("apply_eps", "pgbench_tps"),
     "peer_ratio": ("end_to_end_eps", "peer_indexed_eps"),
     "growth_ratio": ("growth_large_eps", "growth_small_eps"),
+    "replay_live_ratio": ("live_p99_beside_ms", "live_p99_alone_ms"),
 }
 """Each ratio's key, and the keys that it divides."""
 

@@ -9,7 +9,7 @@ from typing import Any, assert_never
 import orjson
 import psycopg
 
-from deploy.bench import accept, apply, chart, end_to_end, growth, memory, peer, queues, report
+from deploy.bench import accept, apply, chart, end_to_end, growth, memory, peer, queues, replay, report
 from deploy.bench.rig import Rig, rig
 from deploy.bench.stage import stage
 
@@ -20,6 +20,7 @@ class Part(StrEnum):
     END_TO_END = "end-to-end"
     PEER = "peer"
     GROWTH = "growth"
+    REPLAY = "replay"
     MEMORY = "memory"
 
 
@@ -41,6 +42,9 @@ class Sizes:
     growth_large: int = 5_000_000
     growth_backlog: int = 25_000
     growth_rounds: int = 3
+    replay_events: int = 50_000
+    replay_live_rate: float = 250.0
+    replay_seconds: float = 30.0
     memory_events: int = 1_000_000
 
 
@@ -59,6 +63,9 @@ QUICK = Sizes(
     growth_large=5_000,
     growth_backlog=1_600,
     growth_rounds=1,
+    replay_events=1_500,
+    replay_live_rate=100.0,
+    replay_seconds=1.0,
     memory_events=2_000,
 )
 """Whether everything works, in less than a minute; the figures mean nothing."""
@@ -104,6 +111,10 @@ def _measure(part: Part, stand: Rig, sizes: Sizes) -> object:
                 large=sizes.growth_large,
                 backlog=sizes.growth_backlog,
                 rounds=sizes.growth_rounds,
+            )
+        case Part.REPLAY:
+            return replay.measure(
+                stand, events=sizes.replay_events, live_rate=sizes.replay_live_rate, seconds=sizes.replay_seconds
             )
         case Part.MEMORY:
             return memory.measure(stand, events=sizes.memory_events)

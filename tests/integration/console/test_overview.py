@@ -32,7 +32,7 @@ async def test_what_is_open_is_counted_and_said_in_words(pool: Pool, seat: Seat)
     await furnish(pool, letters=12)
     words = (await (await seat("vera")).get("/")).words
     assert "Open dead letters 12 " in words
-    assert "8 OrderLockTimeout transient: OrderLockTimeout unread siglume" in words
+    assert "8 OrderLockTimeout transient: OrderLockTimeout standard settled siglume" in words
     assert "mismatch 6 30 h" in words
     assert "12 dead letters are open; 8 are of one group" in words
     assert "A review of the queue mismatch has waited for 30 h." in words

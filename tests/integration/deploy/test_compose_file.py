@@ -26,12 +26,13 @@ def test_is_valid_by_the_compose_specification() -> None:
     assert [error.message for error in schema.iter_errors(document())] == []
 
 
-def test_has_two_doors_and_two_workers_of_each_role() -> None:
+def test_has_two_doors_two_workers_of_each_role_and_a_console() -> None:
     assert {service.name: service.replicas for service in kessai_services() if not service.is_one_shot} == {
         "ingress": 2,
         "confirmations": 2,
         "dead-letters": 2,
         "outbox": 2,
+        "console": 1,
     }
 
 
@@ -70,12 +71,12 @@ def test_grace_period_is_above_the_drain_time(service: Service) -> None:
     assert service.grace >= drain + 5
 
 
-def test_only_the_door_is_published_and_on_loopback() -> None:
+def test_only_the_door_and_the_console_are_published_and_on_loopback() -> None:
     published = {service.name: service.raw["ports"] for service in services().values() if "ports" in service.raw}
-    assert published == {"ingress": ["127.0.0.1:8080-8081:8080"]}
+    assert published == {"ingress": ["127.0.0.1:8080-8081:8080"], "console": ["127.0.0.1:8070:8070"]}
     assert document()["networks"]["inside"] == {"internal": True}
     outside = [service.name for service in services().values() if service.raw["networks"] != ["inside"]]
-    assert outside == ["ingress"]
+    assert outside == ["ingress", "console"]
 
 
 def test_a_port_is_published_for_each_door() -> None:
@@ -132,11 +133,12 @@ def test_door_may_open_more_files_than_connections() -> None:
     assert limit > Settings.from_env(env_example()).max_connections + 100
 
 
-def test_postgres_has_connections_for_every_worker() -> None:
+def test_postgres_has_connections_for_everybody() -> None:
     command = services()["postgres"].command
     (allowed,) = (int(word.split("=")[1]) for word in command if word.startswith("max_connections="))
-    workers = sum(service.replicas for service in kessai_services() if service.raw.get("expose") == ["9090"])
-    assert workers * Settings.from_env(env_example()).database_pool <= allowed / 2
+    lasting = [service for service in kessai_services() if not service.is_one_shot]
+    users = sum(service.replicas for service in lasting if "database_url" in service.raw["secrets"])
+    assert users * Settings.from_env(env_example()).database_pool <= allowed / 2
 
 
 def test_postgres_answers_a_commit_only_from_the_disk() -> None:

@@ -1,0 +1,170 @@
+"""What does a replay cost live traffic, and how fast is it? Dead letters of payments, replayed beside live webhooks.
+
+Live webhooks come at a steady rate, first alone, then while a job runs at its default rate; the same orders of the same
+kind either way. What the job then left is replayed as fast as it goes, with no live traffic.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import psycopg
+
+from deploy.bench import history, queues, traffic
+from deploy.bench.end_to_end import Road
+from deploy.bench.programs import free_port
+from deploy.bench.rig import ENDPOINT, Rig, RigFailed
+from shared.broker.envelope import Envelope, Failure
+from shared.ledger import dead_letters
+from shared.ledger.books import Shop
+from shared.ledger.database import Pool, connected, open_pool
+from shared.ledger.replays import jobs
+from shared.ledger.replays.jobs import Act, ReplayState, Terms
+from shared.ledger.replays.plans import Plan, plan
+from shared.ledger.replays.selection import Selection
+from shared.sdrp.signature import SigningSecret
+
+CHUNK = 1000
+SHOPS = {ENDPOINT: Shop(merchant=traffic.MERCHANT)}
+FAULT = Failure("handler_error", "KeyError")
+WHY = "bench"
+STUCK_AFTER = 600.0
+"""Seconds a replay may take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayFigures:
+    replay_events: int
+    replay_plan_s: float
+    """To freeze and predict that many."""
+    replay_eps: float
+    """Without a rate limit, from the start of the job to its end."""
+    replay_live_rate: float
+    """Live webhooks a second while latency was measured."""
+    live_p99_alone_ms: float
+    """From the moment a live POST was due to its commit."""
+    live_p99_beside_ms: float
+    """The same while a job ran at its default rate."""
+
+
+def measure(rig: Rig, *, events: int, live_rate: float, seconds: float) -> ReplayFigures:
+    with (
+        rig.books("bench_replay") as (dsn, db),
+        rig.ingress() as (port, _),
+        rig.worker(dsn),
+        rig.kessai("replays", ["worker", "dead-letters", "--admin-port", str(free_port())], database_url=dsn),
+    ):
+        _bury(rig, dsn, db, events)
+        plan_seconds, planned = _timed_plan(rig, dsn)
+        road = Road(rig, db, port, next_order=events)
+        rig.stage.says(f"replay: live traffic alone, {live_rate:,.0f} a second")
+        alone = road.trial(live_rate, seconds)
+        asyncio.run(_start(dsn, planned, rate=jobs.DEFAULT_RATE))
+        rig.stage.says(f"replay: live traffic beside a job at {jobs.DEFAULT_RATE:,.0f} a second")
+        beside = road.trial(live_rate, seconds)
+        asyncio.run(_cancel(dsn, planned))
+        rig.stage.says("replay: the rest, as fast as it goes")
+        rest = asyncio.run(_plan(dsn))
+        asyncio.run(_start(dsn, rest, rate=None))
+        replayed = asyncio.run(_ended(dsn, rest))
+    return ReplayFigures(
+        replay_events=events,
+        replay_plan_s=plan_seconds,
+        replay_eps=replayed,
+        replay_live_rate=live_rate,
+        live_p99_alone_ms=alone.p99 * 1000,
+        live_p99_beside_ms=beside.p99 * 1000,
+    )
+
+
+def _bury(rig: Rig, dsn: str, db: psycopg.Connection, events: int) -> None:
+    """Register orders, and keep the payment of each as a dead letter."""
+    rig.stage.says(f"replay: burying {events:,} payments")
+    history.register_orders(db, first=0, count=events)
+    asyncio.run(_archive(dsn, rig.secret, events))
+    history.settle_down(db)
+
+
+async def _archive(dsn: str, secret: str, events: int) -> None:
+    async with _Books(dsn) as pool, connected(pool) as connection:
+        for first in range(0, events, CHUNK):
+            letters = list(_letters(SigningSecret.from_text(secret), range(first, min(first + CHUNK, events))))
+            await dead_letters.archive(connection, letters)
+
+
+def _letters(secret: SigningSecret, numbers: range) -> Iterator[tuple[Envelope, Failure]]:
+    """Received an hour ago: what is live is told from them by its time."""
+    for number in numbers:
+        envelope = queues.envelope_of(number, secret=secret, endpoint=ENDPOINT)
+        yield envelope._replace(received_at=envelope.received_at - timedelta(hours=1), attempts=1), FAULT
+
+
+def _timed_plan(rig: Rig, dsn: str) -> tuple[float, Plan]:
+    rig.stage.says("replay: planning")
+    began = time.perf_counter()
+    planned = asyncio.run(_plan(dsn))
+    return time.perf_counter() - began, planned
+
+
+async def _plan(dsn: str) -> Plan:
+    async with _Books(dsn) as pool, _Books(dsn, as_worker=True) as handlers:
+        planned = await plan(pool, handlers, Selection(everything=True), SHOPS, actor=WHY)
+    if planned.predicted != {"applied": planned.events}:
+        raise RigFailed(f"a replay of payments should apply them all, and would come to {planned.predicted}")
+    return planned
+
+
+async def _start(dsn: str, planned: Plan, *, rate: float | None) -> None:
+    async with _Books(dsn) as pool, connected(pool) as connection:
+        await jobs.start(connection, planned.plan_id, Terms(WHY, rate=rate), actor=WHY)
+
+
+async def _cancel(dsn: str, planned: Plan) -> None:
+    """Returns when nothing of it is in flight any more."""
+    async with _Books(dsn) as pool:
+        async with connected(pool) as connection:
+            job = await jobs.find(connection, planned.plan_id)
+            if job.state is ReplayState.RUNNING:
+                job = await jobs.tell(connection, planned.plan_id, Act.CANCEL, actor=WHY)
+        deadline = time.monotonic() + STUCK_AFTER
+        while job.done < job.sent:
+            await _pause(deadline, "a cancelled replay does not come to its end: see the worker's log")
+            async with connected(pool) as connection:
+                job = await jobs.find(connection, planned.plan_id)
+
+
+async def _ended(dsn: str, planned: Plan) -> float:
+    """Events a second of a whole job. Raises RigFailed."""
+    deadline = time.monotonic() + STUCK_AFTER
+    async with _Books(dsn) as pool:
+        while True:
+            async with connected(pool) as connection:
+                job = await jobs.find(connection, planned.plan_id)
+            if job.state is ReplayState.DONE and job.started_at and job.ended_at:
+                return job.done / (job.ended_at - job.started_at).total_seconds()
+            await _pause(deadline, f"the replay is {job.state} after {job.done} of {job.total} events")
+
+
+async def _pause(deadline: float, complaint: str) -> None:
+    if time.monotonic() > deadline:
+        raise RigFailed(complaint)
+    await asyncio.sleep(0.5)
+
+
+class _Books:
+    """A pool for one piece of work, as people or as workers reach the books."""
+
+    def __init__(self, dsn: str, *, as_worker: bool = False) -> None:
+        self._dsn = dsn
+        self._as_worker = as_worker
+
+    async def __aenter__(self) -> Pool:
+        self._pool = await open_pool(
+            self._dsn, application="kessai bench", size=2, statement_timeout=60.0, keys_only=self._as_worker
+        )
+        return self._pool
+
+    async def __aexit__(self, *_: object) -> None:
+        self._pool.terminate()
