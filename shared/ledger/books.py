@@ -86,7 +86,8 @@ class OpenReview(NamedTuple):
     """What an event waits in, as far as ruling on it anew needs to know."""
 
     review_id: int
-    reason: str
+    known: frozenset[str]
+    """Reasons for which these bytes were in review before, this one's among them: none is asked twice."""
 
 
 @dataclass(frozen=True, slots=True)

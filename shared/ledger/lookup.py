@@ -93,7 +93,11 @@ async def find_batches(connection: Connection, batch_ids: Sequence[str]) -> dict
 
 
 LOCK_REVIEWS = """
-SELECT endpoint, event_id, review_id, reason
+SELECT endpoint, event_id, review_id,
+       ARRAY(SELECT known.reason
+             FROM kessai.reviews AS known
+             WHERE known.endpoint = reviews.endpoint AND known.event_id = reviews.event_id
+               AND known.body_digest = reviews.body_digest) AS known
 FROM unnest($1::text[], $2::text[]) AS given (endpoint, event_id)
 JOIN kessai.reviews USING (endpoint, event_id)
 WHERE state = 'open' AND reason <> 'event_id_conflict'
@@ -105,7 +109,7 @@ FOR UPDATE OF reviews
 async def lock_reviews(connection: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], OpenReview]:
     """What these events wait in; a conflict of bytes is about other bytes than those of the claim."""
     rows = await connection.fetch(LOCK_REVIEWS, [key[0] for key in keys], [key[1] for key in keys])
-    return {(row["endpoint"], row["event_id"]): OpenReview(row["review_id"], row["reason"]) for row in rows}
+    return {(row["endpoint"], row["event_id"]): OpenReview(row["review_id"], frozenset(row["known"])) for row in rows}
 
 
 def _settlement_batch_id(incoming: Incoming) -> str | None:

@@ -303,8 +303,8 @@ def _add_conflict(changes: Changes, incoming: Incoming, now: datetime) -> None:
 
 
 def _add_new_ruling(changes: Changes, incoming: Incoming, review: OpenReview, ruling: Ruling, now: datetime) -> None:
-    """A review whose event now means something else closes; the same verdict once more changes nothing."""
-    if ruling.review != review.reason:
+    """A review whose event now means something else closes; a verdict that a person had before changes nothing."""
+    if ruling.review not in review.known:
         changes.reruled.append((review, ClaimRow(incoming, ruling)))
         add_effects(changes, incoming, ruling, now)
     _settle(changes, incoming, ruling, now)

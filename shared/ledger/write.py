@@ -6,6 +6,8 @@ from datetime import datetime
 import orjson
 
 from shared.broker.envelope import ReplayMark
+from shared.ledger import audit, reviews
+from shared.ledger.audit import Act
 from shared.ledger.books import OpenReview, Order
 from shared.ledger.columns import given, pack
 from shared.ledger.database import Connection, TransientConflict
@@ -16,6 +18,9 @@ from shared.ledger.replays.items import ItemResult, settle_items
 from shared.ledger.rulings import Changes, ClaimRow, ReviewRow, Ruling, Tally, evidence
 from shared.ledger.transitions import queue_of
 from shared.sdrp.classify import MeteredUsageAccepted
+
+REPROCESSED = "reprocessed"
+"""Resolution of a review that a new ruling closes."""
 
 
 async def write(connection: Connection, changes: Changes, *, actor: str, now: datetime) -> None:
@@ -344,52 +349,23 @@ async def _resolve_dead_letters(connection: Connection, done_with: Sequence[Inco
     )
 
 
-CLOSE_REVIEWS = """
-WITH given AS (
-    SELECT *
-    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
-         AS given (review_id, endpoint, event_id, outcome, reason, order_id)
-), closed AS (
-    UPDATE kessai.reviews
-    SET state = 'closed', closed_at = now(), closed_by = $7, resolution = 'reprocessed', version = version + 1
-    FROM given
-    WHERE reviews.review_id = given.review_id
-)
-UPDATE kessai.webhook_events AS known
-SET outcome = given.outcome, reason = given.reason, order_id = given.order_id, applied_at = clock_timestamp()
-FROM given
-WHERE known.endpoint = given.endpoint AND known.event_id = given.event_id
-"""
-
-
 async def _close_reviews(connection: Connection, reruled: Sequence[tuple[OpenReview, ClaimRow]], actor: str) -> None:
     """The events that waited in them came to something else after all."""
-    await connection.execute(
-        CLOSE_REVIEWS,
-        [review.review_id for review, _ in reruled],
-        [row.incoming.envelope.endpoint for _, row in reruled],
-        [row.incoming.event.id for _, row in reruled],
-        [row.ruling.outcome for _, row in reruled],
-        [row.ruling.reason for _, row in reruled],
-        [row.ruling.order.order_id if row.ruling.order else None for _, row in reruled],
-        actor,
-    )
-    await connection.execute(
-        AUDIT_NEW_RULINGS,
-        actor,
-        [f"review:{review.review_id}" for review, _ in reruled],
-        [row.incoming.envelope.endpoint for _, row in reruled],
-        [row.incoming.event.id for _, row in reruled],
-        [row.ruling.outcome for _, row in reruled],
-    )
+    endings = [reviews.Ending(review.review_id, row.ruling) for review, row in reruled]
+    await reviews.close(connection, endings, by=actor, resolution=REPROCESSED)
+    await audit.record_all(connection, [_new_ruling(review, row, actor) for review, row in reruled])
 
 
-AUDIT_NEW_RULINGS = """
-INSERT INTO kessai.audit (actor, action, subject, endpoint, event_id, detail)
-SELECT $1, 'review.resolved', subject, endpoint, event_id,
-       jsonb_build_object('resolution', 'reprocessed', 'outcome', outcome)
-FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) AS given (subject, endpoint, event_id, outcome)
-"""
+def _new_ruling(review: OpenReview, row: ClaimRow, actor: str) -> Act:
+    endpoint, event_id = row.incoming.key
+    return Act(
+        actor=actor,
+        action="review.resolved",
+        subject=reviews.subject(review.review_id),
+        endpoint=endpoint,
+        event_id=event_id,
+        detail={"resolution": REPROCESSED, "outcome": row.ruling.outcome, "reason": row.ruling.reason},
+    )
 
 
 def _results(replayed: Mapping[ReplayMark, Ruling]) -> list[ItemResult]:

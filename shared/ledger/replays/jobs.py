@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from shared.errors import KessaiError
+from shared.ledger import audit
 from shared.ledger.database import Connection
 from shared.ledger.replays.pacing import Progress
 from shared.ledger.replays.plans import require_claims
@@ -225,10 +226,4 @@ async def _move(connection: Connection, replay_id: int, act: Act) -> None:
 
 
 async def _record(connection: Connection, replay_id: int, act: Act, actor: str, detail: dict[str, Any]) -> None:
-    await connection.execute(
-        "INSERT INTO kessai.audit (actor, action, subject, detail) VALUES ($1, $2, $3, $4)",
-        actor,
-        f"replay.{act}",
-        f"replay:{replay_id}",
-        orjson.dumps(detail).decode(),
-    )
+    await audit.record(connection, actor=actor, action=f"replay.{act}", subject=f"replay:{replay_id}", detail=detail)

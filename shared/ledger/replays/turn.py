@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.ledger import audit
 from shared.ledger.database import Connection
 from shared.ledger.replays.pacing import Progress
 from shared.ledger.replays.selection import Source
@@ -86,13 +87,10 @@ async def end(connection: Connection, replay_id: int, state: str, because: str |
         state,
         because,
     )
-    await connection.execute(
-        """
-        INSERT INTO kessai.audit (actor, action, subject, detail)
-        VALUES ($1, $2, $3, jsonb_build_object('because', $4::text))
-        """,
-        ACTOR,
-        f"replay.{state}",
-        f"replay:{replay_id}",
-        because,
+    await audit.record(
+        connection,
+        actor=ACTOR,
+        action=f"replay.{state}",
+        subject=f"replay:{replay_id}",
+        detail={"because": because} if because else None,
     )

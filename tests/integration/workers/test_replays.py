@@ -132,6 +132,24 @@ async def test_an_event_that_a_newer_classifier_knows_leaves_its_review(bench: B
     assert (await bench.books.told()).count(("order.paid", "order-1")) == 1
 
 
+async def test_a_question_that_a_person_has_answered_is_not_asked_again(bench: Bench) -> None:
+    """Else the event would wait in a review that nobody can see: each reason is opened once."""
+    strange, ours = (Shop(merchant=merchant, allow_metered_payments=True) for merchant in ("another", "tea_house"))
+    bench.books.shops = {ENDPOINT: strange}
+    await bench.books.apply(payment())
+    closed = ("evt-1", "merchant_mismatch", "closed")
+    for shop in (ours, strange):
+        bench.books.shops = {ENDPOINT: shop}
+        made = await planned(bench, Selection(source=Source.REVIEWS, everything=True))
+        await started(bench, made)
+        async with bench.running(bench.replays(), bench.confirmations()):
+            assert (await ended(bench, made)).results == {"review": 1}
+        assert await bench.books.reviews() == [closed, ("evt-1", "unknown_challenge_hash", "open")]
+    assert await bench.books.outcome("evt-1") == ("review", "unknown_challenge_hash", None)
+    await bench.books.register(new_order())
+    assert await bench.books.outcome("evt-1") == ("applied", None, "order-1")
+
+
 async def test_a_job_goes_on_where_a_killed_worker_left_it(bench: Bench) -> None:
     """Cut off after the broker had the events and before the books knew: they are handed over twice."""
     await bench.books.register(*(new_order(f"order-{n}") for n in range(40)))
