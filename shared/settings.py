@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     """Seconds, enforced by Postgres."""
     keep_raw_days: int | None = Field(None, ge=1, le=36500)
     """Days after which workers forget raw bytes, by whole months; None keeps them for ever."""
-    keep_claims_days: int = Field(800, ge=1, le=36500)
+    keep_claims_days: int = Field(800, ge=30, le=36500)
     """Days after which workers that forget raw bytes forget the claims of event ids, too."""
     topology: TopologyMode = TopologyMode.DECLARE
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import structlog
 
 from shared.errors import KessaiError
-from shared.ledger.database import Connection, Pool, connected
-from shared.ledger.retention import Keep, Pruned, prune
+from shared.ledger.database import Pool, connected
+from shared.ledger.retention import Keep, prune_alone
 from shared.observe.admin import READY, Readiness
 
 PERIOD_SECONDS = 6 * 3600.0
@@ -17,7 +17,7 @@ log = structlog.get_logger("kessai.worker")
 
 
 class Retention:
-    """One worker at a time: whoever holds the lock prunes, the others find nothing left to do."""
+    """One worker at a time: whoever holds the lock prunes, the others come back later."""
 
     def __init__(self, pool: Pool, keep: Keep) -> None:
         self._pool = pool
@@ -33,7 +33,7 @@ class Retention:
         """Housekeeping must not take a worker down with it."""
         try:
             async with connected(self._pool) as connection:
-                pruned = await prune_alone(connection, self._keep)
+                pruned = await prune_alone(connection, self._keep, now=datetime.now(UTC))
         except KessaiError as error:
             log.warning("retention.failed", error=str(error))
             return
@@ -42,13 +42,3 @@ class Retention:
 
     def readiness(self) -> Readiness:
         return READY
-
-
-async def prune_alone(connection: Connection, keep: Keep) -> Pruned | None:
-    """None when another worker is at it."""
-    if not await connection.fetchval("SELECT pg_try_advisory_lock(1801810805, 1)"):
-        return None
-    try:
-        return await prune(connection, keep, now=datetime.now(UTC))
-    finally:
-        await connection.execute("SELECT pg_advisory_unlock(1801810805, 1)")

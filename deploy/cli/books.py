@@ -20,16 +20,16 @@ class BooksOutdated(KessaiError):
     """The database has no books of this build of Kessai."""
 
 
-def with_books(work: "Callable[[Connection], Awaitable[T]]") -> T:
+def with_books(work: "Callable[[Connection], Awaitable[T]]", *, tries: int = TRIES) -> T:
     """Run one piece of work that commits or changes nothing. Raises KessaiError."""
     import asyncio
 
-    return asyncio.run(_with_books(work))
+    return asyncio.run(_with_books(work, tries))
 
 
-async def _with_books(work: "Callable[[Connection], Awaitable[T]]") -> T:
+async def _with_books(work: "Callable[[Connection], Awaitable[T]]", tries: int) -> T:
     async with open_books() as pool:
-        return await commit(pool, work)
+        return await commit(pool, work, tries=tries)
 
 
 @asynccontextmanager

@@ -245,7 +245,7 @@ def _tell(job: "Replay", as_json: bool) -> None:
         {
             "plan": job.plan_id,
             "state": job.state + (f" ({job.ended_because})" if job.ended_because else ""),
-            "events": f"{job.done:,} of {job.total:,} done, {job.sent - job.done:,} in flight",
+            "events": f"{job.done:,} of {job.total:,} done, {job.in_flight:,} in flight",
             "would come to": _counts(job.predicted),
             "came to": _counts(job.results),
             "rate": rate_in_words(job.rate),

@@ -27,9 +27,7 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
 ORDER BY receipt_id, attempts DESC
 ON CONFLICT ON CONSTRAINT dead_letters_once DO UPDATE
 SET reason = excluded.reason, error = excluded.error, detail = excluded.detail,
-    attempts = greatest(known.attempts, excluded.attempts), last_seen = now(),
-    state = CASE WHEN known.state = 'resolved' THEN 'resolved' ELSE 'open' END,
-    closed_at = CASE WHEN known.state = 'resolved' THEN known.closed_at END
+    attempts = greatest(known.attempts, excluded.attempts), last_seen = now()
 """
 
 # A claim says how the event ended for whoever looks it up; it is taken over when the event can be applied after all.

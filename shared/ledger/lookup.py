@@ -100,14 +100,14 @@ SELECT endpoint, event_id, review_id,
                AND known.body_digest = reviews.body_digest) AS known
 FROM unnest($1::text[], $2::text[]) AS given (endpoint, event_id)
 JOIN kessai.reviews USING (endpoint, event_id)
-WHERE state = 'open' AND reason <> 'event_id_conflict'
+WHERE state = 'open' AND reason <> 'event_id_conflict' AND assignee IS NULL AND proposed IS NULL
 ORDER BY review_id
 FOR UPDATE OF reviews
 """
 
 
 async def lock_reviews(connection: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], OpenReview]:
-    """What these events wait in; a conflict of bytes is about other bytes than those of the claim."""
+    """What these events wait in, unless a person holds it; a conflict is about other bytes than the claim's."""
     rows = await connection.fetch(LOCK_REVIEWS, [key[0] for key in keys], [key[1] for key in keys])
     return {(row["endpoint"], row["event_id"]): OpenReview(row["review_id"], frozenset(row["known"])) for row in rows}
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from shared.ledger.database import Connection
 
-CLAIMS_AT_ONCE = 5000
+ROWS_AT_ONCE = 5000
 """Rows of one transaction, so that neither locks nor the write-ahead log pile up."""
 UNFINISHED = "('planning', 'planned', 'running', 'paused', 'stopped')"
 
@@ -30,7 +30,7 @@ class Pruned:
     months: tuple[str, ...]
     """Archive partitions that went."""
     kept_months: tuple[str, ...]
-    """Those that are old enough, and still needed by a dead letter, an open review or a plan."""
+    """Those that are old enough, and still needed by an open review or a plan."""
     claims: int
     facts: int
     """Rows of the outbox that were published long ago."""
@@ -44,10 +44,22 @@ async def prune(connection: Connection, keep: Keep, *, now: datetime, dry_run: b
     if not dry_run:
         for month in months:
             await _drop_month(connection, month)
-    horizon = await _claims_before(connection, now - max(keep.claims, keep.raw), without=months)
+        await connection.execute(PRUNE_CATCH_ALL, now - keep.raw)
+    before = await _claims_before(connection, now - max(keep.claims, keep.raw), without=months)
+    horizon = await _advance_horizon(connection, before, dry_run=dry_run)
     claims = await _prune_claims(connection, horizon, dry_run=dry_run)
     facts = await _prune_facts(connection, now - keep.claims, dry_run=dry_run)
     return Pruned(tuple(months), tuple(needed), claims, facts, horizon)
+
+
+async def prune_alone(connection: Connection, keep: Keep, *, now: datetime) -> Pruned | None:
+    """None when somebody else is at it."""
+    if not await connection.fetchval("SELECT pg_try_advisory_lock(1801810805, 1)"):
+        return None
+    try:
+        return await prune(connection, keep, now=now)
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock(1801810805, 1)")
 
 
 MONTHS = """
@@ -85,7 +97,21 @@ async def _drop_month(connection: Connection, name: str) -> None:
     """The name comes from the catalogue. The lock on the parent is short, and given up when workers hold it."""
     async with connection.transaction():
         await connection.execute("SET LOCAL lock_timeout = '2s'")
-        await connection.execute(f'DROP TABLE kessai."{name}"')
+        await connection.execute(f'DROP TABLE IF EXISTS kessai."{name}"')
+
+
+# What came before its month was ready, or was replayed after its month had gone.
+PRUNE_CATCH_ALL = f"""
+DELETE FROM kessai.webhook_archive_default AS archived
+WHERE received_at < $1
+  AND NOT EXISTS (SELECT FROM kessai.reviews
+                  WHERE reviews.endpoint = archived.endpoint AND reviews.event_id = archived.event_id
+                    AND reviews.receipt_id = archived.receipt_id AND reviews.state = 'open')
+  AND NOT EXISTS (SELECT FROM kessai.replay_items AS items
+                  JOIN kessai.replays USING (replay_id)
+                  WHERE items.endpoint = archived.endpoint AND items.event_id = archived.event_id
+                    AND replays.state IN {UNFINISHED} AND items.outcome IS NULL)
+"""
 
 
 async def _claims_before(connection: Connection, before: datetime, *, without: list[str]) -> datetime:
@@ -106,8 +132,7 @@ SELECT endpoint, event_id
 FROM kessai.webhook_events AS known
 WHERE received_at < $1
   AND NOT EXISTS (SELECT FROM kessai.dead_letters AS letter
-                  WHERE letter.endpoint = known.endpoint AND letter.event_id = known.event_id
-                    AND letter.state <> 'discarded')
+                  WHERE letter.endpoint = known.endpoint AND letter.event_id = known.event_id)
   AND NOT EXISTS (SELECT FROM kessai.reviews
                   WHERE reviews.endpoint = known.endpoint AND reviews.event_id = known.event_id
                     AND reviews.state = 'open')
@@ -120,28 +145,36 @@ LIMIT $2
 """
 
 
+async def _advance_horizon(connection: Connection, before: datetime, *, dry_run: bool) -> datetime:
+    """Told before the first claim goes: whoever replays meanwhile is refused rather than believed."""
+    farther = "greatest(claims_before, $1)"
+    if dry_run:
+        would_be: datetime = await connection.fetchval(f"SELECT {farther} FROM kessai.dedupe_horizon", before)
+        return would_be
+    told: datetime = await connection.fetchval(
+        f"UPDATE kessai.dedupe_horizon SET claims_before = {farther} RETURNING claims_before", before
+    )
+    return told
+
+
 async def _prune_claims(connection: Connection, horizon: datetime, *, dry_run: bool) -> int:
     if dry_run:
         count: int = await connection.fetchval(f"SELECT count(*) FROM ({OLD_CLAIMS}) AS old", horizon, None)
         return count
     pruned = 0
     while True:
-        async with connection.transaction():
-            await connection.execute(
-                "UPDATE kessai.dedupe_horizon SET claims_before = greatest(claims_before, $1)", horizon
-            )
-            status = await connection.execute(
-                f"""
-                DELETE FROM kessai.webhook_events AS gone
-                USING ({OLD_CLAIMS}) AS old
-                WHERE gone.endpoint = old.endpoint AND gone.event_id = old.event_id
-                """,
-                horizon,
-                CLAIMS_AT_ONCE,
-            )
+        status = await connection.execute(
+            f"""
+            DELETE FROM kessai.webhook_events AS gone
+            USING ({OLD_CLAIMS}) AS old
+            WHERE gone.endpoint = old.endpoint AND gone.event_id = old.event_id
+            """,
+            horizon,
+            ROWS_AT_ONCE,
+        )
         rows = int(status.rpartition(" ")[2])
         pruned += rows
-        if rows < CLAIMS_AT_ONCE:
+        if rows < ROWS_AT_ONCE:
             return pruned
 
 
@@ -152,5 +185,21 @@ async def _prune_facts(connection: Connection, before: datetime, *, dry_run: boo
             "SELECT count(*) FROM kessai.outbox WHERE published_at < $1 AND created_at < $1", before
         )
         return count
-    status = await connection.execute("DELETE FROM kessai.outbox WHERE published_at < $1 AND created_at < $1", before)
-    return int(status.rpartition(" ")[2])
+    pruned = 0
+    while True:
+        status = await connection.execute(
+            """
+            DELETE FROM kessai.outbox
+            WHERE outbox_id IN (SELECT outbox_id
+                                FROM kessai.outbox
+                                WHERE published_at < $1 AND created_at < $1
+                                ORDER BY outbox_id
+                                LIMIT $2)
+            """,
+            before,
+            ROWS_AT_ONCE,
+        )
+        rows = int(status.rpartition(" ")[2])
+        pruned += rows
+        if rows < ROWS_AT_ONCE:
+            return pruned

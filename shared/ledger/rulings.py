@@ -18,6 +18,10 @@ from shared.sdrp.money import band_for
 Payment = StandardSettled | MeteredUsageAccepted
 
 
+HELD = "held_or_decided"
+"""Reason for which an event is not ruled on anew: a person holds its review, or has decided it."""
+
+
 class Ruling(NamedTuple):
     """What one event does: its outcome and at most one effect."""
 
@@ -68,8 +72,8 @@ class Changes:
     """Deliveries by (endpoint, kind, outcome, reason), for the metrics."""
     tallies: dict[tuple[str, str, str, str], Tally] = field(default_factory=dict)
     """Deliveries by (endpoint, kind, outcome, key fingerprint), for the charts."""
-    done_with: list[Incoming] = field(default_factory=list)
-    """Events whose dead letters need nobody any more."""
+    no_longer_dead: list[Incoming] = field(default_factory=list)
+    """Events that have another outcome now, whose dead letters are resolved."""
     reruled: list[tuple[OpenReview, ClaimRow]] = field(default_factory=list)
     """Reviews that a new ruling closes."""
     replayed: dict[ReplayMark, Ruling] = field(default_factory=dict)
@@ -93,7 +97,7 @@ def rule_batch(batch: Sequence[Incoming], books: Books, shops: Mapping[str, Shop
             _add_new_ruling(changes, incoming, review, ruling, now)
             continue
         if claim is not None:
-            changes.done_with.append(incoming)
+            changes.no_longer_dead.append(incoming)
         claims[incoming.key] = Claim(incoming.envelope.receipt_id, incoming.digest, ruling.outcome)
         _add_ruling(changes, incoming, ruling, now)
     return changes
@@ -286,8 +290,8 @@ def _add_known(changes: Changes, incoming: Incoming, claim: Claim, now: datetime
     if claim.digest != incoming.digest:
         _add_conflict(changes, incoming, now)
     elif incoming.envelope.replay is not None:
-        changes.done_with.append(incoming)
-        _settle(changes, incoming, Ruling(Outcome.DUPLICATE), now)
+        held = HELD if incoming.envelope.replay.rule_again else None
+        _settle(changes, incoming, Ruling(Outcome.DUPLICATE, reason=held), now)
     elif claim.receipt_id != incoming.envelope.receipt_id:
         changes.repeats[incoming.key] += 1
         _settle(changes, incoming, Ruling(Outcome.DUPLICATE), now)
@@ -342,6 +346,7 @@ def _settle(changes: Changes, incoming: Incoming, ruling: Ruling, now: datetime)
     envelope, kind, outcome = incoming.envelope, incoming.kind, ruling.outcome
     changes.outcomes[envelope.endpoint, kind, outcome, ruling.reason or ""] += 1
     if envelope.replay is not None:
+        changes.no_longer_dead.append(incoming)
         changes.replayed.setdefault(envelope.replay, ruling)  # it may have been handed over twice
         return
     key = (envelope.endpoint, kind, outcome, envelope.key_fingerprint)

@@ -34,8 +34,8 @@ async def write(connection: Connection, changes: Changes, *, actor: str, now: da
     await write_effects(connection, changes, actor=actor)
     if changes.repeats:
         await _count_deliveries(connection, changes.repeats)
-    if changes.done_with:
-        await _resolve_dead_letters(connection, changes.done_with)
+    if changes.no_longer_dead:
+        await _resolve_dead_letters(connection, changes.no_longer_dead)
     if changes.replayed:
         await settle_items(connection, _results(changes.replayed))
     if changes.tallies:
@@ -330,22 +330,36 @@ async def _count_deliveries(connection: Connection, repeats: Mapping[tuple[str, 
     )
 
 
-# Other bytes under the same event id stay open: what they meant is not known.
+# Other bytes under the same event id stay open, unless it is they that were handed over again: what they meant is not
+# known.
 RESOLVE_DEAD_LETTERS = """
+WITH given AS (
+    SELECT *
+    FROM unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[]) AS given (endpoint, event_id, digest, receipt_id)
+)
 UPDATE kessai.dead_letters AS letter
 SET state = 'resolved', closed_at = now()
-FROM unnest($1::text[], $2::text[], $3::bytea[]) AS given (endpoint, event_id, digest)
-WHERE letter.endpoint = given.endpoint AND letter.event_id = given.event_id AND sha256(letter.raw) = given.digest
-  AND letter.state = 'open'
+FROM (
+    SELECT dead_letter_id
+    FROM given
+    JOIN kessai.dead_letters AS of_event USING (endpoint, event_id)
+    WHERE sha256(of_event.raw) = given.digest
+    UNION
+    SELECT dead_letter_id
+    FROM given
+    JOIN kessai.dead_letters USING (receipt_id)
+) AS resolved
+WHERE letter.dead_letter_id = resolved.dead_letter_id AND letter.state = 'open'
 """
 
 
-async def _resolve_dead_letters(connection: Connection, done_with: Sequence[Incoming]) -> None:
+async def _resolve_dead_letters(connection: Connection, no_longer_dead: Sequence[Incoming]) -> None:
     await connection.execute(
         RESOLVE_DEAD_LETTERS,
-        [incoming.envelope.endpoint for incoming in done_with],
-        [incoming.event.id for incoming in done_with],
-        [incoming.digest for incoming in done_with],
+        [incoming.envelope.endpoint for incoming in no_longer_dead],
+        [incoming.event.id for incoming in no_longer_dead],
+        [incoming.digest for incoming in no_longer_dead],
+        [incoming.envelope.receipt_id for incoming in no_longer_dead],
     )
 
 

@@ -82,9 +82,10 @@ class DeadLetters:
 
 def _as_mere_bytes(delivery: Delivery[Letter], refusal: UnacceptableRow) -> Letter:
     """The whole message as it lies in the queue, with nothing in it taken for granted."""
-    _, failure = delivery.prepared
+    envelope, failure = delivery.prepared
     log.warning("dead_letter.kept_as_bytes", reason=failure.reason, error=type(refusal.__cause__ or refusal).__name__)
-    return foreign(delivery.body, received_at=datetime.now(UTC)), Failure(failure.reason, failure.error, str(refusal))
+    mere = foreign(delivery.body, received_at=datetime.now(UTC))
+    return mere._replace(replay=envelope.replay), Failure(failure.reason, failure.error, str(refusal))
 
 
 def read_letter(body: bytes, headers: Mapping[str, Any]) -> Letter:

@@ -7,7 +7,6 @@ not noted is handed over again, which changes nothing.
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import assert_never
 
 import structlog
@@ -15,11 +14,10 @@ import structlog
 from shared.broker.envelope import Envelope, encode
 from shared.broker.publisher import Outgoing, Publisher
 from shared.broker.topology import EVENTS, REPLAY
-from shared.ledger.books import Outcome
 from shared.ledger.database import Connection, TransientConflict
-from shared.ledger.replays.items import ItemResult, settle_items, take
-from shared.ledger.replays.pacing import Finish, Send, Stop, Wait, next_due, next_step
-from shared.ledger.replays.turn import Turn, end, note_sent, take_turn
+from shared.ledger.replays.items import ItemResult, Withheld, settle_items, take
+from shared.ledger.replays.pacing import Finish, HandOverAgain, Send, Stop, Wait, next_due, next_step
+from shared.ledger.replays.turn import Turn, end, note_sent, rewind, take_turn
 from shared.observe.admin import Readiness
 from workers.books import PatientBooks
 from workers.readiness import of_publisher
@@ -28,6 +26,8 @@ IDLE_SECONDS = 0.5
 """Between looks for a job."""
 WAIT_SECONDS = 0.05
 """Between looks at a job that waits for what is in flight, or for its rate."""
+FAULT_SECONDS = 10.0
+"""Pause after a fault of ours."""
 
 log = structlog.get_logger("kessai.worker")
 
@@ -46,6 +46,9 @@ class Replays:
                 pause = await self._books.commit(self.take_turn, held=0)
             except TransientConflict:  # the job waits where it is
                 pause = IDLE_SECONDS
+            except Exception:  # whatever is wrong with a job must not end the roles beside it
+                log.exception("replay.turn_failed")
+                pause = FAULT_SECONDS
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)
 
@@ -64,6 +67,9 @@ class Replays:
                 case Wait():
                     await note_sent(connection, turn.replay_id, sent=0, due=turn.due)
                     return WAIT_SECONDS
+                case HandOverAgain():
+                    await rewind(connection, turn.replay_id)
+                    log.warning("replay.handed_over_again", replay=turn.replay_id, events=turn.progress.in_flight)
                 case Stop(because):
                     await end(connection, turn.replay_id, "stopped", because)
                     log.warning("replay.stopped", replay=turn.replay_id, because=because)
@@ -79,13 +85,13 @@ class Replays:
         items = await take(
             connection, turn.replay_id, first=turn.progress.sent + 1, limit=events, rule_again=turn.rule_again
         )
-        await _settle_pruned(connection, turn.replay_id, items)
-        kept = [(item, envelope) for item, envelope in items if envelope is not None]
+        await _settle_withheld(connection, turn.replay_id, items)
+        kept = [(item, envelope) for item, envelope in items if isinstance(envelope, Envelope)]
         outcomes = await self._publisher.publish_many([_outgoing(envelope) for _, envelope in kept])
         refused = next((at for at, outcome in enumerate(outcomes) if outcome is not None), None)
         sent = len(items) if refused is None else kept[refused][0] - turn.progress.sent - 1
         self._note(None if refused is None else str(outcomes[refused]))
-        due = next_due(sent, turn.progress.rate, due=turn.due, now=datetime.now(UTC))
+        due = next_due(sent, turn.progress.rate, due=turn.due, now=turn.now)
         await note_sent(connection, turn.replay_id, sent=sent, due=due)
         return 0.0 if refused is None and turn.progress.rate is None else WAIT_SECONDS
 
@@ -95,13 +101,13 @@ class Replays:
         self._broker_down_because = down
 
 
-async def _settle_pruned(connection: Connection, replay_id: int, items: Sequence[tuple[int, Envelope | None]]) -> None:
-    """What has no bytes any more cannot be handed over, and is told so."""
-    gone = [
-        ItemResult(replay_id, item, Outcome.DEAD_LETTER, "bytes_pruned") for item, envelope in items if envelope is None
-    ]
-    if gone:
-        await settle_items(connection, gone)
+async def _settle_withheld(
+    connection: Connection, replay_id: int, items: Sequence[tuple[int, Envelope | Withheld]]
+) -> None:
+    """What cannot or must not be handed over has its result at once."""
+    results = [ItemResult(replay_id, item, *why) for item, why in items if isinstance(why, Withheld)]
+    if results:
+        await settle_items(connection, results)
 
 
 def _outgoing(envelope: Envelope) -> Outgoing:

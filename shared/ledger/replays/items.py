@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 
 from shared.broker.envelope import Envelope, ReplayMark
+from shared.ledger.books import Outcome
 from shared.ledger.database import Connection
 
 
@@ -21,6 +22,18 @@ class ItemResult(NamedTuple):
     reason: str | None = None
     changes: dict[str, Any] | None = None
     """Of a prediction: what would move, and what would be opened."""
+
+
+class Withheld(NamedTuple):
+    """Why an item is not handed over, as its result."""
+
+    outcome: Outcome
+    reason: str
+
+
+PRUNED = Withheld(Outcome.DEAD_LETTER, "bytes_pruned")
+DISCARDED = Withheld(Outcome.IGNORED, "discarded")
+"""A person decided meanwhile that nobody needs this dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +93,14 @@ async def predict_items(connection: Connection, results: Sequence[ItemResult]) -
 
 # A dead letter's bytes lie beside it; once its event was applied they lie in the archive as well.
 TAKE = """
-SELECT item, endpoint, items.event_id, receipt_id, items.received_at, letter.type,
+SELECT item, endpoint, items.event_id, receipt_id, items.received_at, letter.type, letter.state AS letter_state,
        coalesce(letter.raw, archived.raw) AS raw,
        coalesce(letter.signature, archived.signature) AS signature,
        coalesce(letter.key_fingerprint, archived.key_fingerprint) AS key_fingerprint,
        coalesce(letter.traceparent, archived.traceparent) AS traceparent
 FROM kessai.replay_items AS items
 LEFT JOIN LATERAL (
-    SELECT type, raw, signature, key_fingerprint, traceparent
+    SELECT type, state, raw, signature, key_fingerprint, traceparent
     FROM kessai.dead_letters
     WHERE dead_letters.receipt_id = items.receipt_id
 ) AS letter ON true
@@ -104,15 +117,17 @@ LIMIT $3
 
 async def take(
     connection: Connection, replay_id: int, *, first: int, limit: int, rule_again: bool
-) -> list[tuple[int, Envelope | None]]:
-    """Items from `first` on, each with its envelope; None when its bytes were pruned meanwhile."""
+) -> list[tuple[int, Envelope | Withheld]]:
+    """Items from `first` on, each with its envelope, or why it has none."""
     rows = await connection.fetch(TAKE, replay_id, first, limit)
     return [(row["item"], _envelope(row, ReplayMark(replay_id, row["item"], rule_again))) for row in rows]
 
 
-def _envelope(row: Any, mark: ReplayMark) -> Envelope | None:  # noqa: ANN401 - a row of TAKE
+def _envelope(row: Any, mark: ReplayMark) -> Envelope | Withheld:  # noqa: ANN401 - a row of TAKE
+    if row["letter_state"] == "discarded":
+        return DISCARDED
     if row["raw"] is None:
-        return None
+        return PRUNED
     return Envelope(
         receipt_id=UUID(bytes=row["receipt_id"].bytes),  # asyncpg's own class is none that orjson knows
         endpoint=row["endpoint"],

@@ -10,8 +10,8 @@ import orjson
 from shared.errors import KessaiError
 from shared.ledger import audit
 from shared.ledger.database import Connection
-from shared.ledger.replays.pacing import Progress
 from shared.ledger.replays.plans import require_claims
+from shared.ledger.replays.turn import rewind
 
 DEFAULT_RATE: Final = 200.0
 """Events a second: live traffic does not feel them."""
@@ -45,7 +45,7 @@ MOVES: Final[dict[Act, tuple[frozenset[ReplayState], ReplayState]]] = {
     Act.PAUSE: (frozenset({ReplayState.RUNNING}), ReplayState.PAUSED),
     Act.RESUME: (frozenset({ReplayState.PAUSED, ReplayState.STOPPED}), ReplayState.RUNNING),
     Act.CANCEL: (
-        frozenset({ReplayState.PLANNED, ReplayState.RUNNING, ReplayState.PAUSED, ReplayState.STOPPED}),
+        frozenset(ReplayState) - {ReplayState.CANCELLED, ReplayState.DONE},
         ReplayState.CANCELLED,
     ),
 }
@@ -117,16 +117,10 @@ class Replay:
     def failed(self) -> int:
         return self.results.get("dead_letter", 0)
 
-    def progress(self) -> Progress:
-        return Progress(
-            total=self.total,
-            sent=self.sent,
-            in_flight=self.sent - self.done,
-            failed=self.failed,
-            canary=self.canary,
-            stop_on_fail=self.stop_on_fail,
-            rate=self.rate,
-        )
+    @property
+    def in_flight(self) -> int:
+        """Results may be there of what a killed worker handed over and did not note."""
+        return max(0, self.sent - self.done)
 
 
 _SELECT = """
@@ -195,9 +189,17 @@ async def start(connection: Connection, replay_id: int, terms: Terms, *, actor: 
 async def tell(
     connection: Connection, replay_id: int, act: Act, *, actor: str, stop_on_fail: float | None = None
 ) -> Replay:
-    """Pause, resume or cancel. Events in flight still come to their end. Raises ReplayNotFound, NotPossibleNow."""
+    """Pause, resume or cancel. Events in flight still come to their end. Raises ReplayNotFound, NotPossibleNow.
+
+    A resumed job hands over again what has no result, and is judged by what it does from then on.
+    """
     async with connection.transaction():
         await _move(connection, replay_id, act)
+        if act is Act.RESUME:
+            await rewind(connection, replay_id)
+            await connection.execute(
+                "UPDATE kessai.replays SET judged_from = next_item - 1 WHERE replay_id = $1", replay_id
+            )
         if stop_on_fail is not None:
             await connection.execute(
                 "UPDATE kessai.replays SET stop_on_fail = $2 WHERE replay_id = $1", replay_id, stop_on_fail

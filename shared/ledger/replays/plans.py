@@ -17,6 +17,10 @@ class NothingToReplay(KessaiError):
     """No event fits the filter."""
 
 
+class PlanCancelled(KessaiError):
+    """Somebody ended the plan before it was whole."""
+
+
 class BeyondHorizon(KessaiError):
     """Events from before the dedupe horizon: whether they were applied once can no longer be told."""
 
@@ -42,7 +46,7 @@ async def plan(
     """Freeze the events that are meant and predict each; `begun` hears plan and events, `advanced` each page's size.
 
     `handlers` connects as workers do. A plan that is interrupted is kept as cancelled.
-    Raises NothingToReplay, BeyondHorizon.
+    Raises NothingToReplay, BeyondHorizon, PlanCancelled.
     """
     async with connected(pool) as connection:
         plan_id, events = await _freeze(connection, selection, actor)
@@ -108,11 +112,13 @@ async def _predict_all(
 
 
 async def _finish(connection: Connection, plan_id: int, predicted: Counter[str]) -> None:
-    await connection.execute(
+    status = await connection.execute(
         "UPDATE kessai.replays SET state = 'planned', predicted = $2 WHERE replay_id = $1 AND state = 'planning'",
         plan_id,
         orjson.dumps(predicted).decode(),
     )
+    if status != "UPDATE 1":
+        raise PlanCancelled(f"plan {plan_id} was cancelled while it was made")
 
 
 async def _give_up(connection: Connection, plan_id: int, because: str) -> None:

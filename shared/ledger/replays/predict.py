@@ -11,7 +11,7 @@ from shared.ledger.books import Batch, Books, Claim, Order, Outcome, Shop
 from shared.ledger.database import Connection, Pool, TransientConflict, UnacceptableRow, connected
 from shared.ledger.incoming import Incoming, read
 from shared.ledger.lookup import load_books
-from shared.ledger.replays.items import ItemResult, predict_items, take
+from shared.ledger.replays.items import ItemResult, Withheld, predict_items, take
 from shared.ledger.rulings import Changes, Ruling, rule_batch
 from shared.ledger.write import write
 from shared.sdrp.events import MalformedEvent
@@ -66,7 +66,7 @@ async def predict(
 
 async def _predict_page(
     pool: Pool,
-    page: Sequence[tuple[int, Envelope | None]],
+    page: Sequence[tuple[int, Envelope | Withheld]],
     replay_id: int,
     shops: Mapping[str, Shop],
     foreseen: Foreseen,
@@ -74,7 +74,7 @@ async def _predict_page(
     results = []
     readable = []
     for item, envelope in page:
-        incoming = _dead(replay_id, item, "bytes_pruned") if envelope is None else _read(envelope, shops)
+        incoming = ItemResult(replay_id, item, *envelope) if isinstance(envelope, Withheld) else _read(envelope, shops)
         if isinstance(incoming, Incoming):
             readable.append(incoming)
         else:

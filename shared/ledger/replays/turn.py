@@ -18,12 +18,16 @@ class Turn:
     replay_id: int
     rule_again: bool
     due: datetime | None
+    """When these events were due."""
+    now: datetime
+    """By the clock of Postgres, which all workers share."""
     progress: Progress
 
 
 # Rows that another worker has in hand are passed over: several may serve several jobs, and one job each in turn.
 TAKE_TURN = """
-SELECT replay_id, source, next_due, total, next_item - 1 AS sent, canary, stop_on_fail, rate
+SELECT replay_id, source, next_due, clock_timestamp() AS now, total, next_item - 1 AS sent, judged_from, canary,
+       stop_on_fail, rate, coalesce(extract(epoch FROM clock_timestamp() - handed_at), 0)::float8 AS waited
 FROM kessai.replays
 WHERE state = 'running' AND (next_due IS NULL OR next_due <= clock_timestamp())
 ORDER BY seen_at NULLS FIRST
@@ -35,7 +39,7 @@ COUNT = """
 SELECT (SELECT count(*) FROM kessai.replay_items
         WHERE replay_id = $1 AND outcome IS NULL AND item <= $2) AS in_flight,
        (SELECT count(*) FROM kessai.replay_items
-        WHERE replay_id = $1 AND outcome = 'dead_letter') AS failed
+        WHERE replay_id = $1 AND outcome = 'dead_letter' AND item > $3 AND item <= $2) AS failed
 """
 
 
@@ -44,20 +48,23 @@ async def take_turn(connection: Connection) -> Turn | None:
     job = await connection.fetchrow(TAKE_TURN)
     if job is None:
         return None
-    counts = await connection.fetchrow(COUNT, job["replay_id"], job["sent"])
+    counts = await connection.fetchrow(COUNT, job["replay_id"], job["sent"], job["judged_from"])
     assert counts is not None  # noqa: S101 - a count always has a row
     return Turn(
         replay_id=job["replay_id"],
         rule_again=job["source"] == Source.REVIEWS,
         due=job["next_due"],
+        now=job["now"],
         progress=Progress(
             total=job["total"],
             sent=job["sent"],
             in_flight=counts["in_flight"],
+            judged_from=job["judged_from"],
             failed=counts["failed"],
             canary=job["canary"],
             stop_on_fail=job["stop_on_fail"],
             rate=job["rate"],
+            waited=job["waited"],
         ),
     )
 
@@ -67,13 +74,30 @@ async def note_sent(connection: Connection, replay_id: int, *, sent: int, due: d
     await connection.execute(
         """
         UPDATE kessai.replays
-        SET next_item = next_item + $2, next_due = $3, seen_at = clock_timestamp()
+        SET next_item = next_item + $2, next_due = $3, seen_at = clock_timestamp(),
+            handed_at = CASE WHEN $2 > 0 THEN clock_timestamp() ELSE handed_at END
         WHERE replay_id = $1
         """,
         replay_id,
         sent,
         due,
     )
+
+
+# The mark of how far it came goes back; results that are there already stay.
+REWIND = """
+UPDATE kessai.replays
+SET next_item = least(next_item, coalesce((SELECT min(item) FROM kessai.replay_items AS items
+                                           WHERE items.replay_id = replays.replay_id AND outcome IS NULL),
+                                          next_item)),
+    handed_at = NULL
+WHERE replay_id = $1
+"""
+
+
+async def rewind(connection: Connection, replay_id: int) -> None:
+    """Hand over again from the first event without a result on."""
+    await connection.execute(REWIND, replay_id)
 
 
 async def end(connection: Connection, replay_id: int, state: str, because: str | None) -> None:

@@ -93,3 +93,14 @@ async def test_a_fact_that_nobody_was_told_yet_is_never_forgotten(books: TestBoo
     done = await pruned(books)
     assert done.facts == 1
     assert await books.told() == [("order.paid", "order-2")]
+
+
+async def test_what_lies_in_no_month_goes_by_its_own_time(books: TestBooks) -> None:
+    """As after a replay of an old dead letter: it must not hold the horizon back for ever."""
+    await books.register(new_order("order-1"))
+    await books.apply(incoming(payment("evt-old", "order-1"), received_at=OLD))
+    await books.apply(incoming(payment("evt-open", "order-9"), received_at=OLD))
+    assert await books.value("SELECT count(*) FROM kessai.webhook_archive_default") == 2
+    await pruned(books)
+    (kept,) = await books.rows("SELECT event_id FROM kessai.webhook_archive_default")
+    assert kept["event_id"] == "evt-open", "an open review needs its bytes"

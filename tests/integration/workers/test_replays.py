@@ -9,6 +9,7 @@ import pytest
 from shared.broker.envelope import Failure, encode
 from shared.broker.publisher import Outgoing
 from shared.broker.topology import DEAD, DEAD_LETTER, REPLAYS_QUEUE
+from shared.ledger import discards, reviews
 from shared.ledger.books import Shop
 from shared.ledger.database import connected
 from shared.ledger.replays import items, jobs
@@ -203,6 +204,49 @@ async def test_a_paused_job_stands_still_until_it_is_resumed(bench: Bench) -> No
         ("test", "replay.resume"),
         ("worker:dead-letters", "replay.done"),
     ]
+
+
+async def test_what_was_lost_on_the_way_is_handed_over_again_on_resume(bench: Bench) -> None:
+    """As after a purged queue: a job that only waited would wait for ever."""
+    await bury(bench, *(payment(f"evt-{n}", f"order-{n}") for n in range(8)))
+    made = await planned(bench)
+    await started(bench, made)
+    async with bench.running(bench.replays()):
+        await until(lambda: bench.holds(REPLAYS_QUEUE, 5))
+        assert len(await bench.taken(REPLAYS_QUEUE)) == 5
+        await told(bench, made, Act.PAUSE)
+    await told(bench, made, Act.RESUME)
+    async with bench.running(bench.replays(), bench.confirmations()):
+        assert (await ended(bench, made)).results == {"review": 8}
+
+
+async def test_a_dead_letter_that_was_discarded_after_the_plan_stays_discarded(bench: Bench) -> None:
+    await bench.books.register(new_order("order-1"), new_order("order-2"))
+    await bury(bench, payment("evt-1", "order-1"), payment("evt-2", "order-2"))
+    made = await planned(bench)
+    async with connected(bench.pool) as connection:
+        (first, *_) = await bench.letters()
+        chosen = discards.Selection(ids=[first["dead_letter_id"]])
+        await discards.discard(connection, chosen, actor="test", why="refunded by hand")
+    await started(bench, made)
+    async with bench.running(bench.replays(), bench.confirmations()):
+        assert (await ended(bench, made)).results == {"applied": 1, "ignored": 1}
+    assert sorted(letter["state"] for letter in await bench.letters()) == ["discarded", "resolved"]
+    assert sorted([(await bench.books.order(f"order-{n}")).state for n in (1, 2)]) == ["paid", "pending"]
+
+
+async def test_a_review_that_a_person_holds_is_left_to_them(bench: Bench) -> None:
+    await bench.books.register(new_order())
+    bench.books.shops = {ENDPOINT: Shop(merchant="another")}
+    await bench.books.apply(payment())
+    bench.books.shops = {ENDPOINT: Shop(merchant="tea_house")}
+    async with connected(bench.pool) as connection:
+        await reviews.claim(connection, 1, actor="cli:ann")
+    made = await planned(bench, Selection(source=Source.REVIEWS, everything=True))
+    await started(bench, made)
+    async with bench.running(bench.replays(), bench.confirmations()):
+        assert (await ended(bench, made)).results == {"duplicate": 1}
+    assert await bench.books.reviews() == [("evt-1", "merchant_mismatch", "open")]
 
 
 async def test_what_is_not_possible_is_said(bench: Bench) -> None:

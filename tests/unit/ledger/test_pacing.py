@@ -12,7 +12,9 @@ from shared.ledger.replays.pacing import (
     CHUNK,
     ENOUGH_TO_JUDGE,
     MAX_IN_FLIGHT,
+    PATIENCE,
     Finish,
+    HandOverAgain,
     Progress,
     Send,
     Stop,
@@ -22,13 +24,14 @@ from shared.ledger.replays.pacing import (
 )
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-FRESH = Progress(total=1000, sent=0, in_flight=0, failed=0, canary=5, stop_on_fail=0.02, rate=None)
+FRESH = Progress(total=1000, sent=0, in_flight=0, judged_from=0, failed=0, canary=5, stop_on_fail=0.02, rate=None)
 
 jobs = st.builds(
     Progress,
     total=st.integers(1, 3000),
     sent=st.just(0),
     in_flight=st.just(0),
+    judged_from=st.just(0),
     failed=st.just(0),
     canary=st.integers(0, 3000),
     stop_on_fail=st.floats(0, 1),
@@ -55,6 +58,23 @@ def test_one_early_failure_beyond_the_canary_is_no_trend() -> None:
     assert isinstance(next_step(replace(early, sent=ENOUGH_TO_JUDGE, failed=2)), Stop)
 
 
+def test_a_resumed_job_is_judged_by_what_it_does_from_then_on() -> None:
+    stopped = replace(FRESH, sent=200, failed=40)
+    assert isinstance(next_step(stopped), Stop)
+    assert isinstance(next_step(replace(stopped, judged_from=200, failed=0)), Send)
+    assert isinstance(next_step(replace(stopped, judged_from=200, sent=260, failed=10)), Stop)
+
+
+def test_a_job_that_has_done_all_is_done_however_much_of_it_failed() -> None:
+    assert next_step(replace(FRESH, total=5, sent=5, failed=5)) == Finish()
+
+
+def test_what_stays_in_flight_for_too_long_is_handed_over_again() -> None:
+    waiting = replace(FRESH, sent=1000, in_flight=1)
+    assert next_step(replace(waiting, waited=PATIENCE)) == Wait()
+    assert next_step(replace(waiting, waited=PATIENCE + 1)) == HandOverAgain()
+
+
 @settings(deadline=None)
 @given(jobs, st.randoms(use_true_random=False))
 def test_every_job_ends_and_hands_over_each_event_once(job: Progress, random: Random) -> None:
@@ -74,6 +94,8 @@ def test_every_job_ends_and_hands_over_each_event_once(job: Progress, random: Ra
             case Stop():
                 assert job.failed
                 return
+            case HandOverAgain():
+                raise AssertionError("nobody waited")
             case Finish():
                 assert handed_over == job.sent == job.total
                 assert not job.in_flight

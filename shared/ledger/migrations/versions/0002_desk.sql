@@ -75,6 +75,8 @@ CREATE TABLE kessai.replays (
     stop_on_fail  double precision NOT NULL DEFAULT 1 CHECK (stop_on_fail BETWEEN 0 AND 1),
     next_item     integer NOT NULL DEFAULT 1, -- what lies before it was handed to the broker
     next_due      timestamptz,                -- by the rate
+    handed_at     timestamptz,                -- when it last handed something over
+    judged_from   integer NOT NULL DEFAULT 0, -- failures count behind this item: a resumed job is judged anew
     seen_at       timestamptz,                -- when a worker last took it up
     ended_at      timestamptz,
     ended_because text
