@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import orjson
 
-from deploy.cli.orders import FileFormat
+from deploy.cli.file_format import FileFormat
 from shared.errors import KessaiError
 from shared.ledger.orders import InvalidOrder, NewOrder
 from shared.settings import ENDPOINT_NAME

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from deploy.cli.books import actor, commit, open_books
+from deploy.cli.file_format import FileFormat
 from deploy.cli.order_files import BadLine, Line, Read, UnreadableOrders, reader
-from deploy.cli.orders import FileFormat
 from deploy.cli.show import counted, printable, say
 from shared.errors import KessaiError
 from shared.ledger.database import Pool, UnacceptableRow

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.cli.books import actor, with_books
+from deploy.cli.file_format import FileFormat
 from deploy.cli.show import AsJson, Limit, counted, print_fields, print_json, print_table, printable, say, when
 from shared.ledger.transitions import OrderState
 
@@ -24,11 +25,6 @@ app = typer.Typer(
 class CurrencyCode(StrEnum):
     JPY = "JPY"
     USD = "USD"
-
-
-class FileFormat(StrEnum):
-    CSV = "csv"
-    JSONL = "jsonl"
 
 
 DEFAULT_ENDPOINT = "siglume"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.cli.file_format import FileFormat
 from deploy.cli.order_files import BadLine, Line, UnreadableOrders, reader
-from deploy.cli.orders import FileFormat
 
 HEADING = b"order_id,amount_minor,currency,challenge_hash,endpoint\n"
 
