@@ -1,4 +1,4 @@
-"""The books: orders, attempts, events, archive, reviews, dead letters, batches, usage, outbox, audit."""
+"""The books, and what the people at the operators' desk need beside them."""
 
 from pathlib import Path
 
@@ -11,4 +11,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute(Path(__file__).with_name("0001_books.sql").read_text(encoding="utf-8"))
+    for name in ("0001_books.sql", "0001_desk.sql"):
+        op.execute(Path(__file__).with_name(name).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
--- What people at the operators' desk need: dead letters by group, replays as jobs, decisions on reviews, who did what.
+-- What people at the operators' desk need on top of the books: groups, replays, decisions, who did what.
 
 -- The fingerprint of an error names its group: what failed in the same way is worked on together.
 ALTER TABLE kessai.dead_letters
