@@ -9,6 +9,8 @@ from typing import Final
 WIDTH, HEIGHT = 400, 168
 LEFT, RIGHT, TOP, BOTTOM = 44, 4, 10, 22
 """Margins: numbers stand left, times below."""
+NEXT_TO_NOTHING: Final = 1e-9
+"""Below it a scale would have no round values any more."""
 MIDNIGHT: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -103,7 +105,7 @@ def _y(value: float, top: float) -> float:
 
 def _scale(highest: float) -> tuple[float, list[float]]:
     """The value at the top, and round values for the lines: at most five."""
-    if highest <= 0:
+    if highest < NEXT_TO_NOTHING:
         return 1.0, [0.0]
     magnitude = 10.0 ** math.floor(math.log10(highest / 4))
     step = next(magnitude * factor for factor in (1, 2, 2.5, 5, 10) if magnitude * factor * 4 >= highest * 0.999999)
