@@ -86,7 +86,8 @@ def list_orders(limit: Limit = 50, state: InState = None, as_json: AsJson = Fals
     """The newest orders and their states."""
     from shared.ledger import orders
 
-    found = with_books(lambda connection: orders.newest(connection, limit=limit, state=state))
+    listed = with_books(lambda connection: orders.newest(connection, limit=limit, state=state))
+    found = [each.order for each in listed]
     if as_json:
         print_json([_fields(order) for order in found])
         return

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from deploy.cli.show import counted, print_table, say
+from shared.ledger.evidence import beside
 from shared.ledger.transitions import ReviewReason
 
 if TYPE_CHECKING:
@@ -45,23 +46,15 @@ def say_what_may_be_done(review: "RecordedReview", may: str) -> None:
 
 
 def show_sides(evidence: Mapping[str, Any]) -> None:
-    event, order = evidence.get("event") or {}, evidence.get("order")
+    order = evidence.get("order")
+    said = beside(evidence.get("event") or {}, order)
     if order is None:
-        print_table(("field", "the event says"), list(event.items()), empty="the event carries no evidence")
+        print_table(
+            ("field", "the event says"), [(e.field, e.event) for e in said], empty="the event carries no evidence"
+        )
     else:
-        print_table(("field", "the event says", "the order says", ""), _beside(event, order), empty="")
-
-
-def _beside(event: Mapping[str, Any], order: Mapping[str, Any]) -> list[tuple[object, ...]]:
-    """What both speak of comes first."""
-    names = sorted({**event, **order}, key=lambda name: (name not in event or name not in order, name in order))
-    return [
-        (name, event.get(name), order.get(name), _mark(event.get(name), order.get(name)))
-        for name in names
-        if event.get(name) is not None or order.get(name) is not None
-    ]
-
-
-def _mark(said: object, ours: object) -> str:
-    """Marks what differs where both say something; a number may come as text, a currency in any case."""
-    return "" if said is None or ours is None or str(said).casefold() == str(ours).casefold() else "≠"
+        print_table(
+            ("field", "the event says", "the order says", ""),
+            [(each.field, each.event, each.order, "≠" if each.differs else "") for each in said],
+            empty="",
+        )

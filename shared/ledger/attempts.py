@@ -15,3 +15,11 @@ async def hashes_of(connection: Connection, order_id: str) -> list[str]:
         order_id,
     )
     return [row["challenge_hash"] for row in rows]
+
+
+async def order_of(connection: Connection, challenge_hash: str) -> str | None:
+    """The order that a payment of this challenge pays."""
+    order_id: str | None = await connection.fetchval(
+        "SELECT order_id FROM kessai.checkout_attempts WHERE challenge_hash = $1", challenge_hash
+    )
+    return order_id

@@ -29,6 +29,8 @@ class Act:
     endpoint: str | None = None
     event_id: str | None = None
     detail: Mapping[str, Any] | None = None
+    from_state: str | None = None
+    to_state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ class RecordedAct:
     to_state: str | None
     detail: dict[str, Any] | None
 
+    @property
+    def place(self) -> int:
+        return self.audit_id
+
 
 @dataclass(frozen=True, slots=True)
 class ActFilter:
@@ -55,6 +61,8 @@ class ActFilter:
     since: datetime | None = None
     until: datetime | None = None
     """Before this time."""
+    moves_too: bool = False
+    """Also moves and registrations of orders, of which every payment makes one."""
 
 
 _COLUMNS = "audit_id, at, actor, action, subject, endpoint, event_id, from_state, to_state, detail"
@@ -69,9 +77,11 @@ async def record(
     endpoint: str | None = None,
     event_id: str | None = None,
     detail: Mapping[str, Any] | None = None,
+    from_state: str | None = None,
+    to_state: str | None = None,
 ) -> None:
     """Write down an act in the transaction that does it."""
-    await record_all(connection, [Act(actor, action, subject, endpoint, event_id, detail)])
+    await record_all(connection, [Act(actor, action, subject, endpoint, event_id, detail, from_state, to_state)])
 
 
 async def record_all(connection: Connection, acts: Sequence[Act]) -> None:
@@ -80,8 +90,9 @@ async def record_all(connection: Connection, acts: Sequence[Act]) -> None:
         return
     await connection.execute(
         """
-        INSERT INTO kessai.audit (actor, action, subject, endpoint, event_id, detail)
-        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[])
+        INSERT INTO kessai.audit (actor, action, subject, endpoint, event_id, detail, from_state, to_state)
+        SELECT *
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::text[])
         """,
         [act.actor for act in acts],
         [act.action for act in acts],
@@ -89,13 +100,23 @@ async def record_all(connection: Connection, acts: Sequence[Act]) -> None:
         [act.endpoint for act in acts],
         [act.event_id for act in acts],
         [None if act.detail is None else orjson.dumps(act.detail).decode() for act in acts],
+        [act.from_state for act in acts],
+        [act.to_state for act in acts],
     )
 
 
 async def newest(
-    connection: Connection, wanted: ActFilter | None = None, *, limit: int, before: int | None = None
+    connection: Connection,
+    wanted: ActFilter | None = None,
+    *,
+    limit: int,
+    before: int | None = None,
+    down_to: int | None = None,
 ) -> list[RecordedAct]:
-    """What people did, the newest first. `before` is the `audit_id` that the last page ended with."""
+    """What people did, the newest first.
+
+    `before` is the `audit_id` that the last page ended with, `down_to` the last one to look at.
+    """
     wanted = wanted or ActFilter()
     asked = Conditions()
     asked.add_if_given("actor = {}", wanted.actor)
@@ -104,11 +125,14 @@ async def newest(
     asked.add_if_given("at >= {}", wanted.since)
     asked.add_if_given("at < {}", wanted.until)
     asked.add_if_given("audit_id < {}", before)
+    asked.add_if_given("audit_id >= {}", down_to)
+    if not wanted.moves_too:
+        asked.add(BY_PEOPLE)
     rows = await connection.fetch(
         f"""
         SELECT {_COLUMNS}
         FROM kessai.audit
-        WHERE {asked} AND {BY_PEOPLE}
+        WHERE {asked}
         ORDER BY audit_id DESC
         LIMIT {asked.parameter(limit)}
         """,

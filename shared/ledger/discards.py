@@ -29,6 +29,7 @@ class DeadLetterElsewhere(KessaiError):
         super().__init__(
             f"dead letter {dead_letter_id} is {state}, not {needed}: nothing is changed; leave it out and try again"
         )
+        self.state = state
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,20 +81,31 @@ _OF_CHALLENGE = """
 
 
 async def search(
-    connection: Connection, wanted: EventFilter, *, limit: int, before: Place | None = None
+    connection: Connection,
+    wanted: EventFilter,
+    *,
+    limit: int,
+    before: Place | None = None,
+    down_to: Place | None = None,
 ) -> list[RecordedEvent]:
     """The newest events, by receipt; `before` is the place of the last one of the page before.
+
+    `down_to` is the place of the last event to look at.
 
     An index leads to an order, an id, a challenge, a span of time, a rare kind or endpoint and every outcome but
     `applied`. By type or reason alone events are read from the newest on until `limit` of them are found: what is
     rare costs a reading of all, some 150 ms for a million events, unless a span of time or an outcome is given too.
     """
-    query, values = _query(wanted, limit, before)
+    query, values = _query(wanted, limit, before, down_to)
     return [RecordedEvent(**dict(row)) for row in await connection.fetch(query, *values)]
 
 
-def _query(wanted: EventFilter, limit: int, before: Place | None) -> tuple[str, list[object]]:
+def _query(
+    wanted: EventFilter, limit: int, before: Place | None, down_to: Place | None = None
+) -> tuple[str, list[object]]:
     where = _conditions(wanted, before)
+    if down_to is not None:
+        where.add("(received_at, receipt_id) >= ({}, {})", *down_to)
     query = f"""
     SELECT {_COLUMNS}
     FROM kessai.webhook_events

@@ -1,6 +1,7 @@
 """What people write down about a thing, for whoever looks at it next."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -102,6 +103,21 @@ async def of(connection: Connection, thing: NoteThing, *thing_ids: str) -> list[
         thing_ids,
     )
     return [Note(**row) for row in rows]
+
+
+async def last_of(connection: Connection, thing: NoteThing, thing_ids: Sequence[str]) -> dict[str, Note]:
+    """The newest note of each of these things that has one."""
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT ON (thing_id) thing_id, note_id, at, author, body
+        FROM kessai.notes
+        WHERE thing = $1 AND thing_id = ANY ($2::text[])
+        ORDER BY thing_id, note_id DESC
+        """,
+        thing,
+        thing_ids,
+    )
+    return {row["thing_id"]: Note(row["note_id"], row["at"], row["author"], row["body"]) for row in rows}
 
 
 def subject_of(thing: NoteThing, thing_id: str) -> str:

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 from shared.errors import KessaiError
 from shared.ledger import audit
 from shared.ledger.audit import Act
-from shared.ledger.books import Order
+from shared.ledger.books import Order, Row
+from shared.ledger.conditions import Conditions
 from shared.ledger.database import Connection
 from shared.ledger.facts import order_cancelled
 from shared.ledger.lookup import lock_hashes
@@ -18,6 +20,9 @@ from shared.ledger.write import put_in_outbox
 from shared.sdrp.money import MAX_SAFE_INTEGER, Currency
 
 MAX_TEXT = 255
+
+Place: TypeAlias = tuple[datetime, str]
+"""Where an order stands in a list: when it was registered, and its id."""
 
 
 class InvalidOrder(KessaiError):
@@ -62,6 +67,19 @@ class NewOrder:
             raise InvalidOrder(f"order {self.order_id!r}: amount_minor must be a whole number from 1 to 2^53-1")
         if self.currency not in set(Currency):
             raise InvalidOrder(f"order {self.order_id!r}: currency must be JPY or USD, not {self.currency[:10]!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedOrder:
+    """An order as the books list it."""
+
+    order: Order
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def place(self) -> Place:
+        return self.created_at, self.order.order_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,21 +218,49 @@ async def cancel(connection: Connection, order_id: str, *, actor: str, now: date
 
 async def find(connection: Connection, order_id: str) -> Order:
     """Raises OrderNotFound."""
+    return (await find_recorded(connection, order_id)).order
+
+
+async def find_recorded(connection: Connection, order_id: str) -> RecordedOrder:
+    """An order and when it was registered and changed. Raises OrderNotFound."""
     row = await connection.fetchrow("SELECT * FROM kessai.orders WHERE order_id = $1", order_id)
     if row is None:
         raise OrderNotFound(order_id)
-    return Order.from_row(row)
+    return _recorded(row)
 
 
-async def newest(connection: Connection, *, limit: int, state: OrderState | None = None) -> list[Order]:
+async def newest(
+    connection: Connection,
+    *,
+    limit: int,
+    state: OrderState | None = None,
+    endpoint: str | None = None,
+    before: Place | None = None,
+    down_to: Place | None = None,
+) -> list[RecordedOrder]:
+    """The newest orders. `before` is the place that the last page ended with, `down_to` the last one to look at.
+
+    No index knows states: it would cost every payment a write, for a list that few people read.
+    """
+    where = Conditions()
+    where.add_if_given("state = {}", state)
+    where.add_if_given("endpoint = {}", endpoint)
+    if before is not None:
+        where.add("(created_at, order_id) < ({}, {})", *before)
+    if down_to is not None:
+        where.add("(created_at, order_id) >= ({}, {})", *down_to)
     rows = await connection.fetch(
-        """
-        SELECT * FROM kessai.orders
-        WHERE $2::text IS NULL OR state = $2
+        f"""
+        SELECT *
+        FROM kessai.orders
+        WHERE {where}
         ORDER BY created_at DESC, order_id DESC
-        LIMIT $1
+        LIMIT {where.parameter(limit)}
         """,
-        limit,
-        state,
+        *where.values,
     )
-    return [Order.from_row(row) for row in rows]
+    return [_recorded(row) for row in rows]
+
+
+def _recorded(row: Row) -> RecordedOrder:
+    return RecordedOrder(Order.from_row(row), row["created_at"], row["updated_at"])

@@ -30,15 +30,16 @@ class Receipt:
     signature: str
     """The `Siglume-Signature` header."""
     raw: bytes = field(repr=False)
+    traceparent: str | None = None
 
 
 # The archive has no index of events, which would cost every webhook: the claim and the reviews name its rows. What
 # repeats the bytes of one of these is counted and not kept, but for conflicting bytes that come again and again: those
 # lie in the archive under receipts that nothing names. A dead letter keeps its bytes itself.
 OF_EVENT = """
-SELECT DISTINCT ON (receipt_id) receipt_id, received_at, kept_in, key_fingerprint, signature, raw
+SELECT DISTINCT ON (receipt_id) receipt_id, received_at, kept_in, key_fingerprint, signature, raw, traceparent
 FROM (
-    SELECT receipt_id, received_at, 'archive' AS kept_in, key_fingerprint, signature, raw
+    SELECT receipt_id, received_at, 'archive' AS kept_in, key_fingerprint, signature, raw, traceparent
     FROM (
         SELECT receipt_id, received_at FROM kessai.webhook_events WHERE endpoint = $1 AND event_id = $2
         UNION
@@ -46,7 +47,7 @@ FROM (
     ) AS named
     JOIN kessai.webhook_archive USING (receipt_id, received_at)
     UNION ALL
-    SELECT receipt_id, received_at, 'dead_letters', key_fingerprint, signature, raw
+    SELECT receipt_id, received_at, 'dead_letters', key_fingerprint, signature, raw, traceparent
     FROM kessai.dead_letters
     WHERE endpoint = $1 AND event_id = $2
 ) AS kept
@@ -64,7 +65,8 @@ async def of_dead_letter(connection: Connection, dead_letter_id: int) -> tuple[s
     """The endpoint of a dead letter, and what it keeps. Raises DeadLetterNotFound."""
     row = await connection.fetchrow(
         """
-        SELECT endpoint, receipt_id, received_at, 'dead_letters' AS kept_in, key_fingerprint, signature, raw
+        SELECT endpoint, receipt_id, received_at, 'dead_letters' AS kept_in, key_fingerprint, signature, raw,
+               traceparent
         FROM kessai.dead_letters
         WHERE dead_letter_id = $1
         """,

@@ -59,6 +59,10 @@ class RecordedReview:
     proposed: dict[str, Any] | None
     """A decision that waits for a second person: resolution, order_id, accept_mismatch, why, by, at."""
 
+    @property
+    def place(self) -> int:
+        return self.review_id
+
 
 @dataclass(frozen=True, slots=True)
 class ReviewFilter:
@@ -75,6 +79,7 @@ class ReviewFilter:
     """Opened at this time or later."""
     until: datetime | None = None
     """Opened before this time."""
+    event_id: str | None = None
 
 
 class Ending(NamedTuple):
@@ -91,21 +96,30 @@ _COLUMNS = (
 
 
 async def newest(
-    connection: Connection, wanted: ReviewFilter | None = None, *, limit: int, before: int | None = None
+    connection: Connection,
+    wanted: ReviewFilter | None = None,
+    *,
+    limit: int,
+    before: int | None = None,
+    down_to: int | None = None,
 ) -> list[RecordedReview]:
-    """The newest first. `before` is the `review_id` that the last page ended with."""
+    """The newest first. `before` is the `review_id` that the last page ended with, `down_to` the last to look at."""
     wanted = wanted or ReviewFilter()
     asked = Conditions()
     asked.add_if_given("queue = {}", wanted.queue)
     asked.add_if_given("state = {}", wanted.state)
+    if wanted.state == "open":
+        asked.add("state = 'open'")  # says that the partial indexes serve, whatever the parameter is
     asked.add_if_given("reason = {}", wanted.reason)
     asked.add_if_given("assignee = {}", wanted.assignee)
     asked.add_if_given("endpoint = {}", wanted.endpoint)
+    asked.add_if_given("event_id = {}", wanted.event_id)
     asked.add_if_given("order_id = {}", wanted.order_id)
     asked.add_if_given("challenge_hash = {}", wanted.challenge_hash)
     asked.add_if_given("opened_at >= {}", wanted.since)
     asked.add_if_given("opened_at < {}", wanted.until)
     asked.add_if_given("review_id < {}", before)
+    asked.add_if_given("review_id >= {}", down_to)
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM kessai.reviews WHERE {asked} ORDER BY review_id DESC LIMIT {asked.parameter(limit)}",
         *asked.values,

@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
+from shared.ledger import audit
 from shared.ledger.database import Connection
 from shared.ledger.roles import Role
 
@@ -80,6 +81,5 @@ def _digest(token: str) -> bytes:
 
 
 async def _audit(connection: Connection, name: str, action: str) -> None:
-    await connection.execute(
-        "INSERT INTO kessai.audit (actor, action, subject) VALUES ($1, $2, $1)", f"user:{name}", action
-    )
+    person = f"user:{name}"
+    await audit.record(connection, actor=person, action=action, subject=person)

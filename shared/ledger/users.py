@@ -8,6 +8,7 @@ from typing import Final
 import asyncpg
 
 from shared.errors import KessaiError
+from shared.ledger import audit
 from shared.ledger.database import Connection
 from shared.ledger.roles import Role
 
@@ -135,14 +136,4 @@ async def _end_sessions(connection: Connection, name: str) -> None:
 async def _audit(
     connection: Connection, actor: str, action: str, name: str, *, from_: str | None = None, to: str | None = None
 ) -> None:
-    await connection.execute(
-        """
-        INSERT INTO kessai.audit (actor, action, subject, from_state, to_state)
-        VALUES ($1, $2, $3, $4, $5)
-        """,
-        actor,
-        action,
-        f"user:{name}",
-        from_,
-        to,
-    )
+    await audit.record(connection, actor=actor, action=action, subject=f"user:{name}", from_state=from_, to_state=to)
