@@ -13,12 +13,12 @@ from deploy.cli.replay_terms import (
     Why,
     parse_rate,
     parse_share,
-    rate_in_words,
 )
 from deploy.cli.show import AsJson, Limit, cell, counted, print_fields, print_json, print_table, say, when
 from deploy.cli.times import Since, Until
 from shared.ledger.books import Outcome
 from shared.ledger.replays.selection import Source
+from shared.ledger.replays.terms import rate_in_words
 
 if TYPE_CHECKING:
     from shared.ledger.replays.jobs import Act, Replay
@@ -198,7 +198,7 @@ def events(plan_id: ReplayId, limit: Limit = 50, outcome: OfOutcome = None, as_j
         print_json(found)
         return
     rows = [
-        (e.item, e.received_at, e.endpoint, e.event_id, e.predicted_outcome, _change(e.predicted), e.outcome, e.reason)
+        (e.item, e.received_at, e.endpoint, e.event_id, e.predicted_outcome, e.change, e.outcome, e.reason)
         for e in found
     ]
     print_table(
@@ -206,15 +206,6 @@ def events(plan_id: ReplayId, limit: Limit = 50, outcome: OfOutcome = None, as_j
         rows,
         empty="no such events in this plan",
     )
-
-
-def _change(predicted: dict[str, Any] | None) -> str | None:
-    """`order-1: pending → paid`, `review: amount_mismatch`."""
-    if not predicted:
-        return None
-    told = [f"{predicted.get('order_id')}: {predicted['from']} → {predicted['to']}"] if "to" in predicted else []
-    told += [f"{name}: {predicted[name]}" for name in ("review", "batch") if name in predicted]
-    return ", ".join(told) or predicted.get("order_id")
 
 
 def _act(plan_id: int, act: "Act", as_json: bool, *, stop_on_fail: float | None = None) -> None:

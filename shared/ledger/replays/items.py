@@ -51,6 +51,14 @@ class ReplayItem:
     reason: str | None
     settled_at: datetime | None
 
+    @property
+    def change(self) -> str | None:
+        """What was predicted to change: `order-1: pending → paid`, `review: amount_mismatch`."""
+        said = self.predicted or {}
+        told = [f"{said.get('order_id')}: {said['from']} → {said['to']}"] if "to" in said else []
+        told += [f"{name}: {said[name]}" for name in ("review", "batch") if name in said]
+        return ", ".join(told) or said.get("order_id")
+
 
 SETTLE_ITEMS = """
 UPDATE kessai.replay_items AS known
@@ -140,6 +148,14 @@ def _envelope(row: Any, mark: ReplayMark) -> Envelope | Withheld:  # noqa: ANN40
         traceparent=row["traceparent"],
         replay=mark,
     )
+
+
+async def count_predicted(connection: Connection, replay_id: int) -> int:
+    """How far a plan that is being made has come, in events."""
+    predicted: int = await connection.fetchval(
+        "SELECT count(*) FROM kessai.replay_items WHERE replay_id = $1 AND predicted_outcome IS NOT NULL", replay_id
+    )
+    return predicted
 
 
 async def list_items(

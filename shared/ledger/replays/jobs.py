@@ -114,6 +114,10 @@ class Replay:
     ended_because: str | None
 
     @property
+    def place(self) -> int:
+        return self.plan_id
+
+    @property
     def failed(self) -> int:
         return self.results.get("dead_letter", 0)
 

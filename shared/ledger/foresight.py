@@ -1,0 +1,75 @@
+"""What would each decision on a review do? By the very rules of `resolve`, without a lock and without a change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.ledger import archive
+from shared.ledger.books import Order, Shop
+from shared.ledger.database import Connection
+from shared.ledger.decisions import Answer, Case, Decision, Resolution, choices, decide
+from shared.ledger.incoming import Incoming
+from shared.ledger.lookup import find_batches
+from shared.ledger.reviews import RecordedReview
+from shared.ledger.transitions import ReviewReason
+from shared.sdrp.classify import MeteredBatchSettled
+from shared.sdrp.events import MalformedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One thing that may be done with a review."""
+
+    resolution: Resolution
+    answer: Answer | None
+    """None where it depends on the order that is named."""
+
+
+async def foresee(connection: Connection, review: RecordedReview, shops: Mapping[str, Shop]) -> list[Choice]:
+    """What is worth trying on an open review, and what it would come to as the books stand now."""
+    case = await _case(connection, review)
+    order_id = case.order.order_id if case.order else review.order_id
+    return [
+        Choice(resolution, _answer(resolution, case, shops))
+        for resolution in choices(review.reason, challenge_hash=review.challenge_hash, order_id=order_id)
+    ]
+
+
+def _answer(resolution: Resolution, case: Case, shops: Mapping[str, Shop]) -> Answer | None:
+    if resolution is Resolution.LINK_ORDER:
+        return None
+    return decide(Decision(resolution, "?"), case, shops)
+
+
+async def _case(connection: Connection, review: RecordedReview) -> Case:
+    reason = ReviewReason(review.reason)
+    try:
+        incoming = await archive.find(connection, review.receipt_id, review.received_at)
+    except MalformedEvent:
+        incoming = None
+    if incoming is None:
+        return Case(reason, None, None, {})
+    batch_id = _settlement_batch_id(incoming)
+    return Case(
+        reason,
+        incoming,
+        await _order_of(connection, incoming),
+        await find_batches(connection, [batch_id]) if batch_id else {},
+    )
+
+
+async def _order_of(connection: Connection, incoming: Incoming) -> Order | None:
+    row = await connection.fetchrow(
+        """
+        SELECT orders.*
+        FROM kessai.checkout_attempts
+        JOIN kessai.orders USING (order_id)
+        WHERE challenge_hash = $1
+        """,
+        incoming.challenge_hash,
+    )
+    return None if row is None else Order.from_row(row)
+
+
+def _settlement_batch_id(incoming: Incoming) -> str | None:
+    confirmation = incoming.confirmation
+    return confirmation.settlement_batch_id if isinstance(confirmation, MeteredBatchSettled) else None
