@@ -83,7 +83,7 @@ def _of_letters(standing: Standing) -> Iterator[Alarm]:
         return
     largest = standing.groups[0]
     letters = counted(standing.open_letters, "dead letter is open", "dead letters are open")
-    share = f"; {counted(largest.letters, 'is', 'are')} of one group" if largest.letters < standing.open_letters else ""
+    share = f"; {counted(largest.count, 'is', 'are')} of one group" if largest.count < standing.open_letters else ""
     newest = max(group.last_seen for group in standing.groups)
     is_fresh = standing.now - newest < FRESH
     yield Alarm(
@@ -107,7 +107,10 @@ def _of_people(standing: Standing) -> Iterator[Alarm]:
         if replay.state in {"paused", "stopped"}:
             left = counted(replay.total - replay.handed_over, "event")
             yield Alarm(
-                Urgency.SOON, f"Replay {replay.replay_id} is {replay.state} with {left} left.", "Resume or cancel it."
+                Urgency.SOON,
+                f"Replay {replay.replay_id} is {replay.state} with {left} left.",
+                "Resume or cancel it.",
+                see=f"/replays/{replay.replay_id}",
             )
 
 

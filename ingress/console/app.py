@@ -13,6 +13,7 @@ from aiohttp import web
 
 from ingress.console.access.requests import Frontier
 from ingress.console.metrics import ConsoleMetrics
+from ingress.console.plans import AT_ONCE, Plans
 from ingress.console.queues import Queues
 from ingress.console.site import Site
 from shared.errors import DatabaseUnavailable
@@ -73,6 +74,7 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> N
             keys_only=True,
         )
         stack.callback(pool.terminate)
+        plans = await _plans(settings, stack)
         bound = bind(listen.host, listen.port)
         stack.callback(bound.close)
         health = Health()
@@ -84,6 +86,9 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> N
             frontier=frontier,
             roles=roles,
             metrics=ConsoleMetrics(registry),
+            plans=plans,
+            shops=settings.shops(),
+            approvals=settings.review_approvals,
             queues=Queues(settings.require_amqp_url()) if settings.amqp_url is not None else None,
         )
         await stack.enter_async_context(_looking(health, pool))
@@ -97,6 +102,23 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> N
         health.is_listening = False
         log.info("console.draining")
     log.info("console.stopped")
+
+
+async def _plans(settings: Settings, stack: AsyncExitStack) -> Plans:
+    """With connections of its own: a large plan takes longer than a page may, and must not keep pages waiting."""
+    pools = [
+        await open_pool(
+            settings.require_database_url(),
+            application="kessai console: plans",
+            size=AT_ONCE,
+            statement_timeout=settings.statement_timeout,
+            keys_only=as_worker,
+        )
+        for as_worker in (False, True)
+    ]
+    for pool in pools:
+        stack.callback(pool.terminate)
+    return Plans(books=pools[0], handlers=pools[1], shops=settings.shops())
 
 
 @dataclass(slots=True)

@@ -46,6 +46,11 @@ def span(seconds: float) -> str:
     return f"{hours // 24} days"
 
 
+def lasted(seconds: float) -> str:
+    """How long a step took: below ten seconds in milliseconds, else as `span`."""
+    return f"{seconds * 1000:,.0f} ms" if seconds < 10 else span(round(seconds))
+
+
 def count(number: float) -> str:
     return f"{number:,}"
 

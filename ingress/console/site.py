@@ -1,7 +1,8 @@
 """The road of a request through the console: whose host, who asks, may the form act, may the role; then the page."""
 
+import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
@@ -18,13 +19,27 @@ from ingress.console.access.limits import LoginLimits
 from ingress.console.access.requests import SAFE_METHODS, Frontier, is_form_token
 from ingress.console.access.visitors import Reception, Visitor
 from ingress.console.metrics import ConsoleMetrics
-from ingress.console.pages import audit, dead_letters, events, find, login, orders, overview, reviews, users
+from ingress.console.pages import (
+    audit,
+    dead_letters,
+    events,
+    find,
+    login,
+    orders,
+    overview,
+    replays,
+    reviews,
+    users,
+)
+from ingress.console.plans import Plans
 from ingress.console.pulse import Pulse
 from ingress.console.queues import Queues
 from ingress.console.sections import Route, Section
 from ingress.console.static_files import StaticFiles
 from ingress.console.visit import Failed, Services, Visit
+from ingress.console.watch import Watch
 from shared.errors import DatabaseUnavailable, KessaiError
+from shared.ledger.books import Shop
 from shared.ledger.database import Pool, TransientConflict, UnacceptableRow
 from shared.ledger.passwords import Verifier
 from shared.ledger.roles import Role
@@ -35,6 +50,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.console")
 SECTIONS: Final[Sequence[Section]] = (
     overview.SECTION,
     dead_letters.SECTION,
+    replays.SECTION,
     reviews.SECTION,
     orders.SECTION,
     events.SECTION,
@@ -57,8 +73,8 @@ BOOKS_BUSY: Final = "Nothing was changed. Try again; narrow the list if it happe
 
 HEADERS: Final = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; "
-        "frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -79,6 +95,9 @@ class Site:
         frontier: Frontier,
         roles: Mapping[str, Role],
         metrics: ConsoleMetrics,
+        plans: Plans,
+        shops: Mapping[str, Shop],
+        approvals: int = 1,
         queues: Queues | None = None,
         terms: Terms | None = None,
         limits: LoginLimits | None = None,
@@ -96,7 +115,12 @@ class Site:
             verifier=Verifier(),
             pulse=Pulse(),
             queues=queues,
+            plans=plans,
+            watch=(watch := Watch(pool)),
+            shops=shops,
+            approvals=approvals,
         )
+        self.app.on_shutdown.append(_ends(watch, plans))
         self.app.on_response_prepare.append(_protect)
         self.app.router.add_get(STATIC, self._files.serve)
         for section in SECTIONS:
@@ -185,13 +209,25 @@ def _environment(app: web.Application, files: StaticFiles) -> Environment:
         "body": shown.body,
         "count": shown.count,
         "counted": shown.counted,
+        "lasted": shown.lasted,
         "pieces": shown.pieces,
+        "shell": shlex.quote,
         "span": shown.span,
         "when": shown.when,
         "words": shown.words,
     }
     environment.globals |= {"asset": files.address, "link": shown.link, "sections": SECTIONS}
     return environment
+
+
+def _ends(watch: Watch, plans: Plans) -> Callable[[web.Application], Awaitable[None]]:
+    """What goes on by itself must not keep the console from ending."""
+
+    async def end(_app: web.Application) -> None:
+        watch.is_over.set()
+        await plans.close()
+
+    return end
 
 
 async def _protect(_request: web.Request, response: web.StreamResponse) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import math
 import secrets
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,14 +19,18 @@ from jinja2 import Environment
 from ingress.console.access.limits import LoginLimits
 from ingress.console.access.requests import Frontier, form_token
 from ingress.console.access.visitors import Reception, Visitor
+from ingress.console.forms import FRESH
 from ingress.console.metrics import ConsoleMetrics
+from ingress.console.plans import Plans
 from ingress.console.pulse import Pulse
 from ingress.console.queues import Queues
 from ingress.console.shown import link
-from shared.ledger.browse.slices import Key
+from ingress.console.watch import Watch
+from shared.ledger.books import Shop
 from shared.ledger.database import Connection, Pool, connected
 from shared.ledger.passwords import Verifier
 from shared.ledger.roles import Role
+from shared.ledger.slices import Place
 
 PAGE_ROWS: Final = 50
 TOLD_SECONDS: Final = 60
@@ -47,6 +51,12 @@ class Services:
     pulse: Pulse
     queues: Queues | None
     """None: the console was not told where RabbitMQ is."""
+    plans: Plans
+    watch: Watch
+    shops: Mapping[str, Shop]
+    """What the merchant decided for each endpoint."""
+    approvals: int
+    """People it takes to decide on a review where money moves."""
 
 
 class Tone(StrEnum):
@@ -89,7 +99,12 @@ class Visit:
     visitor: Visitor | None = None
     is_proxied_login: bool = False
     """The proxy vouches: there is no session of ours to end."""
+    path: str = ""
+    """Of the page that is shown; an act may be answered by the page that it was sent from."""
     _fresh_secret: str | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        self.path = self.path or self.request.path
 
     @asynccontextmanager
     async def books(self) -> AsyncIterator[Connection]:
@@ -130,16 +145,17 @@ class Visit:
             raise not_found(f"{text[:40]} is no number")
         return int(text)
 
-    def before(self, *makers: Any) -> Key | None:  # noqa: ANN401 - each makes one part of the key from text
-        """Where the list goes on, as `older` wrote it. Raises Failed."""
+    def before(self, *makers: Callable[[str], object]) -> Place:
+        """Where the list goes on, as `older` wrote it; each maker makes a part of it from text. Raises Failed."""
         text = self.asked("before")
         if text is None:
             return None
         try:
             parts = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-            return tuple(maker(part) for maker, part in zip(makers, parts, strict=True))
+            place = tuple(maker(part) for maker, part in zip(makers, parts, strict=True))
         except (ValueError, TypeError, AttributeError, binascii.Error):
             raise Failed(400, "The list cannot be continued there", "Begin it anew from its first page.") from None
+        return place if len(makers) > 1 else place[0]
 
     async def form(self) -> dict[str, str]:
         """The fields of the form that was sent, trimmed."""
@@ -152,7 +168,7 @@ class Visit:
         """A page by its template; what was told by the act before is shown once."""
         message = self._message()
         text = self.services.environment.get_template(template).render(
-            visit=self, visitor=self.visitor, message=message, path=self.request.path, Role=Role, **told
+            {"back": FRESH, **told}, visit=self, visitor=self.visitor, message=message, path=self.path, Role=Role
         )
         response = web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
         self._keep_secret(response)
@@ -169,16 +185,17 @@ class Visit:
             )
         return response
 
-    def older(self, key: Key | None) -> str | None:
+    def older(self, place: Place) -> str | None:
         """The address of the next page of this list."""
-        if key is None:
+        if place is None:
             return None
-        text = base64.urlsafe_b64encode(orjson.dumps([str(part) for part in key])).rstrip(b"=").decode()
-        return link(self.request.path, **{**self.request.query, "before": text})
+        parts = place if isinstance(place, tuple) else (place,)
+        text = base64.urlsafe_b64encode(orjson.dumps([str(part) for part in parts])).rstrip(b"=").decode()
+        return link(self.path, **{**self.request.query, "before": text})
 
     def newest(self) -> str:
         """The address of the first page of this list."""
-        return link(self.request.path, **{**self.request.query, "before": None})
+        return link(self.path, **{**self.request.query, "before": None})
 
     # Cookies
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.ledger import outbox
+from shared.ledger import dead_letter_search, outbox
 from shared.ledger.database import Connection
+from shared.ledger.dead_letter_search import DeadLetterGroup, DeadLetterState
 from shared.ledger.transitions import ReviewQueue
 
 NEWEST_LOOKED_AT = 500
@@ -17,20 +18,6 @@ class OpenReviews:
     reviews: int
     oldest: datetime | None
     """When the one that has waited longest was opened."""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenGroup:
-    """Dead letters that failed in the same way."""
-
-    group_id: str
-    letters: int
-    first_seen: datetime
-    last_seen: datetime
-    reason: str
-    error: str
-    kind: str
-    endpoint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +37,7 @@ class Standing:
     """By the clock of Postgres, like every time in the books."""
     reviews: list[OpenReviews]
     open_letters: int
-    groups: list[OpenGroup]
+    groups: list[DeadLetterGroup]
     """The largest, the largest first."""
     replays: list[UnfinishedReplay]
     oldest_fact: datetime | None
@@ -61,13 +48,12 @@ class Standing:
 
 
 async def standing(connection: Connection, *, groups: int) -> Standing:
-    letters = await _letters(connection, groups)
     newest_event, newest_applied = await _newest(connection)
     return Standing(
         now=await connection.fetchval("SELECT clock_timestamp()"),
         reviews=await _reviews(connection),
-        open_letters=letters[0],
-        groups=letters[1],
+        open_letters=await connection.fetchval(OPEN_LETTERS),
+        groups=await dead_letter_search.groups(connection, state=DeadLetterState.OPEN, limit=groups),
         replays=await unfinished_replays(connection),
         oldest_fact=await outbox.oldest_waiting(connection),
         newest_event=newest_event,
@@ -98,35 +84,7 @@ async def _reviews(connection: Connection) -> list[OpenReviews]:
     ]
 
 
-# Counted from the index alone; a letter of each group tells what the group is about.
-GROUPS = """
-SELECT counted.group_id, letters, counted.first_seen, counted.last_seen, one.*,
-       sum(letters) OVER ()::bigint AS all_letters
-FROM (
-    SELECT group_id, count(*) AS letters, min(first_seen) AS first_seen, max(last_seen) AS last_seen
-    FROM kessai.dead_letters
-    WHERE state = 'open'
-    GROUP BY group_id
-) AS counted
-CROSS JOIN LATERAL (
-    SELECT reason, error, kind, endpoint
-    FROM kessai.dead_letters
-    WHERE state = 'open' AND group_id = counted.group_id
-    LIMIT 1
-) AS one
-ORDER BY letters DESC, counted.group_id
-LIMIT $1
-"""
-
-
-async def _letters(connection: Connection, groups: int) -> tuple[int, list[OpenGroup]]:
-    """How many are open, and the largest groups of them."""
-    rows = await connection.fetch(GROUPS, groups)
-    found = [
-        OpenGroup(**{name: row[name] for name in OpenGroup.__slots__})  # the query's columns by name
-        for row in rows
-    ]
-    return (rows[0]["all_letters"] if rows else 0), found
+OPEN_LETTERS = "SELECT count(*) FROM kessai.dead_letters WHERE state = 'open'"
 
 
 async def unfinished_replays(connection: Connection) -> list[UnfinishedReplay]:

@@ -1,54 +1,211 @@
-"""What could not be applied: by state, group and reason, and one dead letter with its bytes."""
+"""What could not be applied: by the error that is shared, one by one, and one dead letter with its bytes."""
 
-from enum import StrEnum
+from datetime import datetime
 
 from aiohttp import web
 
-from ingress.console.sections import Section, page
-from ingress.console.visit import PAGE_ROWS, Visit, not_found
-from shared.ledger.browse import dead_letters as letter_pages
-
-
-class LetterState(StrEnum):
-    OPEN = "open"
-    RESOLVED = "resolved"
-    DISCARDED = "discarded"
-
+from ingress.console.forms import FRESH, Returned, in_words
+from ingress.console.sections import Section, act, page
+from ingress.console.visit import PAGE_ROWS, Tone, Visit, not_found
+from shared.errors import KessaiError
+from shared.ledger import dead_letter_search, discards, notes, receipts
+from shared.ledger.database import Connection
+from shared.ledger.dead_letter_search import (
+    DeadLetterFilter,
+    DeadLetterNotFound,
+    DeadLetterState,
+    GroupNotFound,
+)
+from shared.ledger.discards import DeadLetterElsewhere, InvalidWhy, NothingSelected, Selection
+from shared.ledger.notes import InvalidNote, NoteThing
+from shared.ledger.slices import DEAD_LETTERS, take_slice
 
 ANY = "any"
+GROUPS = 200
+"""On the page of groups, the largest first."""
+EXAMPLES = 10
+"""Dead letters on the page of one group."""
+DISCARD, REOPEN = "discard", "reopen"
 
 
-async def list_letters(visit: Visit) -> web.Response:
+class MoreByNow(KessaiError):
+    """The group is not as large as the person saw it: what they did not see is not decided on."""
+
+    def __init__(self, now: int) -> None:
+        super().__init__(f"the group has {now:,} of them by now: look at it again, then decide")
+
+
+def _state(visit: Visit) -> str | None:
     """Open ones, unless others are asked for."""
-    is_any = visit.asked("state") == ANY
-    state = None if is_any else visit.chosen("state", LetterState) or LetterState.OPEN
-    group, reason, endpoint = visit.asked("group"), visit.asked("reason"), visit.asked("endpoint")
-    before = visit.before(int)
+    if visit.asked("state") == ANY:
+        return None
+    return visit.chosen("state", DeadLetterState) or DeadLetterState.OPEN
+
+
+async def list_groups(visit: Visit) -> web.Response:
+    state = _state(visit)
     async with visit.books() as connection:
-        found = await letter_pages.newest(
-            connection, limit=PAGE_ROWS, before=before, state=state, group_id=group, reason=reason, endpoint=endpoint
-        )
+        groups = await dead_letter_search.groups(connection, state=state, limit=GROUPS)
+        noted = await notes.last_of(connection, NoteThing.DEAD_LETTER_GROUP, [group.group_id for group in groups])
     return visit.page(
-        "dead_letters/list.html",
-        found=found,
-        states=[*LetterState, ANY],
+        "dead_letters/groups.html",
+        groups=groups,
+        notes=noted,
+        largest=max((group.count for group in groups), default=0),
         state=state or ANY,
-        group=group,
-        reason=reason,
-        endpoint=endpoint,
+        states=[*DeadLetterState, ANY],
     )
 
 
-async def show(visit: Visit) -> web.Response:
-    letter_id = visit.number("dead_letter_id")
+async def show_group(visit: Visit) -> web.Response:
+    return await _group_page(visit, visit.request.match_info["group_id"])
+
+
+async def _group_page(visit: Visit, group_id: str, *, back: Returned = FRESH, status: int = 200) -> web.Response:
     async with visit.books() as connection:
-        found = await letter_pages.find(connection, letter_id)
-    if found is None:
-        raise not_found(f"There is no dead letter {letter_id}")
-    letter, raw = found
-    return visit.page("dead_letters/show.html", letter=letter, raw=raw)
+        try:
+            totals = await dead_letter_search.totals(connection, group_id)
+        except GroupNotFound:
+            raise not_found(f"There is no group {group_id[:40]}") from None
+        wanted = DeadLetterFilter(group_id=group_id, state=DeadLetterState.OPEN if totals.open else None)
+        letters = await dead_letter_search.search(connection, wanted, limit=EXAMPLES)
+        _, raw = await dead_letter_search.find(connection, letters[0].dead_letter_id)
+        noted = await notes.of(connection, NoteThing.DEAD_LETTER_GROUP, group_id)
+    return visit.page(
+        "dead_letters/group.html",
+        status=status,
+        back=back,
+        group_id=group_id,
+        totals=totals,
+        letters=letters,
+        example=letters[0],
+        raw=raw,
+        notes=noted,
+    )
+
+
+async def list_letters(visit: Visit) -> web.Response:
+    state = _state(visit)
+    wanted = DeadLetterFilter(
+        state=state, group_id=visit.asked("group"), reason=visit.asked("reason"), endpoint=visit.asked("endpoint")
+    )
+    async with visit.books() as connection:
+        found = await take_slice(
+            connection,
+            DEAD_LETTERS,
+            lambda limit, before, down_to: dead_letter_search.search(
+                connection, wanted, limit=limit, before=before, down_to=down_to
+            ),
+            limit=PAGE_ROWS,
+            before=visit.before(datetime.fromisoformat, int),
+            is_bounded=_is_bounded(wanted),
+        )
+    return visit.page(
+        "dead_letters/list.html", found=found, wanted=wanted, states=[*DeadLetterState, ANY], state=state or ANY
+    )
+
+
+def _is_bounded(wanted: DeadLetterFilter) -> bool:
+    """Groups have an index, and few letters are open or discarded."""
+    is_few = wanted.state in (DeadLetterState.OPEN, DeadLetterState.DISCARDED)
+    return not is_few and wanted.group_id is None and wanted != DeadLetterFilter()
+
+
+async def show(visit: Visit) -> web.Response:
+    return await _letter_page(visit, visit.number("dead_letter_id"))
+
+
+async def _letter_page(visit: Visit, letter_id: int, *, back: Returned = FRESH, status: int = 200) -> web.Response:
+    async with visit.books() as connection:
+        try:
+            letter, raw = await dead_letter_search.find(connection, letter_id)
+        except DeadLetterNotFound:
+            raise not_found(f"There is no dead letter {letter_id}") from None
+        _, receipt = await receipts.of_dead_letter(connection, letter_id)
+    return visit.page("dead_letters/show.html", status=status, back=back, letter=letter, raw=raw, receipt=receipt)
+
+
+async def discard_group(visit: Visit) -> web.Response:
+    return await _move_group(visit, DISCARD)
+
+
+async def reopen_group(visit: Visit) -> web.Response:
+    return await _move_group(visit, REOPEN)
+
+
+async def _move_group(visit: Visit, what: str) -> web.Response:
+    """All of the group that the person saw, or none."""
+    group_id, form = visit.request.match_info["group_id"], await visit.form()
+    try:
+        async with visit.books() as connection, connection.transaction():
+            ids = await _move(connection, visit, what, Selection(group_id=group_id), form.get("why", ""))
+            if form.get("seen") != str(len(ids)):
+                raise MoreByNow(len(ids))
+    except InvalidWhy as error:
+        return await _group_page(visit, group_id, back=Returned(what, form, {"why": in_words(error)}), status=400)
+    except (NothingSelected, MoreByNow) as error:
+        back = Returned(what, form, {"": f"{in_words(error)} Nothing was changed."})
+        return await _group_page(visit, group_id, back=back, status=409)
+    return visit.to(f"/dead-letters/groups/{group_id}", told=_moved(what, len(ids)))
+
+
+async def discard_letter(visit: Visit) -> web.Response:
+    return await _move_letter(visit, DISCARD)
+
+
+async def reopen_letter(visit: Visit) -> web.Response:
+    return await _move_letter(visit, REOPEN)
+
+
+async def _move_letter(visit: Visit, what: str) -> web.Response:
+    letter_id, form = visit.number("dead_letter_id"), await visit.form()
+    try:
+        async with visit.books() as connection:
+            await _move(connection, visit, what, Selection([letter_id]), form.get("why", ""))
+    except DeadLetterNotFound:
+        raise not_found(f"There is no dead letter {letter_id}") from None
+    except InvalidWhy as error:
+        return await _letter_page(visit, letter_id, back=Returned(what, form, {"why": in_words(error)}), status=400)
+    except DeadLetterElsewhere as error:
+        told = f"Dead letter {letter_id} is {error.state} by now. Nothing was changed."
+        return visit.to(f"/dead-letters/{letter_id}", told=told, tone=Tone.REFUSED)
+    return visit.to(f"/dead-letters/{letter_id}", told=_moved(what, 1))
+
+
+async def _move(connection: Connection, visit: Visit, what: str, chosen: Selection, why: str) -> list[int]:
+    move = discards.discard if what == DISCARD else discards.reopen
+    return await move(connection, chosen, actor=visit.person.actor, why=why)
+
+
+def _moved(what: str, number: int) -> str:
+    letters = "1 dead letter is" if number == 1 else f"{number:,} dead letters are"
+    return f"{letters} {'discarded; their bytes stay' if what == DISCARD else 'open again'}."
+
+
+async def note_group(visit: Visit) -> web.Response:
+    group_id, form = visit.request.match_info["group_id"], await visit.form()
+    try:
+        async with visit.books() as connection:
+            await notes.add(
+                connection, NoteThing.DEAD_LETTER_GROUP, group_id, form.get("body", ""), author=visit.person.actor
+            )
+    except InvalidNote as error:
+        return await _group_page(visit, group_id, back=Returned("note", form, {"body": in_words(error)}), status=400)
+    return visit.to(f"/dead-letters/groups/{group_id}", told="The note is kept.")
 
 
 SECTION = Section(
-    "Dead letters", "/dead-letters", (page("/dead-letters", list_letters), page("/dead-letters/{dead_letter_id}", show))
+    "Dead letters",
+    "/dead-letters",
+    (
+        page("/dead-letters", list_groups),
+        page("/dead-letters/list", list_letters),
+        page("/dead-letters/groups/{group_id}", show_group),
+        act("/dead-letters/groups/{group_id}/discard", discard_group),
+        act("/dead-letters/groups/{group_id}/reopen", reopen_group),
+        act("/dead-letters/groups/{group_id}/note", note_group),
+        page("/dead-letters/{dead_letter_id}", show),
+        act("/dead-letters/{dead_letter_id}/discard", discard_letter),
+        act("/dead-letters/{dead_letter_id}/reopen", reopen_letter),
+    ),
 )

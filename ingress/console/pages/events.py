@@ -7,44 +7,70 @@ from aiohttp import web
 
 from ingress.console.sections import Section, page
 from ingress.console.visit import PAGE_ROWS, Visit, not_found
+from shared.ledger import dead_letter_search, events, receipts, reviews
 from shared.ledger.books import Outcome
-from shared.ledger.browse import dead_letters as letter_pages
-from shared.ledger.browse import events as event_pages
+from shared.ledger.dead_letter_search import DeadLetterFilter
+from shared.ledger.events import USUAL_KIND, EventFilter, EventNotFound
+from shared.ledger.proof import signed_at
+from shared.ledger.replays.selection import Source
+from shared.ledger.reviews import ReviewFilter
+from shared.ledger.slices import EVENTS, take_slice
 
 KINDS = ("standard_settled", "metered_usage_accepted", "metered_batch_settled", "unknown", "ignored", "unread")
 SHOWN = 20
-"""Dead letters on the page of one event."""
+"""Dead letters and reviews on the page of one event."""
 
 
 async def list_events(visit: Visit) -> web.Response:
-    outcome, kind, endpoint = visit.chosen("outcome", Outcome), visit.asked("kind"), visit.asked("endpoint")
-    before = visit.before(datetime.fromisoformat, UUID)
+    wanted = EventFilter(
+        outcome=visit.chosen("outcome", Outcome), kind=visit.asked("kind"), endpoint=visit.asked("endpoint")
+    )
     async with visit.books() as connection:
-        found = await event_pages.newest(
-            connection, limit=PAGE_ROWS, before=before, outcome=outcome, kind=kind, endpoint=endpoint
+        found = await take_slice(
+            connection,
+            EVENTS,
+            lambda limit, before, down_to: events.search(
+                connection, wanted, limit=limit, before=before, down_to=down_to
+            ),
+            limit=PAGE_ROWS,
+            before=visit.before(datetime.fromisoformat, UUID),
+            is_bounded=not _has_index(wanted),
         )
     return visit.page(
         "events/list.html",
         found=found,
         outcomes=list(Outcome),
         kinds=KINDS,
-        outcome=outcome,
-        kind=kind,
-        endpoint=endpoint,
+        outcome=wanted.outcome,
+        kind=wanted.kind,
+        endpoint=wanted.endpoint,
     )
+
+
+def _has_index(wanted: EventFilter) -> bool:
+    """Most events are applied and of one kind: neither costs an index, the rest is found by one."""
+    is_rare = wanted.outcome not in (None, Outcome.APPLIED) or wanted.kind not in (None, USUAL_KIND)
+    return is_rare or wanted == EventFilter()
 
 
 async def show(visit: Visit) -> web.Response:
     endpoint, event_id = visit.asked("endpoint") or "", visit.asked("id") or ""
+    of_event = DeadLetterFilter(endpoint=endpoint, event_id=event_id)
     async with visit.books() as connection:
-        event = await event_pages.find(connection, endpoint, event_id)
-        if event is None:
-            raise not_found(f"No event {event_id} came to {endpoint or 'any endpoint'}")
+        try:
+            event = await events.find(connection, event_id, endpoint=endpoint)
+        except EventNotFound:
+            raise not_found(f"No event {event_id} came to {endpoint or 'any endpoint'}") from None
+        kept = await receipts.of_event(connection, endpoint, event_id)
+        letters = await dead_letter_search.search(connection, of_event, limit=SHOWN)
         return visit.page(
             "events/show.html",
             event=event,
-            archived=await event_pages.archived(connection, event.receipt_id, event.received_at),
-            letters=await letter_pages.of_event(connection, endpoint, event_id, limit=SHOWN),
+            receipts=[(receipt, signed_at(receipt.signature)) for receipt in kept],
+            decisive=next((each for each in kept if each.receipt_id == event.receipt_id), None),
+            letters=letters,
+            reviews=await reviews.newest(connection, ReviewFilter(endpoint=endpoint, event_id=event_id), limit=SHOWN),
+            source=Source.DEAD_LETTERS if any(each.state == "open" for each in letters) else Source.ARCHIVE,
         )
 
 

@@ -1,5 +1,6 @@
 """Somebody has an id and wants what it names: an order, an event, a challenge, a review or a dead letter."""
 
+from contextlib import suppress
 from typing import NamedTuple
 
 from aiohttp import web
@@ -7,12 +8,12 @@ from aiohttp import web
 from ingress.console.sections import Section, page
 from ingress.console.shown import link
 from ingress.console.visit import Visit
-from shared.ledger import events
-from shared.ledger.browse import dead_letters as letter_pages
-from shared.ledger.browse import orders as order_pages
-from shared.ledger.browse import reviews as review_pages
+from shared.ledger import attempts, dead_letter_search, events, orders, reviews
 from shared.ledger.database import Connection
+from shared.ledger.dead_letter_search import DeadLetterNotFound
 from shared.ledger.events import EventNotFound
+from shared.ledger.orders import OrderNotFound
+from shared.ledger.reviews import ReviewNotFound
 
 
 class Match(NamedTuple):
@@ -42,11 +43,12 @@ async def _matches(connection: Connection, text: str) -> list[Match]:
 
 
 async def _order(connection: Connection, text: str) -> list[Match]:
-    order_id = await order_pages.order_of_challenge(connection, text) or text
-    listed = await order_pages.find(connection, order_id)
-    if listed is None:
+    order_id = await attempts.order_of(connection, text) or text
+    try:
+        order = await orders.find(connection, order_id)
+    except OrderNotFound:
         return []
-    told = listed.order.state if order_id == text else f"{listed.order.state}, by its challenge"
+    told = order.state if order_id == text else f"{order.state}, by its challenge"
     return [Match("Order", order_id, told, link("/orders/show", id=order_id))]
 
 
@@ -61,13 +63,12 @@ async def _event(connection: Connection, text: str) -> list[Match]:
 
 async def _numbered(connection: Connection, number: int) -> list[Match]:
     found = []
-    review = await review_pages.find(connection, number)
-    if review is not None:
-        found.append(Match("Review", str(number), f"{review[0].state}: {review[0].reason}", f"/reviews/{number}"))
-    letter = await letter_pages.find(connection, number)
-    if letter is not None:
-        told = f"{letter[0].state}: {letter[0].reason}"
-        found.append(Match("Dead letter", str(number), told, f"/dead-letters/{number}"))
+    with suppress(ReviewNotFound):
+        review, _ = await reviews.find(connection, number)
+        found.append(Match("Review", str(number), f"{review.state}: {review.reason}", f"/reviews/{number}"))
+    with suppress(DeadLetterNotFound):
+        letter, _ = await dead_letter_search.find(connection, number)
+        found.append(Match("Dead letter", str(number), f"{letter.state}: {letter.reason}", f"/dead-letters/{number}"))
     return found
 
 

@@ -4,50 +4,64 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
+from ingress.console.forms import FRESH, Returned, in_words
 from ingress.console.sections import Section, act, page
+from ingress.console.story import told
 from ingress.console.visit import PAGE_ROWS, Tone, Visit, not_found
-from shared.ledger import orders
-from shared.ledger.browse import audit as audit_pages
-from shared.ledger.browse import events as event_pages
-from shared.ledger.browse import orders as order_pages
-from shared.ledger.browse import reviews as review_pages
+from shared.ledger import attempts, notes, orders, reviews
+from shared.ledger.notes import InvalidNote, NoteThing, NothingToNote
 from shared.ledger.orders import OrderNotFound, OrderNotPending
+from shared.ledger.reviews import ReviewFilter
 from shared.ledger.roles import Role
+from shared.ledger.slices import ORDERS, take_slice
+from shared.ledger.timeline import timeline
 from shared.ledger.transitions import OrderState
 
 SHOWN = 50
-"""Events, reviews and acts on the page of one order."""
+"""Open reviews on the page of one order."""
 
 
 async def list_orders(visit: Visit) -> web.Response:
-    state, endpoint = visit.chosen("state", OrderState), visit.asked("endpoint")
-    before = visit.before(datetime.fromisoformat, str)
+    asked, endpoint = visit.chosen("state", OrderState), visit.asked("endpoint")
+    state = OrderState(asked) if asked else None
     async with visit.books() as connection:
-        found = await order_pages.newest(
+        found = await take_slice(
             connection,
+            ORDERS,
+            lambda limit, before, down_to: orders.newest(
+                connection, limit=limit, state=state, endpoint=endpoint, before=before, down_to=down_to
+            ),
             limit=PAGE_ROWS,
-            before=before,
-            state=OrderState(state) if state else None,
-            endpoint=endpoint,
+            before=visit.before(datetime.fromisoformat, str),
+            is_bounded=state is not None or endpoint is not None,
         )
     return visit.page("orders/list.html", found=found, states=list(OrderState), state=state, endpoint=endpoint)
 
 
 async def show(visit: Visit) -> web.Response:
-    order_id = visit.asked("id") or ""
+    return await _page(visit, visit.asked("id") or "")
+
+
+async def _page(visit: Visit, order_id: str, *, back: Returned = FRESH, status: int = 200) -> web.Response:
     async with visit.books() as connection:
-        listed = await order_pages.find(connection, order_id)
-        if listed is None:
-            raise not_found(f"There is no order {order_id}")
-        return visit.page(
-            "orders/show.html",
-            listed=listed,
-            order=listed.order,
-            challenges=await order_pages.challenges(connection, order_id),
-            events=await event_pages.of_order(connection, order_id, limit=SHOWN),
-            reviews=await review_pages.of_order(connection, order_id, limit=SHOWN),
-            acts=(await audit_pages.newest(connection, limit=SHOWN, subject=order_id)).rows,
-        )
+        try:
+            listed = await orders.find_recorded(connection, order_id)
+        except OrderNotFound:
+            raise not_found(f"There is no order {order_id}") from None
+        waiting = ReviewFilter(state="open", order_id=order_id)
+        hashes = await attempts.hashes_of(connection, order_id)
+        open_reviews = await reviews.newest(connection, waiting, limit=SHOWN)
+        steps = await timeline(connection, order_id)
+    return visit.page(
+        "orders/show.html",
+        status=status,
+        back=back,
+        listed=listed,
+        order=listed.order,
+        hashes=hashes,
+        reviews=open_reviews,
+        steps=[told(step) for step in steps],
+    )
 
 
 async def cancel(visit: Visit) -> web.Response:
@@ -59,9 +73,24 @@ async def cancel(visit: Visit) -> web.Response:
     except OrderNotFound:
         raise not_found(f"There is no order {order_id}") from None
     except OrderNotPending as error:
-        told = f"Order {order_id} is {error.order.state}: only a pending order can be cancelled. Nothing was changed."
-        return visit.to("/orders/show", id=order_id, told=told, tone=Tone.REFUSED)
+        refused = (
+            f"Order {order_id} is {error.order.state}: only a pending order can be cancelled. Nothing was changed."
+        )
+        return visit.to("/orders/show", id=order_id, told=refused, tone=Tone.REFUSED)
     return visit.to("/orders/show", id=order_id, told=f"Order {order_id} is cancelled.")
+
+
+async def note(visit: Visit) -> web.Response:
+    form = await visit.form()
+    order_id = form.get("id", "")
+    try:
+        async with visit.books() as connection:
+            await notes.add(connection, NoteThing.ORDER, order_id, form.get("body", ""), author=visit.person.actor)
+    except NothingToNote:
+        raise not_found(f"There is no order {order_id}") from None
+    except InvalidNote as error:
+        return await _page(visit, order_id, back=Returned("note", form, {"body": in_words(error)}), status=400)
+    return visit.to("/orders/show", id=order_id, told="The note is kept.")
 
 
 SECTION = Section(
@@ -71,5 +100,6 @@ SECTION = Section(
         page("/orders", list_orders),
         page("/orders/show", show),
         act("/orders/cancel", cancel, needs=Role.OPERATOR),
+        act("/orders/note", note),
     ),
 )

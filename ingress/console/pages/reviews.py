@@ -1,14 +1,27 @@
-"""What waits for a person's decision: by queue and reason, and one review with both sides next to each other."""
+"""What waits for a person's decision: by queue and reason, and one review where it is decided."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final
 
 from aiohttp import web
 
-from ingress.console.sections import Section, page
-from ingress.console.visit import PAGE_ROWS, Visit, not_found
-from shared.ledger.browse import events as event_pages
-from shared.ledger.browse import reviews as review_pages
+from ingress.console.decisions import TITLES, consequence, finished
+from ingress.console.forms import FRESH, Returned, in_words
+from ingress.console.sections import Section, act, page
+from ingress.console.visit import PAGE_ROWS, Failed, Visit, not_found
+from shared.errors import KessaiError
+from shared.ledger import audit, notes, receipts, resolve, reviews
+from shared.ledger.decisions import MOVES_MONEY, Decision, InvalidDecision, Resolution
 from shared.ledger.evidence import beside
+from shared.ledger.foresight import foresee
+from shared.ledger.notes import InvalidNote, NoteThing
+from shared.ledger.orders import OrderNotFound
+from shared.ledger.resolve import CannotApprove, CannotResolve, WaitsForApproval
+from shared.ledger.reviews import ReviewChanged, ReviewFilter, ReviewNotFound, ReviewTaken
+from shared.ledger.slices import REVIEWS, take_slice
 from shared.ledger.transitions import ReviewQueue, ReviewReason
 
 
@@ -18,45 +31,252 @@ class ReviewState(StrEnum):
 
 
 ANY = "any"
+MINE = "mine"
+ACTS_SHOWN: Final = 100
+DECIDE, NOTE = "decide", "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A choice as the form shows it."""
+
+    resolution: Resolution
+    told: str
+    """What will happen, or why it cannot."""
+    is_possible: bool
 
 
 async def list_reviews(visit: Visit) -> web.Response:
     """Open ones, unless others are asked for."""
     is_any = visit.asked("state") == ANY
     state = None if is_any else visit.chosen("state", ReviewState) or ReviewState.OPEN
-    queue, reason, endpoint = visit.chosen("queue", ReviewQueue), visit.asked("reason"), visit.asked("endpoint")
-    before = visit.before(int)
+    assignee = visit.asked("assignee")
+    wanted = ReviewFilter(
+        queue=visit.chosen("queue", ReviewQueue),
+        state=state,
+        reason=visit.asked("reason"),
+        assignee=visit.person.actor if assignee == MINE else assignee,
+        endpoint=visit.asked("endpoint"),
+    )
     async with visit.books() as connection:
-        found = await review_pages.newest(
-            connection, limit=PAGE_ROWS, before=before, state=state, queue=queue, reason=reason, endpoint=endpoint
+        found = await take_slice(
+            connection,
+            REVIEWS,
+            lambda limit, before, down_to: reviews.newest(
+                connection, wanted, limit=limit, before=before, down_to=down_to
+            ),
+            limit=PAGE_ROWS,
+            before=visit.before(int),
+            is_bounded=state is not ReviewState.OPEN and wanted != ReviewFilter(),
         )
     return visit.page(
         "reviews/list.html",
         found=found,
+        wanted=wanted,
+        assignee=assignee,
         states=[*ReviewState, ANY],
         queues=list(ReviewQueue),
         reasons=list(ReviewReason),
         state=state or ANY,
-        queue=queue,
-        reason=reason,
-        endpoint=endpoint,
+        can_rule_again=_can_rule_again(wanted),
     )
 
 
+def _can_rule_again(wanted: ReviewFilter) -> bool:
+    """Those of one reason are a family that a newer classifier or shop may know; a conflict is about other bytes."""
+    is_family = wanted.reason not in (None, ReviewReason.EVENT_ID_CONFLICT) and wanted.state == ReviewState.OPEN
+    return is_family and wanted.queue is None and wanted.assignee is None
+
+
 async def show(visit: Visit) -> web.Response:
-    review_id = visit.number("review_id")
+    return await _page(visit, visit.number("review_id"))
+
+
+async def _page(
+    visit: Visit, review_id: int, *, back: Returned = FRESH, status: int = 200, stale: str | None = None
+) -> web.Response:
+    """`stale` says what somebody else did since the person looked."""
     async with visit.books() as connection:
-        found = await review_pages.find(connection, review_id)
-        if found is None:
-            raise not_found(f"There is no review {review_id}")
-        review, evidence = found
-        return visit.page(
-            "reviews/show.html",
-            review=review,
-            has_order=evidence.get("order") is not None,
-            said=beside(evidence.get("event") or {}, evidence.get("order")),
-            archived=await event_pages.archived(connection, review.receipt_id, review.received_at),
-        )
+        try:
+            review, evidence = await reviews.find(connection, review_id)
+        except ReviewNotFound:
+            raise not_found(f"There is no review {review_id}") from None
+        kept = await receipts.of_event(connection, review.endpoint, review.event_id)
+        choices = await foresee(connection, review, visit.services.shops) if review.state == ReviewState.OPEN else []
+        noted = await notes.of(connection, NoteThing.REVIEW, str(review_id))
+        acts = await audit.newest(connection, audit.ActFilter(subject=reviews.subject(review_id)), limit=ACTS_SHOWN)
+    return visit.page(
+        "reviews/show.html",
+        status=status,
+        back=back,
+        stale=stale,
+        review=review,
+        has_order=evidence.get("order") is not None,
+        said=beside(evidence.get("event") or {}, evidence.get("order")),
+        receipt=next((each for each in kept if each.receipt_id == review.receipt_id), None),
+        offers=[
+            Offer(each.resolution, *consequence(each, needs_second=_needs_second(visit, each.resolution)))
+            for each in choices
+        ],
+        is_mine=review.assignee == visit.person.actor,
+        is_own_proposal=review.proposed is not None and _is_same(review.proposed["by"], visit.person.name),
+        Resolution=Resolution,
+        TITLES=TITLES,
+        notes=noted,
+        acts=acts,
+        can_rule_again=review.state == ReviewState.OPEN and review.reason != ReviewReason.EVENT_ID_CONFLICT,
+    )
 
 
-SECTION = Section("Reviews", "/reviews", (page("/reviews", list_reviews), page("/reviews/{review_id}", show)))
+def _needs_second(visit: Visit, resolution: Resolution) -> bool:
+    return visit.services.approvals > 1 and resolution in MOVES_MONEY
+
+
+def _is_same(actor: str, name: str) -> bool:
+    """The same name at another door is the same person."""
+    return actor.rpartition(":")[2] == name
+
+
+async def claim(visit: Visit) -> web.Response:
+    review_id, form = visit.number("review_id"), await visit.form()
+    try:
+        async with visit.books() as connection:
+            await reviews.claim(
+                connection,
+                review_id,
+                actor=visit.person.actor,
+                take_over=form.get("take_over") == "yes",
+                version=_version(form),
+            )
+    except (ReviewNotFound, ReviewChanged, ReviewTaken) as error:
+        return await _not_done(visit, review_id, error)
+    return visit.to(f"/reviews/{review_id}", told="It is yours: nobody else decides on it now.")
+
+
+async def release(visit: Visit) -> web.Response:
+    review_id, form = visit.number("review_id"), await visit.form()
+    try:
+        async with visit.books() as connection:
+            await reviews.release(connection, review_id, actor=visit.person.actor, version=_version(form))
+    except (ReviewNotFound, ReviewChanged, ReviewTaken) as error:
+        return await _not_done(visit, review_id, error)
+    return visit.to(f"/reviews/{review_id}", told="It is with nobody now.")
+
+
+async def note(visit: Visit) -> web.Response:
+    review_id, form = visit.number("review_id"), await visit.form()
+    try:
+        async with visit.books() as connection:
+            await notes.add(
+                connection, NoteThing.REVIEW, str(review_id), form.get("body", ""), author=visit.person.actor
+            )
+    except InvalidNote as error:
+        return await _page(visit, review_id, back=Returned(NOTE, form, {"body": in_words(error)}), status=400)
+    return visit.to(f"/reviews/{review_id}", told="The note is kept.")
+
+
+async def decide(visit: Visit) -> web.Response:
+    review_id, form = visit.number("review_id"), await visit.form()
+    problems = _problems(form)
+    if problems:
+        return await _page(visit, review_id, back=Returned(DECIDE, form, problems), status=400)
+    try:
+        decision = _decision(form)
+        async with visit.books() as connection:
+            done = await resolve.resolve(
+                connection,
+                review_id,
+                decision,
+                actor=visit.person.actor,
+                shops=visit.services.shops,
+                now=datetime.now(UTC),
+                version=_version(form),
+                approvals=visit.services.approvals,
+            )
+    except InvalidDecision as error:
+        return await _page(visit, review_id, back=Returned(DECIDE, form, {"": in_words(error)}), status=400)
+    except OrderNotFound:
+        problems = {"order_id": f"There is no order {form['order_id'][:100]}: check its id, or register it first."}
+        return await _page(visit, review_id, back=Returned(DECIDE, form, problems), status=400)
+    except (ReviewNotFound, ReviewChanged, ReviewTaken, WaitsForApproval, CannotResolve) as error:
+        return await _not_done(visit, review_id, error, Returned(DECIDE, form))
+    return visit.to(f"/reviews/{review_id}", told=finished(done))
+
+
+def _problems(form: Mapping[str, str]) -> dict[str, str]:
+    """What is missing, by field."""
+    problems = {}
+    if form.get("resolution") not in set(Resolution):
+        problems["resolution"] = "Choose what becomes of it."
+    if not form.get("why"):
+        problems["why"] = "Say why: it is kept with the review."
+    if form.get("resolution") == Resolution.LINK_ORDER and not form.get("order_id"):
+        problems["order_id"] = "Name the order that the payment is for."
+    return problems
+
+
+def _decision(form: Mapping[str, str]) -> Decision:
+    """Fields that do not belong to the choice are left alone. Raises InvalidDecision."""
+    resolution = Resolution(form["resolution"])
+    return Decision(
+        resolution,
+        form["why"],
+        form["order_id"] if resolution is Resolution.LINK_ORDER else None,
+        accept_mismatch=resolution in MOVES_MONEY and form.get("accept_mismatch") == "yes",
+    )
+
+
+async def approve(visit: Visit) -> web.Response:
+    review_id, form = visit.number("review_id"), await visit.form()
+    try:
+        async with visit.books() as connection:
+            done = await resolve.approve(
+                connection,
+                review_id,
+                actor=visit.person.actor,
+                shops=visit.services.shops,
+                now=datetime.now(UTC),
+                version=_version(form),
+            )
+    except (ReviewNotFound, ReviewChanged, CannotApprove, CannotResolve, OrderNotFound) as error:
+        return await _not_done(visit, review_id, error)
+    return visit.to(f"/reviews/{review_id}", told=finished(done))
+
+
+async def withdraw(visit: Visit) -> web.Response:
+    review_id, form = visit.number("review_id"), await visit.form()
+    try:
+        async with visit.books() as connection:
+            await resolve.withdraw(connection, review_id, actor=visit.person.actor, version=_version(form))
+    except (ReviewNotFound, ReviewChanged, CannotApprove) as error:
+        return await _not_done(visit, review_id, error)
+    return visit.to(f"/reviews/{review_id}", told="The proposal is withdrawn.")
+
+
+async def _not_done(visit: Visit, review_id: int, error: KessaiError, back: Returned = FRESH) -> web.Response:
+    """The review as it stands now, with why nothing was done."""
+    return await _page(visit, review_id, back=back, status=409, stale=in_words(error))
+
+
+def _version(form: Mapping[str, str]) -> int:
+    """The one that the person saw: nobody decides on what they have not seen. Raises Failed."""
+    text = form.get("version", "")
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Failed(400, "This form names no version of the review", "Nothing was changed. Reload the page.")
+    return int(text)
+
+
+SECTION = Section(
+    "Reviews",
+    "/reviews",
+    (
+        page("/reviews", list_reviews),
+        page("/reviews/{review_id}", show),
+        act("/reviews/{review_id}/claim", claim),
+        act("/reviews/{review_id}/release", release),
+        act("/reviews/{review_id}/note", note),
+        act("/reviews/{review_id}/decide", decide),
+        act("/reviews/{review_id}/approve", approve),
+        act("/reviews/{review_id}/withdraw", withdraw),
+    ),
+)

@@ -32,10 +32,14 @@ async def seat(pool: Pool) -> AsyncIterator[Seat]:
         servers: list[TestServer] = []
 
         async def sit_down(
-            name: str | None = None, *, frontier: Frontier | None = None, limits: LoginLimits | None = None
+            name: str | None = None,
+            *,
+            frontier: Frontier | None = None,
+            limits: LoginLimits | None = None,
+            approvals: int = 1,
         ) -> Desk:
             if not servers:
-                servers.append(TestServer(site(pool, frontier=frontier, limits=limits).app))
+                servers.append(TestServer(site(pool, frontier=frontier, limits=limits, approvals=approvals).app))
                 await servers[0].start_server()
                 stack.push_async_callback(servers[0].close)
             desk = Desk(servers[0])

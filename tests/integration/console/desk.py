@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import unescape
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import ClientResponse, CookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
@@ -12,10 +12,13 @@ from aiohttp.test_utils import TestClient, TestServer
 from ingress.console.access.limits import LoginLimits
 from ingress.console.access.requests import Frontier
 from ingress.console.metrics import ConsoleMetrics
+from ingress.console.plans import Plans
 from ingress.console.site import Site
+from shared.ledger.books import Shop
 from shared.ledger.database import Pool
 from shared.ledger.roles import Role
 from shared.observe.metrics import new_registry
+from tests.given import ENDPOINT
 from tests.integration.console.furnished import PASSWORD
 
 Client = TestClient[web.Request, web.Application]
@@ -23,13 +26,21 @@ Client = TestClient[web.Request, web.Application]
 ROLES = {"kessai-viewer": Role.VIEWER, "kessai-admin": Role.ADMIN, "sre": Role.OPERATOR}
 
 
-def site(pool: Pool, *, frontier: Frontier | None = None, limits: LoginLimits | None = None) -> Site:
+SHOPS = {ENDPOINT: Shop(merchant="tea_house", allow_metered_payments=True)}
+
+
+def site(
+    pool: Pool, *, frontier: Frontier | None = None, limits: LoginLimits | None = None, approvals: int = 1
+) -> Site:
     return Site(
         pool=pool,
         frontier=frontier or Frontier(),
         roles=ROLES,
         metrics=ConsoleMetrics(new_registry()),
         limits=limits,
+        plans=Plans(books=pool, handlers=pool, shops=SHOPS),
+        shops=SHOPS,
+        approvals=approvals,
     )
 
 
@@ -97,6 +108,11 @@ class Desk:
         """Send a form as the page `on` gives it."""
         token = (await self.get(on)).form_token
         return await self.post(path, headers=headers, form_token=token, **fields)
+
+    async def fill(self, path: str, form: Mapping[str, str], *, on: str = "/") -> Seen:
+        """As `act`, for a form that was put together before."""
+        fields: dict[str, Any] = dict(form)
+        return await self.act(path, on=on, **fields)
 
     async def log_in(self, name: str, password: str = PASSWORD, *, onward: str = "/") -> Seen:
         return await self.act("/login", on="/login", name=name, password=password, next=onward)

@@ -4,9 +4,10 @@ import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
 
-from shared.ledger.browse import events, orders
-from shared.ledger.browse.slices import Shelf, Wanted, take_slice
+from shared.ledger import events, orders
 from shared.ledger.database import Pool, connected
+from shared.ledger.events import EventFilter
+from shared.ledger.slices import ORDERS, take_slice
 from shared.ledger.transitions import OrderState
 from tests.given import incoming, new_order, payment
 from tests.integration.console.conftest import Seat
@@ -32,17 +33,22 @@ async def test_a_look_that_finds_nothing_near_says_so_and_goes_on_from_there(poo
     books = TestBooks(pool)
     await books.register(*(new_order(f"order-{number:02d}") for number in range(30)))
     await books.cancel("order-02")
-    shelf = Shelf("kessai.orders", "order_id, created_at, state", orders._SHELF.key)
     found: list[str] = []
     looks, before = 0, None
     async with connected(pool) as connection:
         while True:
-            wanted = Wanted()
-            wanted.by_look("state = {}", OrderState.CANCELLED)
             slice_ = await take_slice(
-                connection, shelf, wanted, lambda row: row["order_id"], before=before, limit=5, reach=10
+                connection,
+                ORDERS,
+                lambda limit, before, down_to: orders.newest(
+                    connection, limit=limit, state=OrderState.CANCELLED, before=before, down_to=down_to
+                ),
+                limit=5,
+                before=before,
+                is_bounded=True,
+                reach=10,
             )
-            found += slice_.rows
+            found += [each.order.order_id for each in slice_.rows]
             looks += 1
             if slice_.older is None:
                 break
@@ -62,8 +68,8 @@ async def test_events_are_found_by_any_filters_together(pool: Pool) -> None:
 
     async def found(outcome: str | None = None, kind: str | None = None, endpoint: str | None = None) -> list[str]:
         async with connected(pool) as connection:
-            slice_ = await events.newest(connection, limit=50, outcome=outcome, kind=kind, endpoint=endpoint)
-            return [event.event_id for event in slice_.rows]
+            wanted = EventFilter(outcome=outcome, kind=kind, endpoint=endpoint)
+            return [event.event_id for event in await events.search(connection, wanted, limit=50)]
 
     assert await found() == [f"evt-{number}" for number in range(9)]
     assert await found(outcome="review") == ["evt-0", "evt-3", "evt-6"]

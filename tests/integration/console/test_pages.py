@@ -21,7 +21,9 @@ PATHS: Final = (
     *(f"/events/show?endpoint=siglume&id={quote(f'evt-{name}', safe='')}" for name in ("usage", *HOSTILE)),
     *("/reviews", "/reviews?state=any&queue=mismatch", "/reviews?reason=amount_mismatch", "/reviews?state=closed"),
     *(f"/reviews/{number}" for number in range(1, 9)),
-    *("/dead-letters", "/dead-letters?state=any", "/dead-letters?reason=delivery_limit"),
+    *("/dead-letters", "/dead-letters?state=any", "/dead-letters/list?state=any"),
+    *("/dead-letters/list", "/dead-letters/list?reason=delivery_limit", "/dead-letters/list?state=any&endpoint=none"),
+    *("/replays", "/replays/1", "/replays/2?outcome=applied", "/keys", "/password"),
     *(f"/dead-letters/{number}" for number in range(1, 7)),
     *("/audit", "/audit?show=everything", "/users", f"/audit?subject={quote(SCRIPT, safe='')}"),
     *(f"/find?q={quote(name, safe='')}" for name in ("nothing", "1", IMAGE + "x")),
@@ -29,7 +31,14 @@ PATHS: Final = (
 FAILURES: Final = (
     *(
         (path, 404)
-        for path in ("/nowhere", "/orders/show?id=none", "/reviews/999", "/reviews/x", f"/reviews/{'9' * 30}")
+        for path in (
+            "/nowhere",
+            "/orders/show?id=none",
+            "/reviews/999",
+            "/reviews/x",
+            f"/reviews/{'9' * 30}",
+            "/replays/9",
+        )
     ),
     *(
         (path, 400)
@@ -80,7 +89,16 @@ async def test_hostile_text_is_text_on_every_page(ada: Desk) -> None:
 
 
 async def test_every_page_can_be_read_by_its_structure(ada: Desk) -> None:
-    for path in ("/", "/orders", "/reviews/1", "/dead-letters", "/users", "/audit"):
+    for path in (
+        "/",
+        "/orders",
+        "/orders/show?id=order-usd",
+        "/reviews/1",
+        "/dead-letters",
+        "/replays/2",
+        "/users",
+        "/audit",
+    ):
         text = (await ada.get(path)).text
         tags = Elements(text).tags
         headings = [int(tag[1]) for tag, _ in tags if re.fullmatch("h[1-6]", tag)]
@@ -159,7 +177,7 @@ async def test_a_fault_of_ours_is_a_page_without_its_traceback(seat: Seat, monke
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr("shared.ledger.browse.orders.newest", broken)
+    monkeypatch.setattr("shared.ledger.orders.newest", broken)
     page = await (await seat("otto")).get("/orders")
     assert (page.status, "A fault of Kessai itself" in page.words) == (500, True)
     assert "secret of the house" not in page.text

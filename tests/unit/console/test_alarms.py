@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from ingress.console.alarms import Urgency, alarms
 from ingress.console.queues import Depths, QueueDepth
 from shared.broker.depths import Depth
-from shared.ledger.standing import OpenGroup, OpenReviews, Standing, UnfinishedReplay
+from shared.ledger.dead_letter_search import DeadLetterGroup
+from shared.ledger.standing import OpenReviews, Standing, UnfinishedReplay
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CALM = Standing(
@@ -59,12 +60,12 @@ def test_facts_that_nobody_relays_are_urgent() -> None:
 
 
 def test_dead_letters_are_urgent_while_they_are_fresh() -> None:
-    group = OpenGroup("g", 3900, NOW, NOW - timedelta(minutes=5), "reason", "Error", "kind", "siglume")
+    group = DeadLetterGroup("g", "reason", "Error", "kind", "siglume", 3900, NOW, NOW - timedelta(minutes=5), 1)
     fresh = replace(CALM, open_letters=4000, groups=[group])
     assert told(fresh) == [
         (Urgency.NOW, "4,000 dead letters are open; 3,900 are of one group, the newest 5 min old."),
     ]
-    old = replace(fresh, groups=[replace(group, last_seen=NOW - timedelta(days=3), letters=4000)])
+    old = replace(fresh, groups=[replace(group, last_seen=NOW - timedelta(days=3), count=4000)])
     assert told(old) == [(Urgency.SOON, "4,000 dead letters are open, the newest 3 days old.")]
 
 

@@ -1,0 +1,67 @@
+"""What will a decision on a review do, and what did it do? In sentences for who decides. Pure."""
+
+from typing import Final, assert_never
+
+from ingress.console.forms import sentence
+from ingress.console.shown import counted, words
+from shared.ledger.books import Outcome
+from shared.ledger.decisions import Refusal, Resolution, Unchanged, Verdict
+from shared.ledger.foresight import Choice
+from shared.ledger.resolve import Resolved
+
+TITLES: Final = {
+    Resolution.LINK_ORDER: "Link it to an order",
+    Resolution.ACCEPT_METERED: "Accept the metered usage",
+    Resolution.ACCEPT_MISMATCH: "Accept it although it does not fit",
+    Resolution.REJECT: "Reject it",
+    Resolution.REPROCESS: "Rule on it again",
+}
+LINKED: Final = (
+    "The order that you name takes the payment, if it fits, and this challenge is that order's from then on."
+)
+SECOND: Final = "A second person must approve it first."
+
+
+def consequence(choice: Choice, *, needs_second: bool) -> tuple[str, bool]:
+    """What will happen, and whether it can."""
+    match choice.answer:
+        case Refusal(why):
+            return sentence(why), "--accept-mismatch" in why  # with its box ticked it can
+        case Unchanged():
+            return "Today's ruling is the same: it would stay as it is.", True
+        case Verdict() as verdict:
+            told = _effect(choice.resolution, verdict)
+        case None:
+            told = LINKED
+        case never:
+            assert_never(never)
+    return f"{told} {SECOND}" if needs_second else told, True
+
+
+def _effect(resolution: Resolution, verdict: Verdict) -> str:
+    ruling = verdict.ruling
+    accepted = f" despite the {words(verdict.accepted)}" if verdict.accepted else ""
+    if ruling.order is not None and ruling.moved_from is not None:
+        return f"{ruling.order.order_id} becomes {words(ruling.order.state)}{accepted}."
+    if ruling.batch is not None:
+        return f"Batch {ruling.batch.settlement_batch_id} counts as settled{accepted}."
+    if ruling.review is not None:
+        return f"It becomes a review of another reason: {words(ruling.review)}."
+    if resolution is Resolution.REJECT:
+        return "Closed without effect: no order moves, and the event counts as ignored."
+    if ruling.outcome is Outcome.DUPLICATE:
+        return "The books hold it already: closed, and no order moves."
+    because = f" ({words(ruling.reason)})" if ruling.reason else ""
+    return f"Its event is {words(ruling.outcome)}{because}: no order moves."
+
+
+def finished(done: Resolved) -> str:
+    order = f" {done.order_id}" if done.order_id else ""
+    if done.done == "unchanged":
+        return f"It stays as it is: today's ruling is {words(done.reason or 'the same')} still."
+    if done.done == "proposed":
+        return f"Proposed: {words(done.resolution)}{order}. A second person must approve it."
+    moved = f"{order} is {words(done.order_state)}." if done.order_id and done.order_state else ""
+    further = f" {counted(done.closed_with_it, 'further review')} closed with it." if done.closed_with_it else ""
+    because = f" ({words(done.reason)})" if done.reason else ""
+    return f"Closed: {words(done.resolution)}; its event is {words(done.outcome or '')}{because}.{moved}{further}"
