@@ -31,3 +31,33 @@ async def by_minute(connection: Connection, *, since: datetime) -> list[Minute]:
         since,
     )
     return [Minute(*row) for row in rows]
+
+
+class KeyUse(NamedTuple):
+    """Deliveries that one key vouched for at one endpoint."""
+
+    endpoint: str
+    key_fingerprint: str
+    last_used: datetime
+    """To the minute, once its minute is folded."""
+    day: int
+    """Deliveries in the last 24 hours; then in 7 and in 30 days."""
+    week: int
+    month: int
+
+
+async def by_key(connection: Connection) -> list[KeyUse]:
+    """Every key that vouched for a delivery within 30 days, by endpoint, the one used last first."""
+    rows = await connection.fetch(
+        """
+        SELECT endpoint, key_fingerprint, max(at) AS last_used,
+               coalesce(sum(deliveries) FILTER (WHERE at > now() - interval '24 hours'), 0)::bigint AS day,
+               coalesce(sum(deliveries) FILTER (WHERE at > now() - interval '7 days'), 0)::bigint AS week,
+               sum(deliveries)::bigint AS month
+        FROM kessai.tallies
+        WHERE at > now() - interval '30 days'
+        GROUP BY endpoint, key_fingerprint
+        ORDER BY endpoint, last_used DESC
+        """
+    )
+    return [KeyUse(*row) for row in rows]

@@ -1,0 +1,76 @@
+"""The books as a file for a spreadsheet or a program; who took which is on record."""
+
+from contextlib import aclosing
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from aiohttp import web
+
+from ingress.console.sections import Section, act
+from ingress.console.visit import Failed, Visit
+from shared.errors import KessaiError
+from shared.ledger import audit
+from shared.ledger.export_lines import ExportFormat
+from shared.ledger.exports import Export, stream
+from shared.ledger.roles import Role
+
+E = TypeVar("E", bound=StrEnum)
+TYPES: Final = {ExportFormat.CSV: "text/csv", ExportFormat.JSONL: "application/jsonl"}
+
+
+async def export(visit: Visit) -> web.StreamResponse:
+    """A POST, since it is written down; the file comes as it is read, in pages."""
+    form = await visit.form()
+    what, form_ = _member(Export, visit.request.match_info["what"]), _member(ExportFormat, form.get("form", ""))
+    since, last = _day(form.get("since", "")), _day(form.get("until", ""))
+    until = last + timedelta(days=1) if last else None
+    response = web.StreamResponse(headers=_headers(what, form_))
+    try:
+        async with visit.books() as connection:
+            await audit.record(
+                connection,
+                actor=visit.person.actor,
+                action="export.taken",
+                subject=f"export:{what}",
+                detail={"format": form_, "since": since, "until": last},
+            )
+            async with aclosing(stream(connection, what, form_, since=since, until=until)) as pages:
+                async for page in pages:
+                    if not response.prepared:  # an error before it has a page of its own
+                        await response.prepare(visit.request)
+                    await response.write(page.data)
+    except (KessaiError, ConnectionError):
+        if not response.prepared or visit.request.transport is None:
+            raise
+        visit.request.transport.abort()  # half a file must not look whole
+    return response
+
+
+def _headers(what: Export, form: ExportFormat) -> dict[str, str]:
+    name = f"kessai-{what}-{datetime.now(UTC):%Y%m%d-%H%M%S}.{form}"
+    return {
+        "Content-Type": f"{TYPES[form]}; charset=utf-8",
+        "Content-Disposition": f'attachment; filename="{name}"',
+    }
+
+
+def _member(kind: type[E], text: str) -> E:
+    """Raises Failed."""
+    try:
+        return kind(text)
+    except ValueError:
+        raise Failed(404, "There is no such export", "Use the buttons below a list.") from None
+
+
+def _day(text: str) -> datetime | None:
+    """The begin of a day, in UTC; None when none is named. Raises Failed."""
+    if not text:
+        return None
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), UTC)
+    except ValueError:
+        raise Failed(400, f"{text[:20]} is no day", "Write it as 2026-11-21, or leave it out.") from None
+
+
+SECTION = Section("Exports", "/exports", (act("/exports/{what}", export, needs=Role.VIEWER),), is_in_menu=False)

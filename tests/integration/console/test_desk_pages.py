@@ -1,0 +1,107 @@
+"""Dead letters discarded and opened again, an order's story, files, keys, one's own password."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from shared.ledger.database import Pool
+from tests.given import incoming, new_order, payment
+from tests.integration.console.conftest import Seat
+from tests.integration.console.furnished import PASSWORD, furnish
+from tests.integration.ledger.books import TestBooks
+
+
+async def test_a_group_is_discarded_as_it_was_seen_and_opened_again(pool: Pool, seat: Seat) -> None:
+    await furnish(pool, letters=8)
+    desk, books = await seat("otto"), TestBooks(pool)
+    group = await pool.fetchval("SELECT group_id FROM kessai.dead_letters WHERE error = 'OrderLockTimeout' LIMIT 1")
+    page = f"/dead-letters/groups/{group}"
+    blank = await desk.act(f"{page}/discard", on=page, seen="6", why=" ")
+    assert (blank.status, "Say why in 1 to 1000 characters" in blank.words) == (400, True)
+    fewer = await desk.act(f"{page}/discard", on=page, seen="5", why="of a test")
+    assert (fewer.status, "The group has 6 of them by now" in fewer.words) == (409, True)
+    assert "of a test</textarea>" in fewer.text
+    assert await pool.fetchval("SELECT count(*) FROM kessai.dead_letters WHERE state = 'discarded'") == 0
+    await desk.act(f"{page}/discard", on=page, seen="6", why="of a test")
+    assert "6 dead letters are discarded; their bytes stay." in (await desk.get(page)).words
+    assert ("user:otto", "dead_letter.discarded", "dead_letter:1") in await books.acts()
+    await desk.act(f"{page}/reopen", on=page, seen="6", why="they are needed")
+    await desk.act(f"{page}/note", on=page, body="the lock is mended in 1.4")
+    assert "the lock is mended in 1.4" in (await desk.get("/dead-letters")).words
+    await desk.act("/dead-letters/1/discard", on="/dead-letters/1", why="a test")
+    assert "Open it again" in (await desk.get("/dead-letters/1")).words
+    late = await desk.act("/dead-letters/1/discard", on="/dead-letters/1", why="a test")
+    assert "is discarded by now. Nothing was changed." in (await desk.get(late.headers["Location"])).words
+
+
+async def test_an_order_tells_its_story(pool: Pool, seat: Seat) -> None:
+    books = TestBooks(pool)
+    await books.register(new_order())
+    await books.apply(incoming(payment(amount_minor=1900), received_at=datetime.now(UTC)))
+    desk, page = await seat("otto"), "/orders/show?id=order-1"
+    assert "Review 1 waits for a decision: amount mismatch." in (await desk.get(page)).words
+    await desk.act("/reviews/1/decide", on="/reviews/1", version="1", resolution="accept-mismatch", why="rounded")
+    await desk.act("/orders/note", on=page, id="order-1", body="told the buyer")
+    words = (await desk.get(page)).words
+    story = words[words.index("What happened") :]
+    steps = ("Registered", "Webhook received", "Review opened", "Pending → paid", "Review closed", "told the buyer")
+    assert [story.index(step) for step in steps] == sorted(story.index(step) for step in steps), story
+    assert "why rounded" in story
+    assert (await desk.act("/orders/note", on=page, id="order-1", body=" ")).status == 400
+
+
+async def test_a_file_has_every_row_and_who_took_it_is_on_record(pool: Pool, seat: Seat) -> None:
+    books = TestBooks(pool)
+    await books.register(*(new_order(f"order-{number:04d}") for number in range(1500)))
+    desk = await seat("vera")
+    csv = await desk.act("/exports/orders", on="/orders", form="csv")
+    assert (csv.status, csv.headers["Content-Type"]) == (200, "text/csv; charset=utf-8")
+    assert csv.headers["Content-Disposition"].startswith('attachment; filename="kessai-orders-')
+    assert len(csv.text.splitlines()) == 1501
+    for what in ("events", "reviews", "dead-letters", "audit", "orders"):
+        answer = await desk.act(f"/exports/{what}", on="/", form="jsonl", since="2026-01-01", until="2999-01-01")
+        assert answer.status == 200
+        assert all(json.loads(line) for line in answer.text.splitlines())
+    assert ("user:vera", "export.taken", "export:dead-letters") in await books.acts()
+    for fields, status in (({"form": "xml"}, 404), ({"form": "csv", "since": "tomorrow"}, 400)):
+        assert (await desk.fill("/exports/orders", fields)).status == status
+
+
+async def test_keys_say_when_they_may_go(pool: Pool, seat: Seat) -> None:
+    now = datetime.now(UTC)
+    rows = [
+        ("siglume", "new", now - timedelta(hours=1), 70),
+        ("siglume", "old", now - timedelta(days=9), 900),
+        ("shop-b", "only", now - timedelta(days=20), 3),
+        ("shop-b", "gone", now - timedelta(days=40), 3),
+    ]
+    await pool.executemany(
+        """
+        INSERT INTO kessai.tallies (endpoint, key_fingerprint, at, deliveries, kind, outcome, longest_wait)
+        VALUES ($1, $2, $3, $4, 'standard_settled', 'applied', 0.1)
+        """,
+        rows,
+    )
+    words = (await (await seat("vera")).get("/keys")).words
+    assert "70 70 70 In use: keep it." in words
+    assert "0 0 900 yes Safe to retire: nothing came under it for 7 days" in words
+    assert "0 0 3 Keep it: no other key of this endpoint was used in the last 7 days." in words
+    assert "gone" not in words
+
+
+async def test_a_password_is_changed_by_who_knows_the_old_one(seat: Seat) -> None:
+    vera, elsewhere = await seat("vera"), await seat("vera")
+    new = "another horse battery staple"
+    for fields, says in (
+        ({"old": "wrong", "new": new, "again": new}, "That is not your password."),
+        ({"old": PASSWORD, "new": new, "again": f"{new}!"}, "The two new passwords differ."),
+        ({"old": PASSWORD, "new": "short", "again": "short"}, "12 to 1024 characters"),
+    ):
+        page = await vera.fill("/password", fields, on="/password")
+        assert (page.status, says in page.words) == (400, True), page.words
+        assert new not in page.text
+    done = await vera.act("/password", on="/password", old=PASSWORD, new=new, again=new)
+    assert done.status == 303
+    assert "Your password is changed" in (await vera.get("/")).words
+    assert (await elsewhere.get("/")).status == 303
+    assert (await elsewhere.log_in("vera")).status == 401
+    assert (await elsewhere.log_in("vera", new)).status == 303
