@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from playwright.async_api import Browser, async_playwright
@@ -36,14 +37,21 @@ async def console(database_url: str, amqp_url: str) -> AsyncIterator[str]:
     await let_in(pool)
     await furnish(pool, letters=70)
     pool.terminate()
+    async with serving(database_url, amqp_url) as address:
+        yield address
+
+
+@asynccontextmanager
+async def serving(database_url: str, amqp_url: str) -> AsyncIterator[str]:
+    """The address of a console as it runs."""
     port, admin_port = free_ports(2)
     settings = Settings.from_env({"KESSAI_DATABASE_URL": database_url, "KESSAI_AMQP_URL": amqp_url})
     stop = asyncio.Event()
-    serving = asyncio.create_task(serve(settings, Listen(port=port, admin_port=admin_port), stop=stop))
-    await _listening(port, serving)
+    running = asyncio.create_task(serve(settings, Listen(port=port, admin_port=admin_port), stop=stop))
+    await _listening(port, running)
     yield f"http://127.0.0.1:{port}"
     stop.set()
-    await serving
+    await running
 
 
 async def _listening(port: int, serving: asyncio.Task[None]) -> None:

@@ -14,7 +14,8 @@ PATHS: Final = (
     *("/", "/?range=7d", "/orders", "/orders/show?id=order-2026-00001", "/orders/show?id=order-2026-00125"),
     *(f"/orders/show?id={quote(name, safe='')}" for name in (SCRIPT, IMAGE)),
     *("/events", "/events/show?endpoint=siglume&id=evt-usage", "/reviews", "/reviews/3", "/reviews/7"),
-    *("/dead-letters", "/dead-letters/5", "/dead-letters/6", "/audit?show=everything", "/users", "/find"),
+    *("/dead-letters", "/dead-letters/list", "/dead-letters/5", "/dead-letters/6", "/replays", "/replays/1"),
+    *("/audit?show=everything", "/keys", "/users", "/password", "/find"),
 )
 PHONE: Final = {"width": 360, "height": 740}
 
@@ -113,6 +114,7 @@ async def test_everything_works_without_scripts(browser: Browser, console: str) 
         await page.get_by_role("button", name="Cancel the order").click()
         assert await page.get_by_role("status").inner_text() == "Order order-2026-00125 is cancelled."
         await page.get_by_role("link", name="Dead letters").click()
+        await page.get_by_role("link", name="One by one").click()
         await page.get_by_role("link", name="Older").click()
         assert await page.locator("tbody tr").count() == 20
         await page.get_by_role("link", name="Newest").click()
