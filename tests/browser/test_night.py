@@ -1,6 +1,7 @@
 """A night on call, in a browser, on real servers with real workers: dead letters, and a payment that does not fit."""
 
 import asyncio
+from datetime import UTC, datetime
 
 from playwright.async_api import Browser, Page
 
@@ -9,7 +10,7 @@ from shared.ledger import dead_letters
 from shared.ledger.database import connected, open_pool
 from tests.browser.conftest import serving
 from tests.browser.test_console import desk
-from tests.given import envelope, new_order, payment
+from tests.given import envelope, incoming, new_order, payment
 from tests.integration.console.furnished import let_in
 from tests.integration.ledger.books import TestBooks
 from tests.programs import Kessai
@@ -23,8 +24,12 @@ async def bad_night(database_url: str) -> None:
     await let_in(pool)
     books = TestBooks(pool)
     await books.register(new_order("order-7"), *(new_order(f"order-n{number}") for number in range(LETTERS - 20)))
-    await books.apply(payment("evt-odd", "order-7", amount_minor=1900))
-    letters = [envelope(payment(f"evt-n{number}", f"order-n{number}")) for number in range(LETTERS)]
+    now = datetime.now(UTC)
+    await books.apply(incoming(payment("evt-odd", "order-7", amount_minor=1900), received_at=now))
+    letters = [
+        envelope(payment(f"evt-n{number}", f"order-n{number}"), received_at=now, attempts=4)
+        for number in range(LETTERS)
+    ]
     async with connected(pool) as connection:
         await dead_letters.archive(connection, [(letter, CAUSE) for letter in letters])
     pool.terminate()

@@ -11,7 +11,7 @@ from aiohttp import web
 from ingress.console.forms import FRESH, Returned, in_words
 from ingress.console.plans import TooManyPlans
 from ingress.console.sections import Section, act, page
-from ingress.console.visit import PAGE_ROWS, Tone, Visit, not_found
+from ingress.console.visit import Tone, Visit, not_found
 from ingress.console.watch import EVERY, WATCHED, told
 from shared.errors import KessaiError
 from shared.ledger import audit, notes
@@ -30,6 +30,8 @@ STREAM_SECONDS: Final = 60.0
 ACTS_SHOWN: Final = 50
 ITEMS: Final = 20
 """Events on the page of a replay."""
+HISTORY: Final = 20
+"""Replays on a page: each one's events are counted."""
 START = "start"
 BACK: Final[Mapping[str, str]] = {
     Source.DEAD_LETTERS: "/dead-letters",
@@ -50,9 +52,9 @@ FILTERS: Final = {
 async def history(visit: Visit) -> web.Response:
     before = visit.before(int)
     async with visit.books() as connection:
-        rows = await jobs.newest(connection, limit=PAGE_ROWS + 1, before=before)
-    older = rows[PAGE_ROWS - 1].plan_id if len(rows) > PAGE_ROWS else None
-    return visit.page("replays/list.html", found=Slice(rows[:PAGE_ROWS], older))
+        rows = await jobs.newest(connection, limit=HISTORY + 1, before=before)
+    older = rows[HISTORY - 1].plan_id if len(rows) > HISTORY else None
+    return visit.page("replays/list.html", found=Slice(rows[:HISTORY], older))
 
 
 async def make_plan(visit: Visit) -> web.Response:
