@@ -9,14 +9,14 @@ import structlog
 from shared.errors import KessaiError
 from shared.ledger.books import Shop
 from shared.ledger.database import Pool
-from shared.ledger.replays.plans import BeyondHorizon, NothingToReplay, Plan, plan
+from shared.ledger.replays.plans import BeyondHorizon, NothingToReplay, Plan, PlanCancelled, plan
 from shared.ledger.replays.selection import Selection
 
 AT_ONCE: Final = 2
 """Plans that are made at the same time: each keeps connections and locks of its own."""
 
-REFUSED: Final = (NothingToReplay, BeyondHorizon)
-"""What the person is told at once."""
+REFUSED: Final = (NothingToReplay, BeyondHorizon, PlanCancelled)
+"""What the person is told, or did."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.console")
 

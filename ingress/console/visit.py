@@ -1,5 +1,6 @@
 """What does a page have at hand? The request, who asks, the books, and the ways to answer."""
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -33,6 +34,8 @@ from shared.ledger.roles import Role
 from shared.ledger.slices import Place
 
 PAGE_ROWS: Final = 50
+EXPORTS_AT_ONCE: Final = 2
+"""Each keeps a connection as long as somebody downloads: pages need the others."""
 TOLD_SECONDS: Final = 60
 """How long a message waits for the page that shows it."""
 
@@ -57,6 +60,7 @@ class Services:
     """What the merchant decided for each endpoint."""
     approvals: int
     """People it takes to decide on a review where money moves."""
+    exports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(EXPORTS_AT_ONCE))
 
 
 class Tone(StrEnum):

@@ -65,7 +65,7 @@ def told(job: Replay, *, planned: int, now: datetime) -> dict[str, Any]:
         "total": job.total,
         "texts": {
             "done": count(done),
-            "in_flight": count(job.sent - job.done),
+            "in_flight": count(job.in_flight),
             "failed": count(job.failed),
             "left": _left(job, now),
             "notice": _notice(job, now),
@@ -90,6 +90,6 @@ def _notice(job: Replay, now: datetime) -> str:
     is_untaken = job.state is ReplayState.RUNNING and job.seen_at is None and job.started_at is not None
     if is_untaken and (now - (job.started_at or now)).total_seconds() > UNTAKEN_SECONDS:
         return "No worker has taken it up yet: is kessai worker dead-letters running?"
-    if job.state is ReplayState.RUNNING and job.sent == job.done and job.sent < job.canary:
+    if job.state is ReplayState.RUNNING and not job.in_flight and job.sent < job.canary:
         return "The canary goes first."
     return ""

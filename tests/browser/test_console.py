@@ -126,6 +126,22 @@ async def test_everything_works_without_scripts(browser: Browser, console: str) 
         await page.get_by_role("heading", name="Log in").wait_for()
 
 
+async def test_a_replay_is_planned_started_and_steered_without_scripts(browser: Browser, console: str) -> None:
+    async with desk(browser, console, "otto", java_script_enabled=False) as page:
+        await page.goto("/dead-letters")
+        await page.get_by_role("link", name="OrderLockTimeout").click()
+        await page.get_by_role("button", name="Plan a replay").click()
+        while await page.get_by_role("link", name="Look again").count():
+            await page.get_by_role("link", name="Look again").click()
+        await page.get_by_role("textbox", name="Why").fill("the lock is mended")
+        await page.get_by_role("button", name="Start the replay").click()
+        await page.get_by_role("link", name="Look again").click()
+        await page.get_by_role("button", name="Pause").click()
+        assert "is paused" in await page.locator("main > .message").inner_text()
+        await page.get_by_role("button", name="Cancel").click()
+        assert "is cancelled" in await page.locator("main > .message").inner_text()
+
+
 async def test_the_keyboard_reaches_everything_and_shows_where_it_is(browser: Browser, console: str) -> None:
     async with desk(browser, console) as page:
         await page.keyboard.press("Tab")

@@ -1,5 +1,6 @@
 """The books as a file for a spreadsheet or a program; who took which is on record."""
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -12,7 +13,7 @@ from ingress.console.visit import Failed, Visit
 from shared.errors import KessaiError
 from shared.ledger import audit
 from shared.ledger.export_lines import ExportFormat
-from shared.ledger.exports import Export, stream
+from shared.ledger.exports import Export, Page, stream
 from shared.ledger.roles import Role
 
 E = TypeVar("E", bound=StrEnum)
@@ -24,10 +25,11 @@ async def export(visit: Visit) -> web.StreamResponse:
     form = await visit.form()
     what, form_ = _member(Export, visit.request.match_info["what"]), _member(ExportFormat, form.get("form", ""))
     since, last = _day(form.get("since", "")), _day(form.get("until", ""))
-    until = last + timedelta(days=1) if last else None
+    if visit.services.exports.locked():
+        raise Failed(503, "Others are taking files just now", "Try again when they are done.", retry_after=30)
     response = web.StreamResponse(headers=_headers(what, form_))
     try:
-        async with visit.books() as connection:
+        async with visit.services.exports, visit.books() as connection:
             await audit.record(
                 connection,
                 actor=visit.person.actor,
@@ -35,16 +37,20 @@ async def export(visit: Visit) -> web.StreamResponse:
                 subject=f"export:{what}",
                 detail={"format": form_, "since": since, "until": last},
             )
-            async with aclosing(stream(connection, what, form_, since=since, until=until)) as pages:
-                async for page in pages:
-                    if not response.prepared:  # an error before it has a page of its own
-                        await response.prepare(visit.request)
-                    await response.write(page.data)
+            await _copy(visit, response, stream(connection, what, form_, since=since, until=_day_after(last)))
     except (KessaiError, ConnectionError):
         if not response.prepared or visit.request.transport is None:
             raise
         visit.request.transport.abort()  # half a file must not look whole
     return response
+
+
+async def _copy(visit: Visit, response: web.StreamResponse, file: AsyncGenerator[Page, None]) -> None:
+    async with aclosing(file) as pages:
+        async for page in pages:
+            if not response.prepared:  # an error before it has a page of its own
+                await response.prepare(visit.request)
+            await response.write(page.data)
 
 
 def _headers(what: Export, form: ExportFormat) -> dict[str, str]:
@@ -71,6 +77,11 @@ def _day(text: str) -> datetime | None:
         return datetime.combine(date.fromisoformat(text), time(), UTC)
     except ValueError:
         raise Failed(400, f"{text[:20]} is no day", "Write it as 2026-11-21, or leave it out.") from None
+
+
+def _day_after(day: datetime | None) -> datetime | None:
+    """The last day that is named belongs to the file."""
+    return None if day is None or day.date() == date.max else day + timedelta(days=1)
 
 
 SECTION = Section("Exports", "/exports", (act("/exports/{what}", export, needs=Role.VIEWER),), is_in_menu=False)

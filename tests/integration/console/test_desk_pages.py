@@ -3,6 +3,8 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from shared.ledger.database import Pool
 from tests.given import incoming, new_order, payment
 from tests.integration.console.conftest import Seat
@@ -58,12 +60,18 @@ async def test_a_file_has_every_row_and_who_took_it_is_on_record(pool: Pool, sea
     assert csv.headers["Content-Disposition"].startswith('attachment; filename="kessai-orders-')
     assert len(csv.text.splitlines()) == 1501
     for what in ("events", "reviews", "dead-letters", "audit", "orders"):
-        answer = await desk.act(f"/exports/{what}", on="/", form="jsonl", since="2026-01-01", until="2999-01-01")
+        answer = await desk.act(f"/exports/{what}", on="/", form="jsonl", since="2026-01-01", until="9999-12-31")
         assert answer.status == 200
         assert all(json.loads(line) for line in answer.text.splitlines())
     assert ("user:vera", "export.taken", "export:dead-letters") in await books.acts()
     for fields, status in (({"form": "xml"}, 404), ({"form": "csv", "since": "tomorrow"}, 400)):
         assert (await desk.fill("/exports/orders", fields)).status == status
+
+
+async def test_downloads_leave_connections_to_the_pages(seat: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingress.console.visit.EXPORTS_AT_ONCE", 0)
+    answer = await (await seat("vera")).act("/exports/orders", form="csv")
+    assert (answer.status, "Others are taking files just now" in answer.words) == (503, True)
 
 
 async def test_keys_say_when_they_may_go(pool: Pool, seat: Seat) -> None:
