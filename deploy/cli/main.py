@@ -23,6 +23,7 @@ from deploy.cli import (
     replay,
     reviews,
     send,
+    tokens,
     topology,
     users,
     worker,
@@ -56,6 +57,7 @@ app.add_typer(replay.app)
 app.command()(exports.export)
 app.command()(prune.prune)
 app.add_typer(users.app)
+app.add_typer(tokens.app)
 app.command()(send.send)
 app.add_typer(local.app)
 app.command()(demo.demo)

@@ -12,6 +12,8 @@ import uvloop
 from aiohttp import web
 
 from ingress.console.access.requests import Frontier
+from ingress.console.api.call import EXPORTS_AT_ONCE
+from ingress.console.api.door import Api
 from ingress.console.metrics import ConsoleMetrics
 from ingress.console.plans import AT_ONCE, Plans
 from ingress.console.queues import Queues
@@ -75,11 +77,26 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> N
         )
         stack.callback(pool.terminate)
         plans = await _plans(settings, stack)
+        patient = await open_pool(
+            settings.require_database_url(),
+            application="kessai console: exports",
+            size=EXPORTS_AT_ONCE,
+            statement_timeout=settings.statement_timeout,
+        )
+        stack.callback(patient.terminate)
         bound = bind(listen.host, listen.port)
         stack.callback(bound.close)
         health = Health()
         admin = await stack.enter_async_context(
             AdminServer(listen.admin_host, listen.admin_port, registry=registry, ready=health.readiness)
+        )
+        api = Api(
+            pool=pool,
+            patient=patient,
+            plans=plans,
+            frontier=frontier,
+            shops=settings.shops(),
+            approvals=settings.review_approvals,
         )
         site = Site(
             pool=pool,
@@ -90,6 +107,7 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> N
             shops=settings.shops(),
             approvals=settings.review_approvals,
             queues=Queues(settings.require_amqp_url()) if settings.amqp_url is not None else None,
+            api=api.app,
         )
         await stack.enter_async_context(_looking(health, pool))
         runner = web.AppRunner(site.app, access_log=None, shutdown_timeout=max(0.5, settings.drain_timeout / 2 - 0.5))

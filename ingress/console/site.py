@@ -18,6 +18,8 @@ from ingress.console import shown
 from ingress.console.access.limits import LoginLimits
 from ingress.console.access.requests import SAFE_METHODS, Frontier, is_form_token
 from ingress.console.access.visitors import Reception, Visitor
+from ingress.console.api.door import is_of_api
+from ingress.console.api.operation import ROOT as API
 from ingress.console.metrics import ConsoleMetrics
 from ingress.console.pages import (
     audit,
@@ -107,6 +109,7 @@ class Site:
         queues: Queues | None = None,
         terms: Terms | None = None,
         limits: LoginLimits | None = None,
+        api: web.Application | None = None,
     ) -> None:
         self.app = web.Application(middlewares=[self._through], client_max_size=FORM_BYTES)
         self._files = StaticFiles()
@@ -132,6 +135,8 @@ class Site:
         for section in SECTIONS:
             for route in section.routes:
                 self._add(route)
+        if api is not None:
+            self.app.add_subapp(API, api)
 
     def _add(self, route: Route) -> None:
         async def enter(request: web.Request) -> web.StreamResponse:
@@ -148,7 +153,7 @@ class Site:
         began = time.perf_counter()
         visit = request[VISIT] = Visit(request, self._services)
         try:
-            if not self._services.frontier.knows_host(request):
+            if not self._services.frontier.knows_host(request) and not is_of_api(request):  # which says so in JSON
                 raise Failed(421, "This is not the address of the console", UNKNOWN_HOST)
             response = await handler(request)
         except Exception as error:

@@ -1,0 +1,36 @@
+"""Who did what to which thing."""
+
+from typing import Final
+
+from ingress.console.api.call import Call, Page
+from ingress.console.api.inputs import Paged, Since, Text, Until
+from ingress.console.api.operation import AnyOperation, Listed, read
+from shared.ledger import audit
+from shared.ledger.audit import ActFilter, RecordedAct
+
+
+class AskedActs(Paged):
+    actor: Text | None = None
+    action: Text | None = None
+    subject: Text | None = None
+    since: Since = None
+    until: Until = None
+
+
+async def list_acts(call: Call, asked: AskedActs) -> Page[RecordedAct]:
+    wanted = ActFilter(**asked.model_dump(exclude={"limit", "cursor"}))
+    before = call.number(asked.cursor)
+    found = await call.books(lambda connection: audit.newest(connection, wanted, limit=asked.limit + 1, before=before))
+    return call.page(found, asked.limit, lambda act: (act.audit_id,))
+
+
+OPERATIONS: Final[tuple[AnyOperation, ...]] = (
+    read(
+        "listActs",
+        "/audit",
+        "What people did, the newest first; moves and registrations of orders are in the export.",
+        AskedActs,
+        Listed(RecordedAct),
+        list_acts,
+    ),
+)

@@ -1,0 +1,127 @@
+"""What does an operation have at hand? Who calls, the books, and where its list goes on."""
+
+from asyncio import sleep
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+import asyncpg
+from aiohttp import web
+
+from ingress.console.api import cursors
+from ingress.console.api.cursors import Maker
+from ingress.console.api.refusals import BUSY, Refused
+from ingress.console.plans import Plans
+from shared.ledger.api_tokens import Holder
+from shared.ledger.books import Shop
+from shared.ledger.database import Connection, Pool, TransientConflict, connected
+
+T = TypeVar("T")
+Row = TypeVar("Row")
+
+TRIES: Final = 3
+"""Of one transaction that others were in the way of."""
+RAN_INTO_OTHERS: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+EXPORTS_AT_ONCE: Final = 2
+"""Each holds a snapshot of the books, and a connection, as long as its reader takes."""
+
+
+class Room:
+    """So many at once, and nobody queues."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Raises Refused when there is no place."""
+        if self._free <= 0:
+            raise Refused(BUSY, "Others are at it, and so many at once are enough: try again soon.", retry_after=10)
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every call shares."""
+
+    pool: Pool
+    patient: Pool
+    """For what may take long: exports."""
+    shops: Mapping[str, Shop]
+    approvals: int
+    """People it takes to decide on a review where money moves."""
+    plans: Plans
+    exports: Room
+    document: Callable[[], bytes]
+    """Tells what the API is (OpenAPI)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Some items of a list."""
+
+    items: Sequence[Row]
+    next_cursor: str | None = None
+    """None: these were the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What an act made, where that is not simply 200."""
+
+    thing: object
+    status: int
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    request: web.Request
+    services: Services
+    holder: Holder
+
+    @property
+    def actor(self) -> str:
+        """As the audit names who acts: the token's user, as from a page.
+
+        Not the token: a person who proposes at a page and approves by a script is one person still, and what they
+        claimed here they can release there. Which token it was is in the console's log.
+        """
+        return f"user:{self.holder.name}"
+
+    async def books(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """One piece of work that commits or changes nothing, done again when others were in its way.
+
+        Raises KessaiError.
+        """
+        for tries_left in reversed(range(TRIES)):
+            try:
+                async with connected(self.services.pool) as connection:
+                    return await work(connection)
+            except TransientConflict as error:
+                if not tries_left or not isinstance(error.__cause__, RAN_INTO_OTHERS):
+                    raise  # what waited too long would wait as long again
+                await sleep(0.05)
+        raise AssertionError("the last try returns or raises")
+
+    def place(self, cursor: str | None, *makers: Maker) -> tuple[Any, ...] | None:
+        """Behind which row the list goes on. Raises Refused."""
+        return None if cursor is None else cursors.read(cursor, self.request.path, makers)
+
+    def number(self, cursor: str | None) -> int | None:
+        """As `place`, where one number is the whole key."""
+        place = self.place(cursor, cursors.number)
+        return None if place is None else int(place[0])
+
+    def cursor(self, key: Sequence[object] | None) -> str | None:
+        return None if key is None else cursors.write(self.request.path, key)
+
+    def page(self, found: Sequence[Row], limit: int, key_of: Callable[[Row], Sequence[object]]) -> Page[Row]:
+        """A page of `limit` rows at most; the one more that was found tells that there is another page."""
+        rows = found[:limit]
+        return Page(rows, self.cursor(key_of(rows[-1])) if len(found) > limit else None)

@@ -1,0 +1,180 @@
+"""What could not be applied: one by one, by the error they share, and with their bytes."""
+
+from dataclasses import asdict, dataclass
+from typing import Annotated, Final
+
+from aiohttp import web
+from pydantic import ConfigDict, Field, model_validator
+
+from ingress.console.api import cursors
+from ingress.console.api.call import Call, Page
+from ingress.console.api.inputs import Id, Input, Number, Paged, Since, Text, Until
+from ingress.console.api.operation import AnyOperation, Bytes, Listed, Thing, act, read
+from ingress.console.api.refusals import CONFLICT, NOT_FOUND
+from shared.ledger import dead_letter_search, discards
+from shared.ledger.dead_letter_search import DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterState
+from shared.ledger.discards import MAX_WHY, Selection
+
+OCTETS: Final = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class WholeDeadLetter(DeadLetter):
+    """A dead letter and its body; what is no UTF-8 is written as escapes."""
+
+    raw_bytes: int
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Dead letters that are in another state now."""
+
+    state: DeadLetterState
+    count: int
+    dead_letter_ids: list[int]
+
+
+class AskedDeadLetters(Paged):
+    group_id: Text | None = None
+    state: DeadLetterState | None = None
+    reason: Text | None = None
+    type: Text | None = None
+    kind: Text | None = None
+    endpoint: Text | None = None
+    event_id: Text | None = None
+    order_id: Text | None = None
+    challenge_hash: Text | None = None
+    text: Annotated[Text | None, Field(description="Only bodies that hold this text, byte for byte.")] = None
+    since: Since = None
+    until: Until = None
+
+
+class AskedGroups(Input):
+    state: DeadLetterState | None = None
+
+
+class OfDeadLetter(Input):
+    dead_letter_id: Id
+
+
+class Chosen(Input):
+    """Dead letters by their ids, or all of a group."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["dead_letter_ids"]}, {"required": ["group_id"]}]}
+    )
+
+    dead_letter_ids: Annotated[list[Number] | None, Field(min_length=1)] = None
+    group_id: Text | None = None
+    why: Annotated[str, Field(min_length=1, max_length=MAX_WHY, pattern=r"^[^\x00]*\S[^\x00]*$")]
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> "Chosen":
+        if (self.dead_letter_ids is None) == (self.group_id is None):
+            raise ValueError("name dead letters by dead_letter_ids, or a group by group_id: one of the two")
+        return self
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(ids=self.dead_letter_ids or (), group_id=self.group_id)
+
+
+async def list_dead_letters(call: Call, asked: AskedDeadLetters) -> Page[DeadLetter]:
+    wanted = DeadLetterFilter(
+        **asked.model_dump(exclude={"limit", "cursor", "text"}),
+        raw_holds=None if asked.text is None else asked.text.encode(),
+    )
+    before = call.place(asked.cursor, cursors.moment, cursors.number)
+    found = await call.books(
+        lambda connection: dead_letter_search.search(connection, wanted, limit=asked.limit + 1, before=before)
+    )
+    return call.page(found, asked.limit, lambda letter: letter.place)
+
+
+async def list_groups(call: Call, asked: AskedGroups) -> Page[DeadLetterGroup]:
+    return Page(await call.books(lambda connection: dead_letter_search.groups(connection, state=asked.state)))
+
+
+async def show_dead_letter(call: Call, asked: OfDeadLetter) -> WholeDeadLetter:
+    letter, body = await _find(call, asked)
+    return WholeDeadLetter(**asdict(letter), raw_bytes=len(body), raw=body.decode("utf-8", "backslashreplace"))
+
+
+async def download_raw(call: Call, asked: OfDeadLetter) -> web.Response:
+    _, body = await _find(call, asked)
+    name = f"dead-letter-{asked.dead_letter_id}.bin"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return web.Response(body=body, content_type=OCTETS, headers=headers)
+
+
+async def discard(call: Call, asked: Chosen) -> Moved:
+    ids = await call.books(
+        lambda connection: discards.discard(connection, asked.selection, actor=call.actor, why=asked.why)
+    )
+    return Moved(DeadLetterState.DISCARDED, len(ids), ids)
+
+
+async def reopen(call: Call, asked: Chosen) -> Moved:
+    ids = await call.books(
+        lambda connection: discards.reopen(connection, asked.selection, actor=call.actor, why=asked.why)
+    )
+    return Moved(DeadLetterState.OPEN, len(ids), ids)
+
+
+async def _find(call: Call, asked: OfDeadLetter) -> tuple[DeadLetter, bytes]:
+    return await call.books(lambda connection: dead_letter_search.find(connection, asked.dead_letter_id))
+
+
+OPERATIONS: Final[tuple[AnyOperation, ...]] = (
+    read(
+        "listDeadLetters",
+        "/dead-letters",
+        "The newest dead letters, by receipt, and why each is one; since and until speak of their receipt.",
+        AskedDeadLetters,
+        Listed(DeadLetter),
+        list_dead_letters,
+    ),
+    act(
+        "discardDeadLetters",
+        "/dead-letters/discard",
+        "Close open dead letters that nobody will replay, all or none; they can be opened again.",
+        Chosen,
+        Thing(Moved),
+        discard,
+        refuses=(NOT_FOUND, CONFLICT),
+    ),
+    act(
+        "reopenDeadLetters",
+        "/dead-letters/reopen",
+        "Take back a discard, all or none.",
+        Chosen,
+        Thing(Moved),
+        reopen,
+        refuses=(NOT_FOUND, CONFLICT),
+    ),
+    read(
+        "showDeadLetter",
+        "/dead-letters/{dead_letter_id}",
+        "One dead letter and its body as text.",
+        OfDeadLetter,
+        Thing(WholeDeadLetter),
+        show_dead_letter,
+    ),
+    read(
+        "downloadDeadLetter",
+        "/dead-letters/{dead_letter_id}/raw",
+        "The body of a dead letter, byte for byte.",
+        OfDeadLetter,
+        Bytes((OCTETS,)),
+        download_raw,
+    ),
+    read(
+        "listDeadLetterGroups",
+        "/dead-letter-groups",
+        "Dead letters by the error that they share, the most frequent first; on one page.",
+        AskedGroups,
+        Listed(DeadLetterGroup),
+        list_groups,
+    ),
+)

@@ -1,0 +1,114 @@
+"""What became of each webhook event, and the deliveries of it that are kept."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Final, Literal
+from uuid import UUID
+
+from ingress.console.api import cursors
+from ingress.console.api.call import Call, Page
+from ingress.console.api.inputs import Input, Paged, Since, Text, Until
+from ingress.console.api.operation import AnyOperation, Listed, Thing, read
+from shared.ledger import events, receipts
+from shared.ledger.books import Outcome
+from shared.ledger.database import Connection
+from shared.ledger.events import EventFilter, RecordedEvent
+from shared.ledger.proof import signed_at
+from shared.ledger.receipts import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class ShownReceipt:
+    """One delivery whose bytes are kept."""
+
+    receipt_id: UUID
+    received_at: datetime
+    kept_in: Literal["archive", "dead_letters"]
+    key_fingerprint: str
+    """Of the secret that verified it at the door."""
+    signed_at: datetime | None
+    raw_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class WholeEvent(RecordedEvent):
+    """An event, and which of its deliveries are kept."""
+
+    receipts: list[ShownReceipt]
+
+
+class AskedEvents(Paged):
+    outcome: Outcome | None = None
+    kind: Text | None = None
+    type: Text | None = None
+    endpoint: Text | None = None
+    order_id: Text | None = None
+    event_id: Text | None = None
+    challenge_hash: Text | None = None
+    reason: Text | None = None
+    since: Since = None
+    until: Until = None
+
+
+class OfEvent(Input):
+    endpoint: Text
+    event_id: Text
+
+
+async def list_events(call: Call, asked: AskedEvents) -> Page[RecordedEvent]:
+    wanted = EventFilter(**asked.model_dump(exclude={"limit", "cursor"}))
+    before = call.place(asked.cursor, cursors.moment, UUID)
+    found = await call.books(lambda connection: events.search(connection, wanted, limit=asked.limit + 1, before=before))
+    return call.page(found, asked.limit, lambda event: event.place)
+
+
+async def show_event(call: Call, asked: OfEvent) -> WholeEvent:
+    async def work(connection: Connection) -> WholeEvent:
+        event = await events.find(connection, asked.event_id, endpoint=asked.endpoint)
+        kept = await receipts.of_event(connection, event.endpoint, event.event_id)
+        return WholeEvent(**asdict(event), receipts=[_shown(receipt) for receipt in kept])
+
+    return await call.books(work)
+
+
+async def list_receipts(call: Call, asked: OfEvent) -> Page[ShownReceipt]:
+    return Page((await show_event(call, asked)).receipts)
+
+
+def _shown(receipt: Receipt) -> ShownReceipt:
+    return ShownReceipt(
+        receipt_id=receipt.receipt_id,
+        received_at=receipt.received_at,
+        kept_in=receipt.kept_in,
+        key_fingerprint=receipt.key_fingerprint,
+        signed_at=signed_at(receipt.signature),
+        raw_bytes=len(receipt.raw),
+    )
+
+
+OPERATIONS: Final[tuple[AnyOperation, ...]] = (
+    read(
+        "listEvents",
+        "/events",
+        "The newest events, by receipt, and how each ended; since and until speak of their receipt.",
+        AskedEvents,
+        Listed(RecordedEvent),
+        list_events,
+    ),
+    read(
+        "showEvent",
+        "/events/{endpoint}/{event_id}",
+        "One event: what it was, how it ended and why, and which of its deliveries are kept.",
+        OfEvent,
+        Thing(WholeEvent),
+        show_event,
+    ),
+    read(
+        "listReceipts",
+        "/events/{endpoint}/{event_id}/receipts",
+        "The deliveries of an event that are kept, the oldest first; on one page.",
+        OfEvent,
+        Listed(ShownReceipt),
+        list_receipts,
+    ),
+)

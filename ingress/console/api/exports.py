@@ -1,0 +1,69 @@
+"""The books as a stream: every row of one kind, as they stood at one moment."""
+
+from contextlib import aclosing
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from ingress.console.api.call import Call
+from ingress.console.api.inputs import Input, Since, Until
+from ingress.console.api.operation import AnyOperation, Bytes, read
+from shared.ledger.database import connected
+from shared.ledger.export_lines import ExportFormat
+from shared.ledger.exports import Export, stream
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.console")
+
+MEDIA_TYPES: Final = {ExportFormat.CSV: "text/csv", ExportFormat.JSONL: "application/jsonl"}
+
+
+class AskedExport(Input):
+    what: Export
+    form: ExportFormat
+    since: Since = None
+    until: Until = None
+
+
+async def export(call: Call, asked: AskedExport) -> web.StreamResponse:
+    """Begins when Postgres has answered; what breaks after that cuts the connection, so that it looks like no end."""
+    response = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="{asked.what}.{asked.form}"'})
+    response.content_type = MEDIA_TYPES[asked.form]
+    response.charset = "utf-8"
+    with call.services.exports.taken():
+        try:
+            await _copy(call, asked, response)
+        except Exception as error:
+            if not response.prepared:
+                raise
+            log.warning("api.export_cut", what=asked.what, error=type(error).__name__)
+            if call.request.transport is not None:
+                call.request.transport.abort()
+    return response
+
+
+async def _copy(call: Call, asked: AskedExport, response: web.StreamResponse) -> None:
+    async with (
+        connected(call.services.patient) as connection,
+        aclosing(stream(connection, asked.what, asked.form, since=asked.since, until=asked.until)) as pages,
+    ):
+        async for page in pages:
+            if not response.prepared:
+                await response.prepare(call.request)
+            await response.write(page.data)
+    if not response.prepared:  # JSON lines of nothing
+        await response.prepare(call.request)
+    await response.write_eof()
+
+
+OPERATIONS: Final[tuple[AnyOperation, ...]] = (
+    read(
+        "export",
+        "/exports/{what}.{form}",
+        "Every order, event, review, dead letter or audited act. since and until speak of when it was registered, "
+        "received, opened or done.",
+        AskedExport,
+        Bytes(tuple(MEDIA_TYPES.values())),
+        export,
+    ),
+)

@@ -1,0 +1,207 @@
+"""The API told to programs: an OpenAPI 3.1 document, made from the very table and models that serve it."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from pydantic import TypeAdapter
+
+from ingress.console.api.inputs import JSON, is_optional
+from ingress.console.api.operation import ROOT, AnyOperation, Bytes, Listed, Thing
+from ingress.console.api.refusals import MEDIA_TYPE, Kind
+
+Schema = dict[str, Any]
+
+REF: Final = "#/components/schemas/{model}"
+
+ABOUT: Final = (
+    "What the operators' desk can do. A call carries `Authorization: Bearer ...` with a token of `kessai tokens add`; "
+    "it may do what the token's user may: viewers read, operators act. Lists go on at `next_cursor`. Amounts are whole "
+    "minor units, times are UTC. An act that comes too late for what its caller saw is a 409 and changes nothing."
+)
+
+PROBLEM: Final[Schema] = {
+    "type": "object",
+    "description": "Problem details (RFC 9457).",
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+                "required": ["field", "message"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail"],
+    "additionalProperties": False,
+}
+
+
+NOT_HTTP: Final[Schema] = {
+    "description": "Not HTTP, or a request line of more than 8190 bytes.",
+    "content": {"text/plain": {}},
+}
+"""What the HTTP server itself refuses: nothing of ours has seen it."""
+
+
+def document(operations: Sequence[AnyOperation]) -> bytes:
+    """The whole document as JSON."""
+    schemas = Schemas()
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
+    return orjson.dumps(
+        {
+            "openapi": "3.1.0",
+            "info": {"title": "Kessai admin API", "version": "1", "description": ABOUT},
+            "servers": [{"url": ROOT}],
+            "security": [{"token": []}],
+            "paths": paths,
+            "components": {
+                "schemas": {"Problem": PROBLEM} | schemas.found,
+                "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            },
+        }
+    )
+
+
+class Schemas:
+    """Types as named JSON schemas, each told once."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Schema] = {}
+
+    def asked(self, model: type[Any]) -> Schema:
+        """Of an input, as it may be sent."""
+        schema: Schema = model.model_json_schema(mode="validation", ref_template=REF)
+        self._keep(schema.pop("$defs", {}))
+        return schema
+
+    def answered(self, shape: Any) -> Schema:  # noqa: ANN401 - any type that has a schema
+        """Of an answer, as it will come: with every field, and no other."""
+        schema = TypeAdapter(shape).json_schema(mode="serialization", ref_template=REF)
+        self._keep({name: _whole(each) for name, each in schema.pop("$defs", {}).items()})
+        if "properties" not in schema:
+            return schema
+        self._keep({shape.__name__: _whole(schema)})
+        return {"$ref": REF.format(model=shape.__name__)}
+
+    def _keep(self, schemas: Mapping[str, Schema]) -> None:
+        for name, schema in schemas.items():
+            if self.found.setdefault(name, schema) != schema:
+                raise AssertionError(f"two types of the API are named {name}")
+
+
+def _whole(schema: Schema) -> Schema:
+    if "properties" not in schema:
+        return schema
+    return schema | {"required": list(schema["properties"]), "additionalProperties": False}
+
+
+def _operation(operation: AnyOperation, schemas: Schemas) -> Schema:
+    asked = schemas.asked(operation.asks)
+    names = operation.path_names
+    is_act = operation.method == "POST"
+    told: Schema = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": [operation.path.split("/")[1]],
+        "x-kessai-role": operation.needs,
+        "parameters": [
+            _parameter(name, schema, asked, in_path=name in names)
+            for name, schema in asked.get("properties", {}).items()
+            if name in names or not is_act
+        ],
+        "responses": _answers(operation, schemas) | {"400": NOT_HTTP} | _refusals(operation.refusals),
+    }
+    if is_act:
+        body = _body(asked, names)
+        told["requestBody"] = {"required": not is_optional(body), "content": {JSON: {"schema": body}}}
+    return told
+
+
+def _parameter(name: str, schema: Schema, asked: Schema, *, in_path: bool) -> Schema:
+    description = {"description": schema["description"]} if "description" in schema else {}
+    return {
+        "name": name,
+        "in": "path" if in_path else "query",
+        "required": in_path or name in asked.get("required", ()),
+        "schema": _unless_null(schema),
+        **description,
+    }
+
+
+def _unless_null(schema: Schema) -> Schema:
+    """A query says nothing by leaving a name out; it has no null."""
+    told = {name: value for name, value in schema.items() if name not in ("title", "description", "default")}
+    if schema.get("default") is not None:
+        told["default"] = schema["default"]
+    options = [option for option in told.pop("anyOf", ()) if option != {"type": "null"}]
+    return told | (options[0] if len(options) == 1 else {"anyOf": options} if options else {})
+
+
+def _body(asked: Schema, names: Sequence[str]) -> Schema:
+    """What is left of an input when its path was said."""
+    properties = {name: schema for name, schema in asked.get("properties", {}).items() if name not in names}
+    required = [name for name in asked.get("required", ()) if name not in names]
+    told = asked | {"type": "object", "properties": properties, "additionalProperties": False}
+    told.pop("required", None)
+    return told | ({"required": required} if required else {})
+
+
+def _answers(operation: AnyOperation, schemas: Schemas) -> dict[str, Schema]:
+    match operation.answers:
+        case Thing(shape, statuses):
+            content = {JSON: {"schema": schemas.answered(shape)}}
+            return {str(int(status)): _answer(status, content) for status in statuses}
+        case Listed(shape):
+            return {"200": _answer(HTTPStatus.OK, {JSON: {"schema": _page(schemas.answered(shape))}})}
+        case Bytes(media_types):
+            return {"200": _answer(HTTPStatus.OK, {media_type: {} for media_type in media_types})}
+
+
+def _answer(status: HTTPStatus, content: Schema) -> Schema:
+    told: Schema = {"description": status.phrase, "content": content}
+    if status in (HTTPStatus.CREATED, HTTPStatus.ACCEPTED):
+        told["headers"] = {"Location": {"required": True, "schema": {"type": "string"}}}
+    return told
+
+
+def _page(item: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": {
+            "items": {"type": "array", "items": item},
+            "next_cursor": {
+                "type": ["string", "null"],
+                "description": "Where the list goes on; null when it ends here.",
+            },
+        },
+        "required": ["items", "next_cursor"],
+        "additionalProperties": False,
+    }
+
+
+def _refusals(kinds: Sequence[Kind]) -> dict[str, Schema]:
+    by_status: dict[HTTPStatus, list[Kind]] = {}
+    for kind in kinds:
+        by_status.setdefault(kind.status, []).append(kind)
+    return {str(int(status)): _refusal(status, each) for status, each in sorted(by_status.items())}
+
+
+def _refusal(status: HTTPStatus, kinds: Sequence[Kind]) -> Schema:
+    one_of_these = {"properties": {"type": {"enum": [kind.type for kind in kinds]}, "status": {"const": int(status)}}}
+    told: Schema = {
+        "description": "; ".join(kind.title for kind in kinds),
+        "content": {MEDIA_TYPE: {"schema": {"allOf": [{"$ref": REF.format(model="Problem")}, one_of_these]}}},
+    }
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        told["headers"] = {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}}
+    return told

@@ -1,0 +1,199 @@
+"""Replays: hand events over once more, as a job that is planned, watched and kept on record."""
+
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from ingress.console.api.call import Call, Made, Page
+from ingress.console.api.inputs import Id, Input, Moment, Paged, Text
+from ingress.console.api.operation import ROOT, AnyOperation, Listed, Thing, act, read
+from ingress.console.api.refusals import CONFLICT
+from shared.ledger.books import Outcome
+from shared.ledger.database import Connection
+from shared.ledger.replays import items, jobs
+from shared.ledger.replays.items import ReplayItem
+from shared.ledger.replays.jobs import DEFAULT_CANARY, DEFAULT_RATE, DEFAULT_STOP_ON_FAIL, Act, Replay, Terms
+from shared.ledger.replays.selection import Selection, Source
+
+Texts = Annotated[tuple[Text, ...], Field(max_length=1000)]
+Share = Annotated[float, Field(ge=0, le=1, description="Stop when a larger share of the events fails again.")]
+
+
+class AskedReplays(Paged):
+    """All of them."""
+
+
+class OfReplay(Input):
+    plan_id: Id
+
+
+class AskedItems(Paged):
+    plan_id: Id
+    outcome: Annotated[Outcome | None, Field(description="Only what came, or would come, to this.")] = None
+
+
+class NewPlan(Input):
+    """Which events are meant: those of one source that fit every field which is given; times are those of receipt."""
+
+    source: Source = Source.DEAD_LETTERS
+    reasons: Texts = ()
+    groups: Texts = ()
+    endpoints: Texts = ()
+    event_ids: Texts = ()
+    types: Texts = ()
+    kinds: Texts = ()
+    outcomes: tuple[Outcome, ...] = ()
+    since: Moment | None = None
+    until: Moment | None = None
+    all: Annotated[bool, Field(description="Every one of them; no filter alone never means that.")] = False
+
+    @property
+    def selection(self) -> Selection:
+        """Raises EmptyFilter."""
+        return Selection(
+            source=self.source,
+            reasons=self.reasons,
+            groups=self.groups,
+            endpoints=self.endpoints,
+            event_ids=self.event_ids,
+            types=self.types,
+            kinds=self.kinds,
+            outcomes=self.outcomes,
+            since=self.since,
+            until=self.until,
+            everything=self.all,
+        )
+
+
+class Start(OfReplay):
+    why: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*\S[^\x00]*$")]
+    canary: Annotated[int, Field(ge=0, le=100_000, description="So many first, judged before the rest.")] = (
+        DEFAULT_CANARY
+    )
+    rate: Annotated[
+        float | None, Field(gt=0, le=1e6, description="Events a second; null: as fast as they are handled.")
+    ] = DEFAULT_RATE
+    stop_on_fail: Share = DEFAULT_STOP_ON_FAIL
+
+
+class Resume(OfReplay):
+    stop_on_fail: Share | None = None
+
+
+async def list_replays(call: Call, asked: AskedReplays) -> Page[Replay]:
+    before = call.number(asked.cursor)
+    found = await call.books(lambda connection: jobs.newest(connection, limit=asked.limit + 1, before=before))
+    return call.page(found, asked.limit, lambda replay: (replay.plan_id,))
+
+
+async def show_replay(call: Call, asked: OfReplay) -> Replay:
+    return await call.books(lambda connection: jobs.find(connection, asked.plan_id))
+
+
+async def list_items(call: Call, asked: AskedItems) -> Page[ReplayItem]:
+    after = call.number(asked.cursor) or 0
+
+    async def work(connection: Connection) -> list[ReplayItem]:
+        await jobs.find(connection, asked.plan_id)
+        return await items.list_items(
+            connection, asked.plan_id, limit=asked.limit + 1, after=min(after, 2**31 - 1), outcome=asked.outcome
+        )
+
+    return call.page(await call.books(work), asked.limit, lambda item: (item.item,))
+
+
+async def plan_replay(call: Call, asked: NewPlan) -> Made:
+    """Answered while each event is still being predicted: its state tells when it is planned."""
+    plan_id = await call.services.plans.begin(asked.selection, actor=call.actor)
+    replay = await call.books(lambda connection: jobs.find(connection, plan_id))
+    return Made(replay, HTTPStatus.ACCEPTED, f"{ROOT}/replays/{plan_id}")
+
+
+async def start_replay(call: Call, asked: Start) -> Replay:
+    terms = Terms(asked.why, asked.canary, asked.rate, asked.stop_on_fail)
+    return await call.books(lambda connection: jobs.start(connection, asked.plan_id, terms, actor=call.actor))
+
+
+async def pause_replay(call: Call, asked: OfReplay) -> Replay:
+    return await _tell(call, asked.plan_id, Act.PAUSE)
+
+
+async def resume_replay(call: Call, asked: Resume) -> Replay:
+    return await _tell(call, asked.plan_id, Act.RESUME, stop_on_fail=asked.stop_on_fail)
+
+
+async def cancel_replay(call: Call, asked: OfReplay) -> Replay:
+    return await _tell(call, asked.plan_id, Act.CANCEL)
+
+
+async def _tell(call: Call, plan_id: int, told: Act, *, stop_on_fail: float | None = None) -> Replay:
+    return await call.books(
+        lambda connection: jobs.tell(connection, plan_id, told, actor=call.actor, stop_on_fail=stop_on_fail)
+    )
+
+
+OPERATIONS: Final[tuple[AnyOperation, ...]] = (
+    read(
+        "listReplays",
+        "/replays",
+        "Plans and jobs, the newest first: who, why, and what came of it.",
+        AskedReplays,
+        Listed(Replay),
+        list_replays,
+    ),
+    act(
+        "planReplay",
+        "/replays",
+        "Freeze which events are meant and begin to predict what each would come to. Nothing is replayed yet.",
+        NewPlan,
+        Thing(Replay, (HTTPStatus.ACCEPTED,)),
+        plan_replay,
+        refuses=(),
+    ),
+    read("showReplay", "/replays/{plan_id}", "A plan or a job as it stands.", OfReplay, Thing(Replay), show_replay),
+    read(
+        "listReplayEvents",
+        "/replays/{plan_id}/events",
+        "Each event of a plan, in its order: what it would change, and what came of it.",
+        AskedItems,
+        Listed(ReplayItem),
+        list_items,
+    ),
+    act(
+        "startReplay",
+        "/replays/{plan_id}/start",
+        "Hand a plan to the workers. The canary goes first; the rest follows when it went well.",
+        Start,
+        Thing(Replay),
+        start_replay,
+        refuses=(CONFLICT,),
+    ),
+    act(
+        "pauseReplay",
+        "/replays/{plan_id}/pause",
+        "Hand over nothing more for now; what is in flight comes to its end.",
+        OfReplay,
+        Thing(Replay),
+        pause_replay,
+        refuses=(CONFLICT,),
+    ),
+    act(
+        "resumeReplay",
+        "/replays/{plan_id}/resume",
+        "Go on with a job that was paused, or that stopped because too many events failed again.",
+        Resume,
+        Thing(Replay),
+        resume_replay,
+        refuses=(CONFLICT,),
+    ),
+    act(
+        "cancelReplay",
+        "/replays/{plan_id}/cancel",
+        "End a plan or a job; what is in flight comes to its end.",
+        OfReplay,
+        Thing(Replay),
+        cancel_replay,
+        refuses=(CONFLICT,),
+    ),
+)

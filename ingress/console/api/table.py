@@ -1,0 +1,30 @@
+"""Every operation of the API: what is not here does not exist, and is in no document."""
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from ingress.console.api import audit, dead_letters, events, exports, orders, replays, reviews
+from ingress.console.api.call import Call
+from ingress.console.api.inputs import Input
+from ingress.console.api.operation import AnyOperation, Thing, read
+
+
+class Nothing(Input):
+    """No questions."""
+
+
+async def describe(call: Call, _asked: Nothing) -> web.Response:
+    return web.Response(body=call.services.document(), content_type="application/json")
+
+
+OPERATIONS: Final[tuple[AnyOperation, ...]] = (
+    *orders.OPERATIONS,
+    *events.OPERATIONS,
+    *reviews.OPERATIONS,
+    *dead_letters.OPERATIONS,
+    *replays.OPERATIONS,
+    *audit.OPERATIONS,
+    *exports.OPERATIONS,
+    read("describe", "/openapi.json", "This document.", Nothing, Thing(dict[str, Any]), describe),
+)

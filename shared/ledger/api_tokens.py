@@ -1,0 +1,156 @@
+"""Who calls with this token? Tokens of the admin API; the books know one by its SHA-256 alone."""
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.errors import KessaiError
+from shared.ledger import audit
+from shared.ledger.database import Connection
+from shared.ledger.roles import Role
+from shared.ledger.users import UserNotFound
+
+TOKEN: Final = re.compile(r"kessai_[A-Za-z0-9_-]{43}", re.ASCII)
+"""256 random bits; the beginning lets scanners of leaked secrets know it."""
+LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
+USED_EVERY: Final = timedelta(minutes=1)
+"""How exactly the last use of a token is known: a call that reads should cost no write."""
+
+
+class InvalidLabel(KessaiError):
+    def __init__(self, label: str) -> None:
+        super().__init__(f"{label[:70]!r} is no label for a token: 1 to 64 letters, digits and . _ @ + -")
+
+
+class LabelTaken(KessaiError):
+    def __init__(self, name: str, label: str) -> None:
+        super().__init__(
+            f"{name} has a token {label!r} already: choose another label, "
+            f"or revoke that one first (kessai tokens revoke {name} {label})"
+        )
+
+
+class TokenNotFound(KessaiError):
+    def __init__(self, name: str, label: str) -> None:
+        super().__init__(f"{name[:64]!r} has no token {label[:64]!r}: see `kessai tokens list`")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """What is known of a token; the token itself nobody can tell any more."""
+
+    user_name: str
+    label: str
+    role: Role
+    """Of its user, now."""
+    created_at: datetime
+    used_at: datetime | None
+    """To the minute."""
+    expires_at: datetime | None
+    """None: only when it is revoked."""
+    is_live: bool
+    """Whether a call with it is let in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whom a token speaks for."""
+
+    name: str
+    role: Role
+    """As it is now, whatever it was when the token was given out."""
+    label: str
+
+
+async def add(connection: Connection, name: str, label: str, *, lifetime: timedelta | None = None, actor: str) -> str:
+    """A fresh token, told this once. Raises InvalidLabel, UserNotFound, LabelTaken."""
+    if not LABEL.fullmatch(label):
+        raise InvalidLabel(label)
+    token = f"kessai_{secrets.token_urlsafe(32)}"
+    async with connection.transaction():
+        await _lock_user(connection, name)
+        if await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM kessai.api_tokens WHERE user_name = $1 AND label = $2)", name, label
+        ):
+            raise LabelTaken(name, label)
+        expires_at: datetime | None = await connection.fetchval(
+            """
+            INSERT INTO kessai.api_tokens (token_digest, label, user_name, expires_at)
+            VALUES ($1, $2, $3, now() + $4::interval)
+            RETURNING expires_at
+            """,
+            _digest(token),
+            label,
+            name,
+            lifetime,
+        )
+        await audit.record(
+            connection,
+            actor=actor,
+            action="token.added",
+            subject=subject(name, label),
+            detail={"expires_at": expires_at},
+        )
+    return token
+
+
+async def revoke(connection: Connection, name: str, label: str, *, actor: str) -> None:
+    """The token lets nobody in from now on. Raises TokenNotFound."""
+    async with connection.transaction():
+        gone = await connection.fetch(
+            "DELETE FROM kessai.api_tokens WHERE user_name = $1 AND label = $2 RETURNING label", name, label
+        )
+        if not gone:
+            raise TokenNotFound(name, label)
+        await audit.record(connection, actor=actor, action="token.revoked", subject=subject(name, label))
+
+
+async def everyone(connection: Connection) -> list[ApiToken]:
+    """Every token that was not revoked, by its user."""
+    rows = await connection.fetch(
+        """
+        SELECT user_name, label, role, api_tokens.created_at, used_at, expires_at,
+               disabled_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS is_live
+        FROM kessai.api_tokens
+        JOIN kessai.users ON name = user_name
+        ORDER BY user_name, label
+        """
+    )
+    return [ApiToken(**{**dict(row), "role": Role(row["role"])}) for row in rows]
+
+
+async def holder_of(connection: Connection, token: str) -> Holder | None:
+    """None when the token is unknown, revoked or expired, or its user is disabled."""
+    row = await connection.fetchrow(
+        """
+        SELECT name, role, label, coalesce(now() - used_at > $2::interval, true) AS is_stale
+        FROM kessai.api_tokens
+        JOIN kessai.users ON name = user_name
+        WHERE token_digest = $1 AND (expires_at IS NULL OR expires_at > now()) AND disabled_at IS NULL
+        """,
+        _digest(token),
+        USED_EVERY,
+    )
+    if row is None:
+        return None
+    if row["is_stale"]:
+        await connection.execute("UPDATE kessai.api_tokens SET used_at = now() WHERE token_digest = $1", _digest(token))
+    return Holder(row["name"], Role(row["role"]), row["label"])
+
+
+def subject(name: str, label: str) -> str:
+    """As the audit names a token."""
+    return f"token:{name}/{label}"
+
+
+async def _lock_user(connection: Connection, name: str) -> None:
+    """Two tokens of one person are added one after the other, so that a label is one token's. Raises UserNotFound."""
+    if await connection.fetchrow("SELECT FROM kessai.users WHERE name = $1 FOR NO KEY UPDATE", name) is None:
+        raise UserNotFound(name)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

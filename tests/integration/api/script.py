@@ -1,0 +1,164 @@
+"""A script that calls the admin API with a token; whatever it is told must be as the document says."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from aiohttp.test_utils import TestServer
+from jsonschema import Draft202012Validator, FormatChecker
+from yarl import URL
+
+from ingress.console.access.limits import Failures
+from ingress.console.access.requests import Frontier
+from ingress.console.api import openapi
+from ingress.console.api.door import Api
+from ingress.console.api.operation import ROOT
+from ingress.console.api.table import OPERATIONS
+from ingress.console.metrics import ConsoleMetrics
+from ingress.console.plans import Plans
+from ingress.console.site import Site
+from shared.ledger.books import Shop
+from shared.ledger.database import Pool
+from shared.observe.metrics import new_registry
+from tests.given import ENDPOINT
+from tests.integration.console.desk import ROLES, Desk
+
+SHOPS = {ENDPOINT: Shop(merchant="tea_house", allow_metered_payments=True)}
+MANY = Failures(allowed=10**9, within=1.0, clock=lambda: 0.0)
+"""As good as no limit."""
+
+
+def console(
+    pool: Pool, *, frontier: Frontier | None = None, failures: Failures | None = None, approvals: int = 1
+) -> Site:
+    """The console with its API, as `kessai console` puts it together."""
+    frontier = frontier or Frontier()
+    plans = Plans(books=pool, handlers=pool, shops=SHOPS)
+    api = Api(
+        pool=pool,
+        patient=pool,
+        plans=plans,
+        frontier=frontier,
+        shops=SHOPS,
+        approvals=approvals,
+        failures=failures or MANY,
+    )
+    return Site(
+        pool=pool,
+        frontier=frontier,
+        roles=ROLES,
+        metrics=ConsoleMetrics(new_registry()),
+        plans=plans,
+        shops=SHOPS,
+        approvals=approvals,
+        api=api.app,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer as it came."""
+
+    status: int
+    raw: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def json(self) -> dict[str, Any]:
+        found = json.loads(self.raw)
+        assert isinstance(found, dict), found
+        return found
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        assert self.status == 200, self.raw
+        found: list[dict[str, Any]] = self.json["items"]
+        return found
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, after the problem details were found to be some."""
+        assert self.headers["Content-Type"].startswith("application/problem+json"), self.headers
+        told = self.json
+        assert told["status"] == self.status
+        assert told["title"]
+        assert told["detail"]
+        return str(told["type"]).removeprefix("urn:kessai:problem:")
+
+
+@cache
+def document() -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(openapi.document(OPERATIONS))
+    return told
+
+
+def conform(method: str, path: str, told: Told) -> None:
+    """The answer of an operation is one that the document has; what is at no path, or by no method, it cannot have."""
+    for operation in OPERATIONS:
+        if operation.method == method and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", operation.path), path):
+            answers = document()["paths"][operation.path][method.lower()]["responses"]
+            assert str(told.status) in answers, (operation.name, told.status)
+            content = answers[str(told.status)]["content"]
+            media_type = told.headers["Content-Type"].partition(";")[0]
+            assert media_type in content, (operation.name, media_type)
+            if "schema" in content[media_type]:
+                schema = content[media_type]["schema"] | {"components": document()["components"]}
+                Draft202012Validator(schema, format_checker=FormatChecker()).validate(told.json)
+            return
+
+
+class Script:
+    """Without a token a stranger."""
+
+    def __init__(self, server: TestServer, token: str | None) -> None:
+        self._desk = Desk(server)
+        self.token = token
+
+    async def get(self, path: str, **query: object) -> Told:
+        return await self.call("GET", path, query={name: str(value) for name, value in query.items()})
+
+    async def post(self, path: str, **body: object) -> Told:
+        return await self.call("POST", path, data=json.dumps(body).encode())
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Told:
+        """`path` as it goes over the wire."""
+        sent = {"Authorization": f"Bearer {self.token}"} if self.token is not None else {}
+        if data is not None:
+            sent["Content-Type"] = "application/json"
+        url = URL(f"{self._desk.origin}{ROOT}{path}", encoded=True)
+        async with self._desk.client.session.request(
+            method,
+            url.with_query(dict(query)) if query else url,
+            data=data,
+            headers={**sent, **(headers or {})},
+            allow_redirects=False,
+        ) as response:
+            told = Told(response.status, await response.read(), response.headers.copy())
+        conform(method, path.partition("?")[0], told)
+        return told
+
+    async def walk(self, path: str, *, limit: int, **query: object) -> list[dict[str, Any]]:
+        """Every item of a list, page by page."""
+        found: list[dict[str, Any]] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = await self.get(path, limit=limit, **query, **({"cursor": cursor} if cursor else {}))
+            assert len(page.items) <= limit
+            found += page.items
+            cursor = page.json["next_cursor"]
+        return found
+
+    @property
+    def session(self) -> Any:  # noqa: ANN401 - aiohttp's own, to be closed
+        return self._desk.client.session

@@ -1,0 +1,149 @@
+"""Who is let in to the API: a live token of somebody who may, and nothing else."""
+
+import hashlib
+from ipaddress import ip_network
+
+import pytest
+
+from ingress.console.access.limits import Failures
+from ingress.console.access.requests import Frontier
+from ingress.console.api.table import OPERATIONS
+from shared.ledger import api_tokens, users
+from shared.ledger.api_tokens import InvalidLabel, LabelTaken, TokenNotFound
+from shared.ledger.database import Pool, connected
+from shared.ledger.roles import Role
+from shared.ledger.users import UserNotFound
+from tests.given import new_order
+from tests.integration.api.conftest import Line
+from tests.integration.console.desk import Desk
+from tests.integration.ledger.books import TestBooks
+
+
+async def test_viewers_read_and_operators_act_and_strangers_do_neither(line: Line) -> None:
+    stranger, vera, otto = await line(), await line("vera"), await line("otto")
+    for operation in OPERATIONS:
+        path = operation.path.format(**dict.fromkeys(operation.path_names, "1"))
+        assert (await stranger.call(operation.method, path)).problem == "unauthenticated", operation.name
+        read, acted = await vera.call(operation.method, path), await otto.call(operation.method, path)
+        assert acted.status in {200, 202, 404, 422}, operation.name
+        if operation.method == "GET":
+            assert read.status == acted.status, operation.name
+        else:
+            assert read.problem == "forbidden", operation.name
+
+
+async def test_whatever_is_wrong_with_a_token_the_answer_is_the_same(pool: Pool, line: Line) -> None:
+    script = await line("vera")
+    live = str(script.token)
+    refused = []
+    for token in (f"{live}x", live.upper(), "", "a b", "ü", "kessai_" + "0" * 43):
+        script.token = token
+        refused.append(await script.get("/orders"))
+    script.token = live
+    for change, back in (
+        ("UPDATE kessai.api_tokens SET expires_at = now()", "UPDATE kessai.api_tokens SET expires_at = NULL"),
+        ("UPDATE kessai.users SET disabled_at = now()", "UPDATE kessai.users SET disabled_at = NULL"),
+    ):
+        await pool.execute(change)
+        refused.append(await script.get("/orders"))
+        await pool.execute(back)
+        assert (await script.get("/orders")).status == 200
+    async with connected(pool) as connection:
+        await api_tokens.revoke(connection, "vera", "test-0", actor="test")
+    refused.append(await script.get("/orders"))
+    assert {(told.status, told.raw) for told in refused} == {(401, refused[0].raw)}
+    assert refused[0].headers["WWW-Authenticate"] == 'Bearer realm="kessai"'
+
+
+async def test_a_role_counts_from_the_next_call_on(pool: Pool, line: Line) -> None:
+    script = await line("vera")
+    assert (await script.post("/orders/none/cancel")).status == 403
+    async with connected(pool) as connection:
+        await users.set_role(connection, "vera", Role.OPERATOR, actor="test")
+    assert (await script.post("/orders/none/cancel")).status == 404
+
+
+async def test_a_session_opens_no_call_and_a_token_no_page(pool: Pool, line: Line) -> None:
+    """Nor does a header of a proxy that is believed elsewhere."""
+    script = await line("ada", frontier=Frontier(proxies=(ip_network("127.0.0.0/8"),)))
+    desk: Desk = script._desk
+    assert (await desk.log_in("ada")).status == 303
+    assert (await desk.get("/orders")).status == 200
+    assert (await desk.get("/api/v1/orders")).status == 401
+    proxied = {"X-Forwarded-User": "ada", "X-Forwarded-Groups": "kessai-admin"}
+    assert (await desk.get("/api/v1/orders", headers=proxied)).status == 401
+    await desk.act("/logout")
+    with_token = await desk.get("/orders", headers={"Authorization": f"Bearer {script.token}"})
+    assert (with_token.status, with_token.headers["Location"]) == (303, "/login?next=%2Forders")
+
+
+async def test_calls_without_a_live_token_are_slowed_and_no_others(line: Line) -> None:
+    now = [1000.0]
+    failures = Failures(allowed=3, within=60.0, clock=lambda: now[0])
+    vera, stranger = await line("vera", failures=failures), await line()
+    for _ in range(6):
+        assert (await vera.get("/orders")).status == 200
+    assert [(await stranger.get("/orders")).status for _ in range(4)] == [401, 401, 401, 429]
+    refused = await vera.get("/orders")
+    assert (refused.problem, refused.headers["Retry-After"]) == ("too-many-failures", "60")
+    now[0] += 60
+    assert (await vera.get("/orders")).status == 200
+
+
+async def test_what_another_site_sends_does_nothing(books: TestBooks, line: Line) -> None:
+    await books.register(new_order())
+    script = await line("otto")
+    for header, value in (("Origin", "https://evil.example"), ("Origin", "null"), ("Sec-Fetch-Site", "cross-site")):
+        refused = await script.call("POST", "/orders/order-1/cancel", headers={header: value})
+        assert refused.problem == "cross-site", (header, value)
+    elsewhere = await script.call("GET", "/orders", headers={"Host": "evil.example"})
+    assert elsewhere.problem == "misdirected"
+    assert (await books.order()).state == "pending"
+    own = {"Origin": script._desk.origin}
+    assert (await script.call("POST", "/orders/order-1/cancel", headers=own)).status == 200
+
+
+async def test_the_last_use_is_known_to_the_minute_and_costs_a_write_a_minute(pool: Pool, line: Line) -> None:
+    script = await line("vera")
+    used = "SELECT used_at FROM kessai.api_tokens"
+    assert await pool.fetchval(used) is None
+    await script.get("/orders")
+    first = await pool.fetchval(used)
+    await script.get("/orders")
+    assert await pool.fetchval(used) == first
+    await pool.execute("UPDATE kessai.api_tokens SET used_at = now() - interval '61 seconds'")
+    await script.get("/orders")
+    assert await pool.fetchval(used) > first
+
+
+async def test_the_books_hold_only_a_digest_of_a_token(pool: Pool, line: Line) -> None:
+    script = await line("vera")
+    row = await pool.fetchrow("SELECT token_digest, api_tokens::text AS line FROM kessai.api_tokens")
+    assert row is not None
+    assert row["token_digest"] == hashlib.sha256(str(script.token).encode()).digest()
+    audited = await pool.fetchval("SELECT string_agg(audit::text, ' ') FROM kessai.audit")
+    assert str(script.token) not in row["line"] + audited
+    script.token = row["token_digest"].hex()
+    assert (await script.get("/orders")).status == 401
+
+
+async def test_tokens_are_given_out_and_taken_back_on_record(pool: Pool) -> None:
+    async with connected(pool) as connection:
+        await api_tokens.add(connection, "otto", "ci", actor="cli:ann")
+        with pytest.raises(LabelTaken):
+            await api_tokens.add(connection, "otto", "ci", actor="cli:ann")
+        with pytest.raises(UserNotFound):
+            await api_tokens.add(connection, "nobody", "ci", actor="cli:ann")
+        with pytest.raises(InvalidLabel):
+            await api_tokens.add(connection, "otto", "c/i", actor="cli:ann")
+        await api_tokens.revoke(connection, "otto", "ci", actor="cli:ann")
+        with pytest.raises(TokenNotFound):
+            await api_tokens.revoke(connection, "otto", "ci", actor="cli:ann")
+        assert await api_tokens.everyone(connection) == []
+    rows = await pool.fetch(
+        "SELECT actor, action, subject FROM kessai.audit WHERE action LIKE 'token.%' ORDER BY audit_id"
+    )
+    assert [tuple(row) for row in rows] == [
+        ("cli:ann", "token.added", "token:otto/ci"),
+        ("cli:ann", "token.revoked", "token:otto/ci"),
+    ]
