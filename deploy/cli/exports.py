@@ -36,15 +36,16 @@ def export(what: What, form: Form, since: Since = None, until: Until = None, out
     --since and --until speak of when it was registered, received, opened or done. A file appears when it is whole.
     """
     import asyncio
-    import signal
 
     from shared.ledger.exports import Export
 
     if what not in NAMES:
         raise typer.BadParameter(f"there is no export {what!r}: name one of {', '.join(NAMES)}")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what Ctrl-C leaves in order, SIGTERM does too
     with _opened(output) as write, _progress(what, shown=output != "-" or not sys.stdout.isatty()) as told:
-        asyncio.run(_copy(Export(what), form, since, until, write, told))
+        try:
+            asyncio.run(_copy(Export(what), form, since, until, write, told))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
 
 
 async def _copy(
@@ -55,9 +56,16 @@ async def _copy(
     write: Write,
     told: Callable[[int], None],
 ) -> None:
+    import asyncio
+    import signal
     from contextlib import aclosing
 
     from shared.ledger.exports import stream
+
+    # What Ctrl-C leaves in order, SIGTERM does too: both end the task where it waits, not the loop anywhere.
+    copying = asyncio.current_task()
+    assert copying is not None  # noqa: S101 - this is one
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, copying.cancel)
 
     async def work(connection: "Connection") -> None:
         async with aclosing(stream(connection, what, form, since=since, until=until)) as pages:
