@@ -8,11 +8,14 @@ import typer
 
 from deploy.cli.bodies import SaveRaw, as_text, save, show_body
 from deploy.cli.books import actor, with_books
-from deploy.cli.show import AsJson, Limit, counted, print_fields, print_json, print_table
+from deploy.cli.show import AsJson, Limit, counted, print_fields, print_json, print_table, printable
 from deploy.cli.times import Since, Until
 
 if TYPE_CHECKING:
+    from shared.ledger.database import Connection
+    from shared.ledger.dead_letter_search import DeadLetterGroup
     from shared.ledger.discards import Selection
+    from shared.ledger.notes import Note
 
 app = typer.Typer(name="dead-letters", help="What could not be applied, with its bytes.", no_args_is_help=True)
 
@@ -44,22 +47,32 @@ OfEvent = Annotated[str | None, typer.Option("--event", metavar="EVENT_ID", help
 OfOrder = Annotated[str | None, typer.Option("--order", metavar="ORDER_ID", help="Only dead letters of this order.")]
 OfChallenge = Annotated[str | None, typer.Option("--challenge-hash", help="Only dead letters of this challenge.")]
 Holding = Annotated[str | None, typer.Option("--text", help="Only bodies that hold this text, byte for byte.")]
+Group = Annotated[str, typer.Argument(metavar="GROUP", help="See `kessai dead-letters groups`.")]
+Text = Annotated[str, typer.Argument(metavar="TEXT", help="What the next person should know.")]
 Why = Annotated[str, typer.Option("--why", help="For the audit, and for whoever looks at it later.")]
 
 
 @app.command()
 def groups(state: State = InState.OPEN, as_json: AsJson = False) -> None:
     """Dead letters by the error that they share, the most frequent first."""
-    from shared.ledger import dead_letter_search
+    from shared.ledger import dead_letter_search, notes
 
-    found = with_books(lambda connection: dead_letter_search.groups(connection, state=_state(state)))
+    async def work(connection: "Connection") -> "tuple[list[DeadLetterGroup], dict[str, Note]]":
+        found = list(await dead_letter_search.groups(connection, state=_state(state)))
+        of_group = notes.NoteThing.DEAD_LETTER_GROUP
+        return found, await notes.last_of(connection, of_group, [each.group_id for each in found])
+
+    found, noted = with_books(work)
     if as_json:
-        print_json(found)
+        print_json([asdict(each) | {"note": noted.get(each.group_id)} for each in found])
         return
     print_table(
-        ("group", "dead letters", "reason", "error", "kind", "endpoint", "first seen", "last seen", "example"),
+        ("group", "dead letters", "reason", "error", "kind", "endpoint", "first seen", "last seen", "example", "note"),
         [
-            (g.group_id, g.count, g.reason, g.error, g.kind, g.endpoint, g.first_seen, g.last_seen, g.example_id)
+            (
+                *(g.group_id, g.count, g.reason, g.error, g.kind, g.endpoint, g.first_seen, g.last_seen, g.example_id),
+                noted[g.group_id].body if g.group_id in noted else None,
+            )
             for g in found
         ],
         empty="no dead letters: everything could be applied" if state is InState.ALL else f"no {state} dead letters",
@@ -160,6 +173,19 @@ def discard(why: Why, ids: LetterIds = None, group: AllOfGroup = None, as_json: 
     chosen = _chosen(ids, group)
     done = with_books(lambda connection: discards.discard(connection, chosen, actor=actor(), why=why))
     _tell_moved(done, InState.DISCARDED, as_json=as_json)
+
+
+@app.command()
+def note(group: Group, text: Text, as_json: AsJson = False) -> None:
+    """Write down what the next person should know of a group; `groups` shows the newest note of each."""
+    from shared.ledger import notes
+
+    thing = notes.NoteThing.DEAD_LETTER_GROUP
+    kept = with_books(lambda connection: notes.add(connection, thing, group, text, author=actor()))
+    if as_json:
+        print_json(kept)
+    else:
+        typer.echo(f"note {kept.note_id} is kept with group {printable(group)}")
 
 
 @app.command()

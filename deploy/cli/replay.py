@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.cli.books import actor, open_books, with_books
+from deploy.cli.books import actor, with_books
+from deploy.cli.replay_plan import plan_and_tell
 from deploy.cli.replay_terms import (
     Canary,
     NewStopOnFail,
@@ -14,7 +15,7 @@ from deploy.cli.replay_terms import (
     parse_rate,
     parse_share,
 )
-from deploy.cli.show import AsJson, Limit, cell, counted, print_fields, print_json, print_table, say, when
+from deploy.cli.show import AsJson, Limit, cell, print_fields, print_json, print_table, when
 from deploy.cli.times import Since, Until
 from shared.ledger.books import Outcome
 from shared.ledger.replays.selection import Source
@@ -22,8 +23,6 @@ from shared.ledger.replays.terms import rate_in_words
 
 if TYPE_CHECKING:
     from shared.ledger.replays.jobs import Act, Replay
-    from shared.ledger.replays.plans import Plan
-    from shared.ledger.replays.selection import Selection
 
 app = typer.Typer(name="replay", help="Hand events over once more, as a job.", no_args_is_help=True)
 
@@ -73,42 +72,7 @@ def plan(
         until=until,
         everything=everything,
     )
-    made = _make_plan(selection)
-    if as_json:
-        print_json(made)
-        return
-    print_table(("would come to", "events"), sorted(made.predicted.items()), empty="")
-    say(f"plan {made.plan_id}: {counted(made.events, 'event')}; each one: kessai replay events {made.plan_id}")
-    say(f'to go on: kessai replay start {made.plan_id} --why "..." --watch')
-
-
-def _make_plan(selection: "Selection") -> "Plan":
-    import asyncio
-
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from shared.ledger.replays.plans import plan as make_plan
-    from shared.settings import Settings
-
-    shops = Settings.from_env().shops()
-
-    async def work(progress: Progress) -> "Plan":
-        task = progress.add_task("predicting", total=None)
-        async with open_books() as books, open_books(as_worker=True) as handlers:
-            return await make_plan(
-                books,
-                handlers,
-                selection,
-                shops,
-                actor=actor(),
-                begun=lambda _, events: progress.update(task, total=events),
-                advanced=lambda events: progress.advance(task, events),
-            )
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        return asyncio.run(work(progress))
+    plan_and_tell(selection, as_json=as_json)
 
 
 @app.command()

@@ -34,6 +34,7 @@ ReviewId = Annotated[int, typer.Argument(metavar="REVIEW_ID", min=1, max=2**63 -
 OfQueue = Annotated[ReviewQueue | None, typer.Option("--queue", help="Only reviews of this desk.")]
 InState = Annotated[ReviewState | None, typer.Option("--state", help="Only reviews in this state.")]
 OfReason = Annotated[ReviewReason | None, typer.Option("--reason", help="Only reviews of this reason.")]
+Reasons = Annotated[list[ReviewReason], typer.Option("--reason", help="Of this reason; may be repeated.")]
 OfAssignee = Annotated[str | None, typer.Option("--assignee", help="Only reviews that this person holds, as cli:ann.")]
 OfEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only reviews of this endpoint.")]
 OfOrder = Annotated[str | None, typer.Option("--order", metavar="ORDER_ID", help="Only reviews of this order.")]
@@ -170,6 +171,16 @@ def resolve(
         )
     )
     _tell(done, story(done), as_json)
+
+
+@app.command()
+def reprocess(reason: Reasons, since: Since = None, until: Until = None, as_json: AsJson = False) -> None:
+    """Plan to rule again on open reviews of these reasons, as after an upgrade. Nothing happens before the start."""
+    from deploy.cli.replay_plan import plan_and_tell
+    from shared.ledger.replays.selection import Selection, Source
+
+    selection = Selection(source=Source.REVIEWS, reasons=tuple(reason), since=since, until=until)
+    plan_and_tell(selection, as_json=as_json)
 
 
 @app.command()

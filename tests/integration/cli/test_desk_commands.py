@@ -61,6 +61,10 @@ def test_a_group_is_worked_on_together(kessai: Terminal, given_books: Given) -> 
     assert (first["count"], first["error"], second["count"]) == (2, "KeyError", 1)
     assert ids(kessai, "dead-letters", "list", "--group", first["group_id"]) == [2, 1]
 
+    assert kessai("dead-letters", "note", first["group_id"], "since the upgrade").returncode == 0
+    assert kessai("dead-letters", "groups", "--json").array()[0]["note"]["body"] == "since the upgrade"
+    assert "no dead letter group 'none'" in kessai("dead-letters", "note", "none", "x").stderr
+
     done = kessai("dead-letters", "discard", "--group", first["group_id"], "--why", "a test shop", "--json")
     assert done.object() == {"state": "discarded", "count": 2, "dead_letter_ids": [1, 2]}
     again = kessai("dead-letters", "discard", "--group", first["group_id"], "--why", "a test shop")
@@ -215,3 +219,12 @@ def test_an_export_into_a_pipe_that_closes_ends_in_silence(kessai: Terminal, giv
     assert running.stdout.readline().startswith(b'{"audit_id":1,')
     running.stdout.close()
     assert (running.stderr.read(), running.wait(20)) == (b"", 1)
+
+
+def test_a_family_of_reviews_is_planned_to_be_ruled_on_again(kessai: Terminal, given_books: Given) -> None:
+    given_books(some_of_each)
+    made = kessai("reviews", "reprocess", "--reason", "unknown_challenge_hash", "--json").object()
+    assert (made["events"], made["predicted"]) == (1, {"review": 1})
+    assert kessai("replay", "status", str(made["plan_id"]), "--json").object()["source"] == "reviews"
+    none = kessai("reviews", "reprocess", "--reason", "batch_conflict")
+    assert (none.returncode, none.stderr.count("\n"), "nothing to replay" in none.stderr) == (1, 1, True)
