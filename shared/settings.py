@@ -129,6 +129,11 @@ class Settings(BaseSettings):
     def believed_proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """Raises SettingsError."""
         names = [name.strip() for name in self.console_proxies.split(",")]
+        if self.console_proxies.strip() and not self.console_origin:
+            raise SettingsError(
+                "KESSAI_CONSOLE_PROXIES needs KESSAI_CONSOLE_ORIGIN: without the console's name anybody's page could "
+                "reach it through a browser behind the proxy"
+            )
         try:
             return tuple(ip_network(name) for name in names if name)
         except ValueError as error:

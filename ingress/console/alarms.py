@@ -79,12 +79,12 @@ def _of_outbox(standing: Standing) -> Iterator[Alarm]:
 
 
 def _of_letters(standing: Standing) -> Iterator[Alarm]:
-    if not standing.groups:
+    newest = standing.newest_letter
+    if not standing.groups or newest is None:
         return
     largest = standing.groups[0]
     letters = counted(standing.open_letters, "dead letter is open", "dead letters are open")
     share = f"; {counted(largest.count, 'is', 'are')} of one group" if largest.count < standing.open_letters else ""
-    newest = max(group.last_seen for group in standing.groups)
     is_fresh = standing.now - newest < FRESH
     yield Alarm(
         Urgency.NOW if is_fresh else Urgency.SOON,

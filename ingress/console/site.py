@@ -259,7 +259,11 @@ async def _require_form(visit: Visit) -> None:
     """Raises Failed unless the console itself gave this visitor the form."""
     if visit.request.content_type != FORM:
         raise Failed(415, "That is no form of the console")
-    if not is_form_token((await visit.request.post()).get("form_token"), visit.secret):
+    try:
+        sent = await visit.request.post()
+    except (ValueError, LookupError):  # bytes that are no text, or a charset that there is not
+        raise Failed(400, "That is no form of the console") from None
+    if not is_form_token(sent.get("form_token"), visit.secret):
         raise Failed(403, "This form is out of date", "Nothing was changed. Go back, reload the page, and try again.")
 
 

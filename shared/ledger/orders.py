@@ -100,24 +100,39 @@ async def register(connection: Connection, orders: Sequence[NewOrder], *, actor:
 
     Registering the same order again changes nothing. Raises OrderConflict when the books say otherwise.
     """
-    async with connection.transaction():
-        hashes = sorted({order.challenge_hash for order in orders if order.challenge_hash})
-        await _lock_known(connection, orders)
-        await lock_hashes(connection, hashes)
-        new = await _insert_orders(connection, orders)
-        await _check_known(connection, orders)
-        await _insert_attempts(connection, orders)
-        await audit.record_all(connection, [Act(actor, "order.registered", *each) for each in new])
-        waited = await apply_waiting(connection, hashes, Became.REGISTERED, actor=actor, now=now)
+    while True:
+        try:
+            async with connection.transaction():
+                return await _register(connection, orders, actor=actor, now=now)
+        except _RegisteredMeanwhile:
+            continue  # it is known by now, and is locked before its hash
+
+
+class _RegisteredMeanwhile(Exception):
+    """By somebody else, who may hold the order and want our hash: waiting for the order could be for ever."""
+
+
+async def _register(connection: Connection, orders: Sequence[NewOrder], *, actor: str, now: datetime) -> Registered:
+    hashes = sorted({order.challenge_hash for order in orders if order.challenge_hash})
+    locked = await _lock_known(connection, orders)
+    await lock_hashes(connection, hashes)
+    new = await _insert_orders(connection, orders)
+    if {order.order_id for order in orders} - locked - {order_id for order_id, _ in new}:
+        raise _RegisteredMeanwhile
+    await _check_known(connection, orders)
+    await _insert_attempts(connection, orders)
+    await audit.record_all(connection, [Act(actor, "order.registered", *each) for each in new])
+    waited = await apply_waiting(connection, hashes, Became.REGISTERED, actor=actor, now=now)
     return Registered(new=len(new), known=len(orders) - len(new), applied=waited.applied, reviewed=waited.reviewed)
 
 
-async def _lock_known(connection: Connection, orders: Sequence[NewOrder]) -> None:
+async def _lock_known(connection: Connection, orders: Sequence[NewOrder]) -> set[str]:
     """Orders before hashes, as workers lock them; else a batch that pays both old and new orders would deadlock."""
-    await connection.execute(
-        "SELECT FROM kessai.orders WHERE order_id = ANY ($1::text[]) ORDER BY order_id FOR UPDATE",
+    rows = await connection.fetch(
+        "SELECT order_id FROM kessai.orders WHERE order_id = ANY ($1::text[]) ORDER BY order_id FOR UPDATE",
         [order.order_id for order in orders],
     )
+    return {row["order_id"] for row in rows}
 
 
 async def _insert_orders(connection: Connection, orders: Sequence[NewOrder]) -> list[tuple[str, str]]:

@@ -302,7 +302,7 @@ def _decision(proposed: Mapping[str, Any]) -> Decision:
 
 def _refuse_own(proposed: Mapping[str, Any], review_id: int, actor: str) -> None:
     """The same name at another door (`cli:ann`, `console:ann`) is the same person."""
-    if proposed["by"].rpartition(":")[2] == actor.rpartition(":")[2]:
+    if proposed["by"].rpartition(":")[2].casefold() == actor.rpartition(":")[2].casefold():
         raise CannotApprove(
             f"{proposed['by']} proposed the {proposed['resolution']} of review {review_id}: "
             "a second person must approve it"

@@ -39,6 +39,8 @@ class Standing:
     open_letters: int
     groups: list[DeadLetterGroup]
     """The largest, the largest first."""
+    newest_letter: datetime | None
+    """When an open dead letter of any group was last seen."""
     replays: list[UnfinishedReplay]
     oldest_fact: datetime | None
     """When the fact was decided that has waited longest for its relay."""
@@ -49,11 +51,13 @@ class Standing:
 
 async def standing(connection: Connection, *, groups: int) -> Standing:
     newest_event, newest_applied = await _newest(connection)
+    letters = await dead_letter_search.groups(connection, state=DeadLetterState.OPEN)
     return Standing(
         now=await connection.fetchval("SELECT clock_timestamp()"),
         reviews=await _reviews(connection),
         open_letters=await connection.fetchval(OPEN_LETTERS),
-        groups=await dead_letter_search.groups(connection, state=DeadLetterState.OPEN, limit=groups),
+        groups=letters[:groups],
+        newest_letter=max((group.last_seen for group in letters), default=None),
         replays=await unfinished_replays(connection),
         oldest_fact=await outbox.oldest_waiting(connection),
         newest_event=newest_event,

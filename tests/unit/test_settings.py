@@ -257,6 +257,11 @@ def test_the_console_is_told_its_origin_its_proxies_and_the_roles_of_groups() ->
     assert Settings.from_env({}).believed_proxies() == ()
 
 
+def test_a_proxy_is_believed_only_by_a_console_that_knows_its_own_name() -> None:
+    with pytest.raises(SettingsError, match="KESSAI_CONSOLE_ORIGIN"):
+        Settings.from_env({"KESSAI_CONSOLE_PROXIES": "10.0.0.7"}).believed_proxies()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -266,6 +271,6 @@ def test_the_console_is_told_its_origin_its_proxies_and_the_roles_of_groups() ->
     ],
 )
 def test_what_the_console_cannot_be_told_is_named_by_its_variable(name: str, value: str) -> None:
-    settings = Settings.from_env({name: value})
+    settings = Settings.from_env({"KESSAI_CONSOLE_ORIGIN": "https://kessai.example.com", name: value})
     with pytest.raises(SettingsError, match=name):
         (settings.origin_of_console(), settings.believed_proxies(), settings.roles_of_groups())

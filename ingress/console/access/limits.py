@@ -4,6 +4,9 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 
+LONGEST_NAME = 65
+"""Characters by which a name is counted: one more than a name may have."""
+
 
 class Failures:
     """So many failures of one key within so many seconds, then no more tries until the oldest is as old."""
@@ -58,6 +61,7 @@ class LoginLimits:
 
     def try_now(self, name: str, address: str) -> float:
         """0 when the try may be made, and then it is counted; else the seconds to wait."""
+        name = name[:LONGEST_NAME]
         wait = max(self._names.wait(name), self._addresses.wait(address))
         if wait <= 0:
             self._names.count(name)
@@ -65,5 +69,5 @@ class LoginLimits:
         return max(wait, 0.0)
 
     def succeeded(self, name: str, address: str) -> None:
-        self._names.forgive(name)
+        self._names.forgive(name[:LONGEST_NAME])
         self._addresses.forgive(address)

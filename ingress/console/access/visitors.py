@@ -56,7 +56,7 @@ class Reception:
         names = request.headers.getall(USER_HEADER, [])
         if not names or not self.frontier.is_proxied(request):
             return None
-        name = names[0].strip()
+        name = names[0].strip().lower()  # a directory that ignores case lets one person in under many names
         if len(names) > 1 or not NAME.fullmatch(name):
             return Vouched("", None, f"the proxy sent an {USER_HEADER} that names no user")
         known = await users.credentials(connection, name)

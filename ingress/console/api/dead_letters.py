@@ -11,9 +11,11 @@ from ingress.console.api.call import Call, Page
 from ingress.console.api.inputs import Id, Input, Number, Paged, Since, Text, Until
 from ingress.console.api.operation import AnyOperation, Bytes, Listed, Thing, act, read
 from ingress.console.api.refusals import CONFLICT, NOT_FOUND
-from shared.ledger import dead_letter_search, discards
+from shared.ledger import dead_letter_search, discards, notes
+from shared.ledger.database import Connection
 from shared.ledger.dead_letter_search import DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterState
 from shared.ledger.discards import MAX_WHY, Selection
+from shared.ledger.notes import Note, NoteThing
 
 OCTETS: Final = "application/octet-stream"
 
@@ -48,6 +50,13 @@ class AskedDeadLetters(Paged):
     text: Annotated[Text | None, Field(description="Only bodies that hold this text, byte for byte.")] = None
     since: Since = None
     until: Until = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotedGroup(DeadLetterGroup):
+    """Dead letters that failed in the same way, and what was last written down of them."""
+
+    note: Note | None
 
 
 class AskedGroups(Input):
@@ -92,8 +101,13 @@ async def list_dead_letters(call: Call, asked: AskedDeadLetters) -> Page[DeadLet
     return call.page(found, asked.limit, lambda letter: letter.place)
 
 
-async def list_groups(call: Call, asked: AskedGroups) -> Page[DeadLetterGroup]:
-    return Page(await call.books(lambda connection: dead_letter_search.groups(connection, state=asked.state)))
+async def list_groups(call: Call, asked: AskedGroups) -> Page[NotedGroup]:
+    async def work(connection: Connection) -> list[NotedGroup]:
+        found = await dead_letter_search.groups(connection, state=asked.state)
+        noted = await notes.last_of(connection, NoteThing.DEAD_LETTER_GROUP, [each.group_id for each in found])
+        return [NotedGroup(**asdict(each), note=noted.get(each.group_id)) for each in found]
+
+    return Page(await call.books(work))
 
 
 async def show_dead_letter(call: Call, asked: OfDeadLetter) -> WholeDeadLetter:
@@ -174,7 +188,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         "/dead-letter-groups",
         "Dead letters by the error that they share, the most frequent first; on one page.",
         AskedGroups,
-        Listed(DeadLetterGroup),
+        Listed(NotedGroup),
         list_groups,
     ),
 )

@@ -111,17 +111,18 @@ class Api:
     async def _holder(self, request: web.Request) -> Holder:
         """Whose token it is; one answer for every cause. Raises Refused.
 
-        Failures alone are counted, by address: many calls at once with a live token are no failure.
+        Failures alone are counted, by address. A live token is taken all the same: behind one proxy everybody has the
+        address of the strangers.
         """
         address = self._frontier.client_of(request)
         wait = self._failures.wait(address)
-        if wait > 0:
-            raise Refused(TOO_MANY_FAILURES, "Too many calls from here had no live token.", retry_after=wait)
         token = _token(request)
         holder = None
         if token is not None:
             async with connected(self._pool) as connection:
                 holder = await api_tokens.holder_of(connection, token)
+        if holder is None and wait > 0:
+            raise Refused(TOO_MANY_FAILURES, "Too many calls from here had no live token.", retry_after=wait)
         if holder is None:
             self._failures.count(address)
             log.warning("api.unauthenticated", address=address, path=request.path)

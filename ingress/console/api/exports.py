@@ -9,7 +9,8 @@ from aiohttp import web
 from ingress.console.api.call import Call
 from ingress.console.api.inputs import Input, Since, Until
 from ingress.console.api.operation import AnyOperation, Bytes, read
-from shared.ledger.database import connected
+from shared.ledger import audit
+from shared.ledger.database import Connection, connected
 from shared.ledger.export_lines import ExportFormat
 from shared.ledger.exports import Export, stream
 
@@ -31,6 +32,7 @@ async def export(call: Call, asked: AskedExport) -> web.StreamResponse:
     response.content_type = MEDIA_TYPES[asked.form]
     response.charset = "utf-8"
     with call.services.exports.taken():
+        await call.books(lambda connection: _record(connection, call, asked))
         try:
             await _copy(call, asked, response)
         except Exception as error:
@@ -40,6 +42,18 @@ async def export(call: Call, asked: AskedExport) -> web.StreamResponse:
             if call.request.transport is not None:
                 call.request.transport.abort()
     return response
+
+
+async def _record(connection: Connection, call: Call, asked: AskedExport) -> None:
+    """Who took the books, and with which token."""
+    span = {"since": asked.since, "until": asked.until}
+    await audit.record(
+        connection,
+        actor=call.actor,
+        action="export.taken",
+        subject=f"export:{asked.what}",
+        detail={"format": asked.form, "token": call.holder.label, **{name: at for name, at in span.items() if at}},
+    )
 
 
 async def _copy(call: Call, asked: AskedExport, response: web.StreamResponse) -> None:

@@ -18,7 +18,7 @@ from shared.ledger import audit, notes
 from shared.ledger.books import Outcome
 from shared.ledger.notes import InvalidNote, NoteThing
 from shared.ledger.replays import items, jobs
-from shared.ledger.replays.jobs import Act, NoReason, NotPossibleNow, ReplayNotFound, ReplayState, Terms
+from shared.ledger.replays.jobs import Act, NoReason, NotPossibleNow, ReplayChanged, ReplayNotFound, ReplayState, Terms
 from shared.ledger.replays.plans import BeyondHorizon, NothingToReplay
 from shared.ledger.replays.selection import EmptyFilter, Selection, Source
 from shared.ledger.replays.terms import InvalidTerms, parse_rate, parse_share
@@ -132,7 +132,7 @@ def _terms(form: Mapping[str, str]) -> tuple[Terms | None, dict[str, str]]:
     """The terms of a form, or a sentence for each field that says none."""
     problems: dict[str, str] = {}
     canary = form.get("canary", "")
-    if not (canary.isascii() and canary.isdigit() and int(canary[:9]) <= MAX_CANARY):
+    if not (canary.isascii() and canary.isdigit() and len(canary) <= 6 and int(canary) <= MAX_CANARY):
         problems["canary"] = f"Write a number of events, from 0 to {MAX_CANARY:,}."
     rate: float | None = None
     share = 0.0
@@ -166,17 +166,20 @@ async def cancel(visit: Visit) -> web.Response:
 
 async def _tell(visit: Visit, what: Act, done: str) -> web.Response:
     replay_id = visit.number("replay_id")
-    share = (await visit.form()).get("stop_on_fail")
+    form = await visit.form()
+    share = form.get("stop_on_fail")
     try:
         stop_on_fail = parse_share(share) if share is not None else None
         async with visit.books() as connection:
-            await jobs.tell(connection, replay_id, what, actor=visit.person.actor, stop_on_fail=stop_on_fail)
+            await jobs.tell(
+                connection, replay_id, what, actor=visit.person.actor, stop_on_fail=stop_on_fail, seen=form.get("seen")
+            )
     except ReplayNotFound:
         raise not_found(f"There is no replay {replay_id}") from None
     except InvalidTerms as error:
         problems = {"stop_on_fail": in_words(error)}
         return await _page(visit, replay_id, back=Returned(what, await visit.form(), problems), status=400)
-    except NotPossibleNow as error:
+    except (NotPossibleNow, ReplayChanged) as error:
         return _refused(visit, replay_id, error)
     visit.services.watch.forget(replay_id)
     return visit.to(f"/replays/{replay_id}", told=f"Replay {replay_id} {done}.")

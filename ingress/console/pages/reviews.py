@@ -134,7 +134,7 @@ def _needs_second(visit: Visit, resolution: Resolution) -> bool:
 
 def _is_same(actor: str, name: str) -> bool:
     """The same name at another door is the same person."""
-    return actor.rpartition(":")[2] == name
+    return actor.rpartition(":")[2].casefold() == name.casefold()
 
 
 async def claim(visit: Visit) -> web.Response:

@@ -1,6 +1,6 @@
 """A replay as a job: started with a stated reason, watched, paused, resumed, cancelled; every act on record."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -61,6 +61,11 @@ class NotPossibleNow(KessaiError):
     def __init__(self, act: Act, replay_id: int, state: ReplayState) -> None:
         froms = " or ".join(sorted(MOVES[act][0]))
         super().__init__(f"replay {replay_id} is {state}: only one that is {froms} can be told to {act}")
+
+
+class ReplayChanged(KessaiError):
+    def __init__(self, act: Act, replay_id: int, state: ReplayState) -> None:
+        super().__init__(f"replay {replay_id} is {state} by now: look again, then tell it to {act} if it still should")
 
 
 class NoReason(KessaiError):
@@ -186,19 +191,27 @@ async def start(connection: Connection, replay_id: int, terms: Terms, *, actor: 
             terms.canary,
             terms.stop_on_fail,
         )
-        await _record(connection, replay_id, Act.START, actor, {"why": terms.why.strip(), "rate": terms.rate})
+        await _record(connection, replay_id, Act.START, actor, asdict(terms))
         return await find(connection, replay_id)
 
 
 async def tell(
-    connection: Connection, replay_id: int, act: Act, *, actor: str, stop_on_fail: float | None = None
+    connection: Connection,
+    replay_id: int,
+    act: Act,
+    *,
+    actor: str,
+    stop_on_fail: float | None = None,
+    seen: str | None = None,
 ) -> Replay:
-    """Pause, resume or cancel. Events in flight still come to their end. Raises ReplayNotFound, NotPossibleNow.
+    """Pause, resume or cancel. Events in flight still come to their end.
 
+    `seen` is the state that the person saw, None when they do not say: to leave a plan is not to end a running job.
     A resumed job hands over again what has no result, and is judged by what it does from then on.
+    Raises ReplayNotFound, NotPossibleNow, ReplayChanged.
     """
     async with connection.transaction():
-        await _move(connection, replay_id, act)
+        await _move(connection, replay_id, act, seen=seen)
         if act is Act.RESUME:
             await rewind(connection, replay_id)
             await connection.execute(
@@ -208,17 +221,20 @@ async def tell(
             await connection.execute(
                 "UPDATE kessai.replays SET stop_on_fail = $2 WHERE replay_id = $1", replay_id, stop_on_fail
             )
-        await _record(connection, replay_id, act, actor, {})
+        detail = {} if stop_on_fail is None else {"stop_on_fail": stop_on_fail}
+        await _record(connection, replay_id, act, actor, detail)
         return await find(connection, replay_id)
 
 
-async def _move(connection: Connection, replay_id: int, act: Act) -> None:
+async def _move(connection: Connection, replay_id: int, act: Act, *, seen: str | None = None) -> None:
     states, following = MOVES[act]
     state = await connection.fetchval("SELECT state FROM kessai.replays WHERE replay_id = $1 FOR UPDATE", replay_id)
     if state is None:
         raise ReplayNotFound(replay_id)
     if state not in states:
         raise NotPossibleNow(act, replay_id, ReplayState(state))
+    if (seen == ReplayState.PLANNED) != (state == ReplayState.PLANNED) and seen is not None:
+        raise ReplayChanged(act, replay_id, ReplayState(state))
     await connection.execute(
         """
         UPDATE kessai.replays

@@ -258,6 +258,10 @@ async def test_what_is_not_possible_is_said(bench: Bench) -> None:
     made = await planned(bench)
     with pytest.raises(NotPossibleNow, match=r"is planned: only one that is running can be told to pause"):
         await told(bench, made, Act.PAUSE)
+    await started(bench, made)
+    async with connected(bench.pool) as connection:
+        with pytest.raises(jobs.ReplayChanged, match="is running by now"):
+            await jobs.tell(connection, made.plan_id, Act.CANCEL, actor="test", seen="planned")
     await told(bench, made, Act.CANCEL)
     with pytest.raises(NotPossibleNow, match="is cancelled"):
         await started(bench, made)

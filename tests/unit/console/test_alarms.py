@@ -15,6 +15,7 @@ CALM = Standing(
     reviews=[OpenReviews("unknown", 3, NOW - timedelta(hours=2))],
     open_letters=0,
     groups=[],
+    newest_letter=None,
     replays=[UnfinishedReplay(1, "running", "archive", 10, 5, "user:otto", "why")],
     oldest_fact=NOW - timedelta(seconds=5),
     newest_event=NOW,
@@ -61,11 +62,12 @@ def test_facts_that_nobody_relays_are_urgent() -> None:
 
 def test_dead_letters_are_urgent_while_they_are_fresh() -> None:
     group = DeadLetterGroup("g", "reason", "Error", "kind", "siglume", 3900, NOW, NOW - timedelta(minutes=5), 1)
-    fresh = replace(CALM, open_letters=4000, groups=[group])
+    fresh = replace(CALM, open_letters=4000, groups=[group], newest_letter=group.last_seen)
     assert told(fresh) == [
         (Urgency.NOW, "4,000 dead letters are open; 3,900 are of one group, the newest 5 min old."),
     ]
-    old = replace(fresh, groups=[replace(group, last_seen=NOW - timedelta(days=3), count=4000)])
+    long_ago = NOW - timedelta(days=3)
+    old = replace(fresh, groups=[replace(group, last_seen=long_ago, count=4000)], newest_letter=long_ago)
     assert told(old) == [(Urgency.SOON, "4,000 dead letters are open, the newest 3 days old.")]
 
 
