@@ -1,4 +1,4 @@
-"""Where a test's own database comes from, and its own virtual host on a broker that is not ours to command."""
+"""Where a test's own database comes from, its own virtual host on a borrowed broker, and when a role of it listens."""
 
 import asyncio
 import os
@@ -93,3 +93,17 @@ class BorrowedVhost:
                 await channel.exchange_delete(exchange.name)
         finally:
             await connection.close()
+
+
+async def listening(port: int, serving: asyncio.Task[None]) -> None:
+    """Return once a role that runs as a task takes connections; what ends it before is raised."""
+    async with asyncio.timeout(20):
+        while not serving.done():
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return
+        await serving

@@ -13,6 +13,7 @@ from ingress.console.app import Listen, serve
 from shared.ledger.database import open_pool
 from shared.settings import Settings
 from tests.integration.console.furnished import furnish, let_in
+from tests.servers import listening
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -48,20 +49,7 @@ async def serving(database_url: str, amqp_url: str) -> AsyncIterator[str]:
     settings = Settings.from_env({"KESSAI_DATABASE_URL": database_url, "KESSAI_AMQP_URL": amqp_url})
     stop = asyncio.Event()
     running = asyncio.create_task(serve(settings, Listen(port=port, admin_port=admin_port), stop=stop))
-    await _listening(port, running)
+    await listening(port, running)
     yield f"http://127.0.0.1:{port}"
     stop.set()
     await running
-
-
-async def _listening(port: int, serving: asyncio.Task[None]) -> None:
-    async with asyncio.timeout(20):
-        while not serving.done():
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.02)
-            else:
-                writer.close()
-                return
-        await serving

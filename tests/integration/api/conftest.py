@@ -10,21 +10,14 @@ from aiohttp.test_utils import TestServer
 from ingress.console.access.limits import Failures
 from ingress.console.access.requests import Frontier
 from shared.ledger import api_tokens
-from shared.ledger.database import Pool, connected, open_pool
+from shared.ledger.database import Pool, connected
 from tests.integration.api.script import Script, console
-from tests.integration.console.furnished import let_in
+from tests.integration.console.conftest import pool
 from tests.integration.ledger.books import TestBooks
 
+__all__ = ["books", "line", "pool"]
+
 Line: TypeAlias = Callable[..., Awaitable[Script]]
-
-
-@pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    """As the console reaches the books, with one person of each role: vera reads, otto acts, ada manages."""
-    pool = await open_pool(database_url, application="test", size=8, statement_timeout=20.0, keys_only=True)
-    await let_in(pool)
-    yield pool
-    pool.terminate()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from deploy.local.ports import free_ports
 from ingress.webhooks.app import Listen, serve
 from shared.settings import Settings
 from tests.integration.ingress.wire import SECRET
+from tests.servers import listening
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ async def open_door(amqp_url: str, **environment: str) -> AsyncIterator[Door]:
     # A thread with a uvloop of its own, the loop that `kessai ingress` runs on; the test's client keeps another.
     serving = asyncio.create_task(asyncio.to_thread(uvloop.run, serve_until_stopped()))
     try:
-        await _listening(port, serving)
+        await listening(port, serving)
         yield Door(port, admin_port, amqp_url)
     finally:
         for stop in stops:
@@ -56,16 +57,3 @@ async def hasty_door(amqp_url: str) -> AsyncIterator[Door]:
     """Gives a sender one second."""
     async with open_door(amqp_url, KESSAI_BODY_DEADLINE="1") as opened:
         yield opened
-
-
-async def _listening(port: int, serving: asyncio.Task[None]) -> None:
-    async with asyncio.timeout(20):
-        while not serving.done():
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.02)
-            else:
-                writer.close()
-                return
-        await serving
