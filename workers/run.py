@@ -24,13 +24,15 @@ from shared.observe import log as logging
 from shared.observe.admin import AdminServer, Readiness
 from shared.observe.metrics import ArchiveMetrics, OutboxMetrics, WorkerMetrics, new_registry
 from shared.settings import Settings, TopologyMode
-from workers.archive_months import ArchiveMonths
+from workers.archive_months import archive_months
 from workers.books import PatientBooks
 from workers.confirmations.role import Confirmations
 from workers.dead_letters.archive import DeadLetters
 from workers.dead_letters.replay import Replays
+from workers.folding import fold_tallies
+from workers.housekeeping import Housekeeping
 from workers.outbox.relay import Outbox
-from workers.retention import Retention
+from workers.retention import retention
 
 log = structlog.get_logger("kessai.worker")
 
@@ -148,13 +150,13 @@ async def _parts(
             return [Outbox(books=PatientBooks(pool), publisher=publisher, metrics=OutboxMetrics(registry))]
 
 
-def _housekeeping(settings: Settings, pool: Pool) -> list[Role]:
+def _housekeeping(settings: Settings, pool: Pool) -> list[Housekeeping]:
     """What every worker does beside its roles; one of them at a time."""
-    months = ArchiveMonths(PatientBooks(pool))
+    always = [archive_months(PatientBooks(pool)), fold_tallies(pool)]
     if settings.keep_raw_days is None:
-        return [months]
+        return always
     keep = Keep(raw=timedelta(days=settings.keep_raw_days), claims=timedelta(days=settings.keep_claims_days))
-    return [months, Retention(pool, keep)]
+    return [*always, retention(pool, keep)]
 
 
 def _publisher(settings: Settings, role: RoleName) -> Publisher:

@@ -90,7 +90,7 @@ class DeadLetterGroup:
     first_seen: datetime
     last_seen: datetime
     example_id: int
-    """Any one of its dead letters."""
+    """The first of its dead letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,24 +182,42 @@ def _conditions(wanted: DeadLetterFilter, before: Place | None) -> Conditions:
     return where
 
 
-# Counted in the index alone; then one row of each group tells what all of its rows have in common.
+# Counted by the tallies; what else is told of a group lies at the ends of an index.
 GROUPS = """
-SELECT group_id, reason, error, kind, endpoint, count, counted.first_seen, counted.last_seen, example_id
+SELECT group_id, reason, error, kind, endpoint, count, example.first_seen, newest.last_seen, example_id
 FROM (
-    SELECT group_id, count(*) AS count, min(first_seen) AS first_seen, max(last_seen) AS last_seen
-    FROM kessai.dead_letters
+    SELECT group_id, sum(letters)::bigint AS count
+    FROM kessai.dead_letter_tallies
     WHERE state = ANY ($1::text[])
     GROUP BY group_id
-    ORDER BY count DESC, last_seen DESC, group_id
-    LIMIT $2
+    HAVING sum(letters) > 0
 ) AS counted
 CROSS JOIN LATERAL (
-    SELECT reason, error, kind, endpoint, dead_letter_id AS example_id
-    FROM kessai.dead_letters AS one
-    WHERE one.group_id = counted.group_id AND state = ANY ($1::text[])
+    SELECT max(last_seen) AS last_seen
+    FROM unnest($1::text[]) AS wanted
+    CROSS JOIN LATERAL (
+        SELECT last_seen
+        FROM kessai.dead_letters AS one
+        WHERE one.state = wanted AND one.group_id = counted.group_id
+        ORDER BY last_seen DESC
+        LIMIT 1
+    ) AS last
+) AS newest
+CROSS JOIN LATERAL (
+    SELECT reason, error, kind, endpoint, first_seen, dead_letter_id AS example_id
+    FROM unnest($1::text[]) AS wanted
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM kessai.dead_letters AS one
+        WHERE one.state = wanted AND one.group_id = counted.group_id
+        ORDER BY dead_letter_id
+        LIMIT 1
+    ) AS first
+    ORDER BY dead_letter_id
     LIMIT 1
 ) AS example
 ORDER BY count DESC, last_seen DESC, group_id
+LIMIT $2
 """
 
 

@@ -11,7 +11,8 @@ from shared.ledger.conditions import Conditions, endpoints_in
 from shared.ledger.database import Connection
 
 USUAL_KIND = "standard_settled"
-"""Of most events: the kind that `webhook_events_rare_kinds` leaves out."""
+USUAL_TYPE = "direct_payment.confirmed"
+"""Of most events: what `webhook_events_rare_kinds` and `webhook_events_rare_types` leave out."""
 
 Place: TypeAlias = tuple[datetime, UUID]
 """Where an event stands in a list: when it was received, and the receipt."""
@@ -92,9 +93,8 @@ async def search(
 
     `down_to` is the place of the last event to look at.
 
-    An index leads to an order, an id, a challenge, a span of time, a rare kind or endpoint and every outcome but
-    `applied`. By type or reason alone events are read from the newest on until `limit` of them are found: what is
-    rare costs a reading of all, some 150 ms for a million events, unless a span of time or an outcome is given too.
+    An index leads to an order, an id, a challenge, a reason, a span of time, and to every outcome, kind and type but
+    the usual one. By a rare endpoint alone events are read from the newest on until `limit` of them are found.
     """
     query, values = _query(wanted, limit, before, down_to)
     return [RecordedEvent(**dict(row)) for row in await connection.fetch(query, *values)]
@@ -125,6 +125,8 @@ def _conditions(wanted: EventFilter, before: Place | None) -> Conditions:
     if wanted.kind not in (None, USUAL_KIND):
         where.add(f"kind <> '{USUAL_KIND}'")
     where.add_if_given("type = {}", wanted.type)
+    if wanted.type not in (None, USUAL_TYPE):
+        where.add(f"type <> '{USUAL_TYPE}'")
     where.add_if_given("endpoint = {}", wanted.endpoint)
     where.add_if_given("order_id = {}", wanted.order_id)
     where.add_if_given("event_id = {}", wanted.event_id)

@@ -55,7 +55,7 @@ async def standing(connection: Connection, *, groups: int) -> Standing:
     return Standing(
         now=await connection.fetchval("SELECT clock_timestamp()"),
         reviews=await _reviews(connection),
-        open_letters=await connection.fetchval(OPEN_LETTERS),
+        open_letters=sum(group.count for group in letters),
         groups=letters[:groups],
         newest_letter=max((group.last_seen for group in letters), default=None),
         replays=await unfinished_replays(connection),
@@ -86,9 +86,6 @@ async def _reviews(connection: Connection) -> list[OpenReviews]:
         else OpenReviews(queue, 0, None)
         for queue in map(str, ReviewQueue)
     ]
-
-
-OPEN_LETTERS = "SELECT count(*) FROM kessai.dead_letters WHERE state = 'open'"
 
 
 async def unfinished_replays(connection: Connection) -> list[UnfinishedReplay]:

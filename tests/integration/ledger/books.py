@@ -17,7 +17,7 @@ from tests.given import ENDPOINT, NOW, incoming
 
 TABLES = (
     *("orders", "checkout_attempts", "webhook_events", "webhook_archive", "reviews", "dead_letters"),
-    *("settlement_batches", "metered_usage", "outbox", "audit"),
+    *("settlement_batches", "metered_usage", "outbox", "audit", "dead_letter_tallies"),
 )
 
 Row = asyncpg.Record

@@ -5,7 +5,7 @@ import asyncio
 from shared.ledger.database import connected
 from tests.given import incoming, payment
 from tests.integration.workers.bench import Bench, until
-from workers.archive_months import ArchiveMonths, ensure_months
+from workers.archive_months import archive_months, ensure_months
 
 PARTITIONS = """
 SELECT relname, (SELECT count(*) FROM kessai.webhook_archive AS kept WHERE kept.tableoid = pg_class.oid) AS rows
@@ -77,7 +77,7 @@ async def test_a_month_that_cannot_be_made_now_leaves_the_worker_at_work(bench: 
         CREATE SEQUENCE tries;
         """
     )
-    months = ArchiveMonths(bench.patient_books())
+    months = archive_months(bench.patient_books())
     async with bench.running(months):
         await until(lambda: _tried(bench))
         await asyncio.sleep(0.1)

@@ -14,6 +14,7 @@ ALTER TABLE kessai.dead_letters ADD CONSTRAINT dead_letters_kind CHECK (length(k
 
 CREATE INDEX dead_letters_by_group ON kessai.dead_letters (state, group_id, dead_letter_id)
     INCLUDE (first_seen, last_seen);
+CREATE INDEX dead_letters_last_seen ON kessai.dead_letters (state, group_id, last_seen);
 CREATE INDEX dead_letters_by_challenge ON kessai.dead_letters (challenge_hash) WHERE challenge_hash IS NOT NULL;
 CREATE INDEX dead_letters_by_receipt_time ON kessai.dead_letters (received_at, dead_letter_id);
 
@@ -23,6 +24,10 @@ CREATE INDEX webhook_events_not_applied ON kessai.webhook_events (outcome, recei
     WHERE outcome <> 'applied';
 CREATE INDEX webhook_events_rare_kinds ON kessai.webhook_events (kind, received_at, receipt_id)
     WHERE kind <> 'standard_settled';
+CREATE INDEX webhook_events_rare_types ON kessai.webhook_events (type, received_at, receipt_id)
+    WHERE type <> 'direct_payment.confirmed';
+CREATE INDEX webhook_events_reasons ON kessai.webhook_events (reason, received_at, receipt_id)
+    WHERE reason IS NOT NULL;
 CREATE INDEX webhook_events_applied_at ON kessai.webhook_events USING brin (applied_at) WITH (pages_per_range = 16);
 
 -- A review is decided once: `version` counts its changes, so that nobody decides on what they have not seen.
@@ -118,11 +123,58 @@ CREATE TABLE kessai.tallies (
     kind            text NOT NULL,
     outcome         text NOT NULL,
     key_fingerprint text NOT NULL,
-    deliveries      integer NOT NULL,
-    longest_wait    double precision NOT NULL -- seconds from receipt to commit
+    deliveries      bigint NOT NULL,
+    longest_wait    double precision NOT NULL, -- seconds from receipt to commit
+    is_folded       boolean NOT NULL DEFAULT false
 );
 
 CREATE INDEX tallies_by_time ON kessai.tallies (at);
+CREATE UNIQUE INDEX tallies_of_minute ON kessai.tallies (at, endpoint, kind, outcome, key_fingerprint)
+    WHERE is_folded;
+CREATE INDEX tallies_loose ON kessai.tallies (at) WHERE NOT is_folded;
+
+-- How many dead letters a group has in each state: the sum of its rows. Every statement that changes dead letters adds
+-- what it changed; rows are added, never updated, so that counting makes nobody wait, and folded into one later.
+CREATE TABLE kessai.dead_letter_tallies (
+    tally_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    state     text NOT NULL,
+    group_id  text NOT NULL,
+    letters   bigint NOT NULL,
+    is_folded boolean NOT NULL DEFAULT false
+);
+
+CREATE UNIQUE INDEX dead_letter_tallies_of_group ON kessai.dead_letter_tallies (state, group_id) WHERE is_folded;
+
+CREATE FUNCTION kessai.tally_dead_letters() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO kessai.dead_letter_tallies (state, group_id, letters)
+        SELECT state, group_id, count(*) FROM after GROUP BY state, group_id;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO kessai.dead_letter_tallies (state, group_id, letters)
+        SELECT state, group_id, -count(*) FROM before GROUP BY state, group_id;
+    ELSE
+        INSERT INTO kessai.dead_letter_tallies (state, group_id, letters)
+        SELECT state, group_id, sum(letters)
+        FROM (
+            SELECT state, group_id, 1 AS letters FROM after
+            UNION ALL
+            SELECT state, group_id, -1 FROM before
+        ) AS changed
+        GROUP BY state, group_id
+        HAVING sum(letters) <> 0;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER tally_inserted AFTER INSERT ON kessai.dead_letters
+    REFERENCING NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION kessai.tally_dead_letters();
+CREATE TRIGGER tally_updated AFTER UPDATE ON kessai.dead_letters
+    REFERENCING OLD TABLE AS before NEW TABLE AS after
+    FOR EACH STATEMENT EXECUTE FUNCTION kessai.tally_dead_letters();
+CREATE TRIGGER tally_deleted AFTER DELETE ON kessai.dead_letters
+    REFERENCING OLD TABLE AS before FOR EACH STATEMENT EXECUTE FUNCTION kessai.tally_dead_letters();
 
 -- People of the console and the admin API.
 CREATE TABLE kessai.users (

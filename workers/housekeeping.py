@@ -1,0 +1,35 @@
+"""What is done every so often beside the roles; whatever becomes of it, it takes no worker down with it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+
+from shared.errors import KessaiError
+from shared.observe.admin import READY, Readiness
+
+RETRY_SECONDS = 300.0
+"""Pause after a failure: nothing waits for housekeeping."""
+
+log = structlog.get_logger("kessai.worker")
+
+
+class Housekeeping:
+    def __init__(self, name: str, turn: Callable[[], Awaitable[float]]) -> None:
+        """`turn` does it once and returns the seconds until the next turn; it may raise KessaiError."""
+        self._name = name
+        self._turn = turn
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                pause = await self._turn()
+            except KessaiError as error:
+                log.warning("housekeeping.failed", what=self._name, error=str(error))
+                pause = RETRY_SECONDS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+
+    def readiness(self) -> Readiness:
+        return READY
