@@ -35,33 +35,34 @@ SELECT bench.challenge_hash(n), bench.order_id(n)
 FROM generate_series(%(first)s::bigint, %(last)s) AS n
 """
 PAID_ORDERS = """
-INSERT INTO kessai.orders (order_id, endpoint, amount_minor, currency, state, requirement_id, chain_receipt_id, paid_at)
+INSERT INTO kessai.orders (order_id, endpoint, amount_minor, currency, state, requirement_id, chain_receipt_id, paid_at,
+                           created_at, updated_at)
 SELECT bench.order_id(n), 'siglume', %(amount)s, %(currency)s, 'paid', bench.requirement_id(n),
-       bench.chain_receipt_id(n), now()
+       bench.chain_receipt_id(n), bench.past(n), bench.past(n), bench.past(n)
 FROM generate_series(%(first)s::bigint, %(last)s) AS n
 """
 PAST_EVENTS = """
 INSERT INTO kessai.webhook_events (endpoint, event_id, receipt_id, received_at, body_digest, type, kind, outcome,
-                                   order_id, occurred_at)
-SELECT 'siglume', bench.event_id(n), bench.receipt_id(n), now() - interval '1 hour' + n * interval '1 microsecond',
-       sha256(uuid_send(bench.receipt_id(n))), 'direct_payment.confirmed', 'standard_settled', 'applied',
-       bench.order_id(n), now()
+                                   order_id, occurred_at, applied_at)
+SELECT 'siglume', bench.event_id(n), bench.receipt_id(n), bench.past(n), sha256(uuid_send(bench.receipt_id(n))),
+       'direct_payment.confirmed', 'standard_settled', 'applied', bench.order_id(n), bench.past(n), bench.past(n)
 FROM generate_series(%(first)s::bigint, %(last)s) AS n
 """
 PAST_ARCHIVE = """
 INSERT INTO kessai.webhook_archive (receipt_id, received_at, endpoint, event_id, raw, signature, key_fingerprint)
-SELECT bench.receipt_id(n), now() - interval '1 hour' + n * interval '1 microsecond', 'siglume', bench.event_id(n),
-       %(raw)s, %(signature)s, '0123456789ab'
+SELECT bench.receipt_id(n), bench.past(n), 'siglume', bench.event_id(n), %(raw)s, %(signature)s, '0123456789ab'
 FROM generate_series(%(first)s::bigint, %(last)s) AS n
 """
 PAST_OUTBOX = """
-INSERT INTO kessai.outbox (shard, name, routing_key, subject, body, published_at)
-SELECT hashtext(bench.order_id(n)) & 15, 'order.paid', 'order.paid', bench.order_id(n), %(fact)s, now()
+INSERT INTO kessai.outbox (shard, name, routing_key, subject, body, created_at, published_at)
+SELECT hashtext(bench.order_id(n)) & 15, 'order.paid', 'order.paid', bench.order_id(n), %(fact)s, bench.past(n),
+       bench.past(n)
 FROM generate_series(%(first)s::bigint, %(last)s) AS n
 """
 PAST_AUDIT = """
-INSERT INTO kessai.audit (actor, action, subject, endpoint, event_id, from_state, to_state)
-SELECT 'worker:confirmations', 'order.moved', bench.order_id(n), 'siglume', bench.event_id(n), 'pending', 'paid'
+INSERT INTO kessai.audit (at, actor, action, subject, endpoint, event_id, from_state, to_state)
+SELECT bench.past(n), 'worker:confirmations', 'order.moved', bench.order_id(n), 'siglume', bench.event_id(n),
+       'pending', 'paid'
 FROM generate_series(%(first)s::bigint, %(last)s) AS n
 """
 PAST = (PAID_ORDERS, REGISTER_ATTEMPTS, PAST_EVENTS, PAST_ARCHIVE, PAST_OUTBOX, PAST_AUDIT)

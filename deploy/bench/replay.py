@@ -6,29 +6,23 @@ kind either way. What the job then left is replayed as fast as it goes, with no 
 
 import asyncio
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 
 import psycopg
 
-from deploy.bench import history, queues, traffic
+from deploy.bench import history, letters, traffic
 from deploy.bench.end_to_end import Road
+from deploy.bench.pools import Pooled
 from deploy.bench.programs import free_port
 from deploy.bench.rig import ENDPOINT, Rig, RigFailed
-from shared.broker.envelope import Envelope, Failure
-from shared.ledger import dead_letters
 from shared.ledger.books import Shop
-from shared.ledger.database import Pool, connected, open_pool
+from shared.ledger.database import connected
 from shared.ledger.replays import jobs
 from shared.ledger.replays.jobs import Act, ReplayState, Terms
 from shared.ledger.replays.plans import Plan, plan
 from shared.ledger.replays.selection import Selection
-from shared.sdrp.signature import SigningSecret
 
-CHUNK = 1000
 SHOPS = {ENDPOINT: Shop(merchant=traffic.MERCHANT)}
-FAULT = Failure("handler_error", "KeyError")
 WHY = "bench"
 STUCK_AFTER = 600.0
 """Seconds a replay may take."""
@@ -83,22 +77,8 @@ def _bury(rig: Rig, dsn: str, db: psycopg.Connection, events: int) -> None:
     """Register orders, and keep the payment of each as a dead letter."""
     rig.stage.says(f"replay: burying {events:,} payments")
     history.register_orders(db, first=0, count=events)
-    asyncio.run(_archive(dsn, rig.secret, events))
+    letters.bury(dsn, first=0, count=events, secret=rig.secret, endpoint=ENDPOINT)
     history.settle_down(db)
-
-
-async def _archive(dsn: str, secret: str, events: int) -> None:
-    async with _Books(dsn) as pool, connected(pool) as connection:
-        for first in range(0, events, CHUNK):
-            letters = list(_letters(SigningSecret.from_text(secret), range(first, min(first + CHUNK, events))))
-            await dead_letters.archive(connection, letters)
-
-
-def _letters(secret: SigningSecret, numbers: range) -> Iterator[tuple[Envelope, Failure]]:
-    """Received an hour ago: what is live is told from them by its time."""
-    for number in numbers:
-        envelope = queues.envelope_of(number, secret=secret, endpoint=ENDPOINT)
-        yield envelope._replace(received_at=envelope.received_at - timedelta(hours=1), attempts=1), FAULT
 
 
 def _timed_plan(rig: Rig, dsn: str) -> tuple[float, Plan]:
@@ -109,7 +89,7 @@ def _timed_plan(rig: Rig, dsn: str) -> tuple[float, Plan]:
 
 
 async def _plan(dsn: str) -> Plan:
-    async with _Books(dsn) as pool, _Books(dsn, as_worker=True) as handlers:
+    async with Pooled(dsn) as pool, Pooled(dsn, as_worker=True) as handlers:
         planned = await plan(pool, handlers, Selection(everything=True), SHOPS, actor=WHY)
     if planned.predicted != {"applied": planned.events}:
         raise RigFailed(f"a replay of payments should apply them all, and would come to {planned.predicted}")
@@ -117,13 +97,13 @@ async def _plan(dsn: str) -> Plan:
 
 
 async def _start(dsn: str, planned: Plan, *, rate: float | None) -> None:
-    async with _Books(dsn) as pool, connected(pool) as connection:
+    async with Pooled(dsn) as pool, connected(pool) as connection:
         await jobs.start(connection, planned.plan_id, Terms(WHY, rate=rate), actor=WHY)
 
 
 async def _cancel(dsn: str, planned: Plan) -> None:
     """Returns when nothing of it is in flight any more."""
-    async with _Books(dsn) as pool:
+    async with Pooled(dsn) as pool:
         async with connected(pool) as connection:
             job = await jobs.find(connection, planned.plan_id)
             if job.state is ReplayState.RUNNING:
@@ -138,7 +118,7 @@ async def _cancel(dsn: str, planned: Plan) -> None:
 async def _ended(dsn: str, planned: Plan) -> float:
     """Events a second of a whole job. Raises RigFailed."""
     deadline = time.monotonic() + STUCK_AFTER
-    async with _Books(dsn) as pool:
+    async with Pooled(dsn) as pool:
         while True:
             async with connected(pool) as connection:
                 job = await jobs.find(connection, planned.plan_id)
@@ -151,20 +131,3 @@ async def _pause(deadline: float, complaint: str) -> None:
     if time.monotonic() > deadline:
         raise RigFailed(complaint)
     await asyncio.sleep(0.5)
-
-
-class _Books:
-    """A pool for one piece of work, as people or as workers reach the books."""
-
-    def __init__(self, dsn: str, *, as_worker: bool = False) -> None:
-        self._dsn = dsn
-        self._as_worker = as_worker
-
-    async def __aenter__(self) -> Pool:
-        self._pool = await open_pool(
-            self._dsn, application="kessai bench", size=2, statement_timeout=60.0, keys_only=self._as_worker
-        )
-        return self._pool
-
-    async def __aexit__(self, *_: object) -> None:
-        self._pool.terminate()

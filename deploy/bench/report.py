@@ -32,6 +32,8 @@ FIGURES = {
     "replay_eps": "replayed events/s, without a rate limit",
     "live_p99_alone_ms": "p99 of live traffic, POST to commit, ms",
     "live_p99_beside_ms": "  beside a replay at its default rate, ms",
+    "desk_slowest_ms": "slowest list or search at the desk, ms",
+    "desk_overview_db_ms": "a refresh of the overview costs Postgres, ms",
     "ingress_rss_mb": "ingress, most resident memory, MB",
     "ingress_growth_mb": "  growth from the first fifth to the end, MB",
     "worker_rss_mb": "worker, most resident memory, MB",
@@ -67,6 +69,8 @@ TARGETS = (
     Target("replay_plan_s", "planning 50,000 events, s", "<", 60.0),
     Target("replay_eps", "replayed events/s", ">=", 2000.0),
     Target("replay_live_ratio", "live p99 beside a replay ÷ alone", "<=", 1.5),
+    Target("desk_slowest_ms", "slowest list or search at the desk, ms", "<", 200.0),
+    Target("desk_overview_db_ms", "a refresh of the overview, ms of Postgres", "<", 5.0),
     Target("ingress_rss_mb", "ingress resident, MB", "<=", 120.0),
     Target("worker_rss_mb", "worker resident, MB", "<=", 200.0),
 )

@@ -5,11 +5,12 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
+from types import MappingProxyType
 
 import psycopg
 from psycopg import sql
@@ -90,9 +91,16 @@ class Rig:
             yield process
 
     def kessai(
-        self, name: str, argv: list[str], *, database_url: str, port: int | None = None
+        self,
+        name: str,
+        argv: list[str],
+        *,
+        database_url: str,
+        port: int | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> AbstractContextManager[Popen[bytes]]:
         env = {
+            **settings,
             "KESSAI_DATABASE_URL": database_url,
             "KESSAI_AMQP_URL": self.amqp_url,
             "KESSAI_LOG_LEVEL": "warning",

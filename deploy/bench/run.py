@@ -9,7 +9,7 @@ from typing import Any, assert_never
 import orjson
 import psycopg
 
-from deploy.bench import accept, apply, chart, end_to_end, growth, memory, peer, queues, replay, report
+from deploy.bench import accept, apply, chart, desk, end_to_end, growth, memory, peer, queues, replay, report
 from deploy.bench.rig import Rig, rig
 from deploy.bench.stage import stage
 
@@ -21,6 +21,7 @@ class Part(StrEnum):
     PEER = "peer"
     GROWTH = "growth"
     REPLAY = "replay"
+    DESK = "desk"
     MEMORY = "memory"
 
 
@@ -45,6 +46,8 @@ class Sizes:
     replay_events: int = 50_000
     replay_live_rate: float = 250.0
     replay_seconds: float = 30.0
+    desk_events: int = 1_000_000
+    desk_dead_letters: int = 100_000
     memory_events: int = 1_000_000
 
 
@@ -66,6 +69,8 @@ QUICK = Sizes(
     replay_events=1_500,
     replay_live_rate=100.0,
     replay_seconds=1.0,
+    desk_events=3_000,
+    desk_dead_letters=300,
     memory_events=2_000,
 )
 """Whether everything works, in less than a minute; the figures mean nothing."""
@@ -116,6 +121,8 @@ def _measure(part: Part, stand: Rig, sizes: Sizes) -> object:
             return replay.measure(
                 stand, events=sizes.replay_events, live_rate=sizes.replay_live_rate, seconds=sizes.replay_seconds
             )
+        case Part.DESK:
+            return desk.measure(stand, events=sizes.desk_events, dead_letters=sizes.desk_dead_letters)
         case Part.MEMORY:
             return memory.measure(stand, events=sizes.memory_events)
     assert_never(part)

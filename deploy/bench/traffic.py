@@ -35,10 +35,15 @@ CREATE FUNCTION bench.requirement_id(n bigint) RETURNS text STABLE LANGUAGE sql
     AS $$ SELECT 'dpr_bench_' || lpad(n::text, 12, '0') $$;
 CREATE FUNCTION bench.chain_receipt_id(n bigint) RETURNS text STABLE LANGUAGE sql
     AS $$ SELECT 'rcpt_bench_' || lpad(n::text, 12, '0') $$;
+CREATE FUNCTION bench.past(n bigint) RETURNS timestamptz STABLE LANGUAGE sql
+    AS $$ SELECT now() - interval '3 hours' + n * interval '1 millisecond' $$;
 CREATE FUNCTION bench.receipt_id(n bigint) RETURNS uuid STABLE LANGUAGE sql
     AS $$ SELECT lpad(to_hex(n), 32, '0')::uuid $$;
 """
-"""The functions below for SQL, which Postgres inlines; `receipt_id` grows with time as a real one does."""
+"""The functions below for SQL, which Postgres inlines; `receipt_id` grows with time as a real one does.
+
+`past` is when event `n` came and was applied: a thousand a second, as nobody keeps up for long.
+"""
 
 _BODY = (
     '{"id":"%s","type":"direct_payment.confirmed","api_version":"2026-05-01","occurred_at":"%s","data":{'

@@ -9,7 +9,9 @@ import typer
 
 from shared.errors import KessaiError
 
-Only = Annotated[str, typer.Option(help="Parts to measure: accept, apply, end-to-end, peer, growth, replay, memory.")]
+Only = Annotated[
+    str, typer.Option(help="Parts to measure: accept, apply, end-to-end, peer, growth, replay, desk, memory.")
+]
 Quick = Annotated[bool, typer.Option("--quick", help="Tiny sizes: shows that it works, says nothing about speed.")]
 Peer = Annotated[bool, typer.Option(help="Measure the official SDK's own FastAPI route beside Kessai.")]
 Out = Annotated[Path, typer.Option(help="Folder for bench.json, bench.png, bench.svg and the programs' logs.")]
@@ -28,7 +30,7 @@ class BenchCannotRun(KessaiError):
 def bench(
     only: Only = "", quick: Quick = False, peer: Peer = True, out: Out = Path("bench-results"), as_json: AsJson = False
 ) -> None:
-    """Measure accept, apply, end-to-end, growth, replay and memory figures, and the SDK's own route beside them.
+    """Measure accept, apply, end-to-end, growth, replay, desk and memory figures, and the SDK's own route beside them.
 
     Takes about half an hour and, for a while, 20 GB of disk; starts its own Postgres and RabbitMQ and stops them again.
     """
