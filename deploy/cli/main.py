@@ -29,7 +29,7 @@ from deploy.cli import (
     worker,
 )
 from deploy.cli.show import printable
-from shared.errors import KessaiError
+from shared.errors import DatabaseUnavailable, KessaiError
 
 app = typer.Typer(name="kessai", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -74,6 +74,8 @@ def run() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it flushes
         code = 1
+    except DatabaseUnavailable as error:
+        code = _fail(f"{error}; `kessai doctor` tells what is away", 1)
     except KessaiError as error:
         code = _fail(str(error), 1)
     except typer.TyperException as error:

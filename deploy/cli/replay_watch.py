@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from deploy.cli.books import commit, open_books
 from deploy.cli.show import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.progress import Progress
 
     from shared.ledger.database import Pool
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.5
 UNTAKEN_SECONDS = 5.0
 """After which it is told that no worker has taken the job up."""
+STALLED_SECONDS = 10.0
+"""Without a result, after which that is told."""
 
 
 def follow(plan_id: int) -> "Replay":
@@ -42,14 +47,64 @@ async def _until_ended(pool: "Pool", plan_id: int, progress: "Progress") -> "Rep
     from shared.ledger.replays import jobs
 
     task = progress.add_task("replay", total=None)
-    began, told = time.monotonic(), False
-    while True:
-        job = await commit(pool, lambda connection: jobs.find(connection, plan_id))
+    concerns = Concerns(clock=time.monotonic)
+    job = await commit(pool, lambda connection: jobs.find(connection, plan_id))
+    while job.state not in jobs.ENDED and job.state is not jobs.ReplayState.PLANNED:
         label = f"{job.state}, {job.failed:,} failed" if job.failed else str(job.state)
         progress.update(task, total=job.total, completed=job.done, description=label)
-        if job.state in jobs.ENDED or job.state is jobs.ReplayState.PLANNED:
-            return job
-        if job.seen_at is None and not told and time.monotonic() - began > UNTAKEN_SECONDS:
-            told = True
-            say("no worker has taken the job up yet: is `kessai worker dead-letters` running?")
         await asyncio.sleep(LOOK_SECONDS)
+        seen = await _look(pool, plan_id)
+        job = seen or job
+        concern = concerns.about(seen)
+        if concern is not None:
+            say(concern)
+    progress.update(task, total=job.total, completed=job.done, description=str(job.state))
+    return job
+
+
+async def _look(pool: "Pool", plan_id: int) -> "Replay | None":
+    """None while Postgres is away: whoever waits for the end waits through that, too."""
+    from shared.errors import DatabaseUnavailable
+    from shared.ledger.replays import jobs
+
+    try:
+        return await commit(pool, lambda connection: jobs.find(connection, plan_id))
+    except DatabaseUnavailable:
+        return None
+
+
+class Concern(StrEnum):
+    """What somebody who waits should hear."""
+
+    AWAY = "Postgres is away: still waiting"
+    UNTAKEN = "no worker has taken the job up yet: is `kessai worker dead-letters` running?"
+    STALLED = "nothing comes back any more: see the workers' logs, and `kessai doctor`"
+
+
+class Concerns:
+    """Tells each concern once, and again only after the job has moved."""
+
+    def __init__(self, clock: "Callable[[], float]") -> None:
+        self._clock = clock
+        self._moved_at = clock()
+        self._done = 0
+        self._told: set[Concern] = set()
+
+    def about(self, job: "Replay | None") -> Concern | None:
+        """`job` as it stands now, None when the books could not be asked."""
+        if job is not None and (job.done != self._done or job.state != "running"):
+            self._moved_at, self._done = self._clock(), job.done
+            self._told.clear()
+        concern = self._concern(job, waited=self._clock() - self._moved_at)
+        if concern is None or concern in self._told:
+            return None
+        self._told.add(concern)
+        return concern
+
+    def _concern(self, job: "Replay | None", *, waited: float) -> Concern | None:
+        if job is None:
+            return Concern.AWAY
+        if job.seen_at is None:
+            return Concern.UNTAKEN if waited > UNTAKEN_SECONDS else None
+        patience = max(STALLED_SECONDS, 0.0 if job.rate is None else 3 / job.rate)
+        return Concern.STALLED if waited > patience else None
