@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     """How browsers reach the console, as in https://kessai.example.com; None: at the address it listens on."""
     console_proxies: str = ""
     """Addresses or networks, separated by commas, whose X-Forwarded-User and X-Forwarded-Groups are believed."""
+    console_tls_proxies: str = ""
+    """Addresses or networks, separated by commas, of which X-Forwarded-For alone is believed: they tell who is asking
+    from where, and vouch for nobody."""
     console_groups: str = "kessai-viewer=viewer,kessai-operator=operator,kessai-admin=admin"
     """The role of each group that such a proxy may name."""
 
@@ -128,16 +131,16 @@ class Settings(BaseSettings):
 
     def believed_proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """Raises SettingsError."""
-        names = [name.strip() for name in self.console_proxies.split(",")]
         if self.console_proxies.strip() and not self.console_origin:
             raise SettingsError(
                 "KESSAI_CONSOLE_PROXIES needs KESSAI_CONSOLE_ORIGIN: without the console's name anybody's page could "
                 "reach it through a browser behind the proxy"
             )
-        try:
-            return tuple(ip_network(name) for name in names if name)
-        except ValueError as error:
-            raise SettingsError(f"KESSAI_CONSOLE_PROXIES must be addresses or networks: {error}") from None
+        return _networks(self.console_proxies, "KESSAI_CONSOLE_PROXIES")
+
+    def tls_proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Raises SettingsError."""
+        return _networks(self.console_tls_proxies, "KESSAI_CONSOLE_TLS_PROXIES")
 
     def roles_of_groups(self) -> dict[str, Role]:
         """Raises SettingsError."""
@@ -181,6 +184,17 @@ class Settings(BaseSettings):
             name: _shop_of_table(table, where, default=default if name == DEFAULT_ENDPOINT else Shop())
             for name, table, where, _ in _tables(self.config)
         }
+
+
+def _networks(text: str, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Proxies that are believed. Raises SettingsError, for a network that holds everybody, too."""
+    try:
+        networks = tuple(ip_network(each.strip()) for each in text.split(",") if each.strip())
+    except ValueError as error:
+        raise SettingsError(f"{name} must be addresses or networks, as in 10.0.0.7,fd00::/8: {error}") from None
+    if any(network.prefixlen == 0 for network in networks):
+        raise SettingsError(f"{name} would believe everybody: name the proxies' own addresses or networks")
+    return networks
 
 
 def _require_url(value: SecretStr | None, name: str, *, schemes: tuple[str, str]) -> str:

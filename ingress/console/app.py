@@ -64,7 +64,10 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> N
     """
     registry = new_registry()
     frontier = Frontier(
-        settings.believed_proxies(), settings.origin_of_console(), is_loopback=_is_loopback(listen.host)
+        settings.believed_proxies(),
+        settings.tls_proxies(),
+        settings.origin_of_console(),
+        is_loopback=_is_loopback(listen.host),
     )
     roles = settings.roles_of_groups()
     async with AsyncExitStack() as stack:

@@ -247,14 +247,17 @@ def test_the_console_is_told_its_origin_its_proxies_and_the_roles_of_groups() ->
         {
             "KESSAI_CONSOLE_ORIGIN": "https://kessai.example.com",
             "KESSAI_CONSOLE_PROXIES": "10.0.0.7, fd00::/8",
+            "KESSAI_CONSOLE_TLS_PROXIES": "10.0.0.8,192.168.0.0/16",
             "KESSAI_CONSOLE_GROUPS": "sre=operator, a=b=admin",
         }
     )
     assert str(settings.origin_of_console()) == "https://kessai.example.com"
     assert [str(network) for network in settings.believed_proxies()] == ["10.0.0.7/32", "fd00::/8"]
+    assert [str(network) for network in settings.tls_proxies()] == ["10.0.0.8/32", "192.168.0.0/16"]
     assert settings.roles_of_groups() == {"sre": Role.OPERATOR, "a=b": Role.ADMIN}
     assert Settings.from_env({}).origin_of_console() is None
-    assert Settings.from_env({}).believed_proxies() == ()
+    assert (Settings.from_env({}).believed_proxies(), Settings.from_env({}).tls_proxies()) == ((), ())
+    assert Settings.from_env({"KESSAI_CONSOLE_TLS_PROXIES": "10.0.0.8"}).tls_proxies()  # it vouches for nobody
 
 
 def test_a_proxy_is_believed_only_by_a_console_that_knows_its_own_name() -> None:
@@ -266,11 +269,12 @@ def test_a_proxy_is_believed_only_by_a_console_that_knows_its_own_name() -> None
     ("name", "value"),
     [
         *(("KESSAI_CONSOLE_ORIGIN", value) for value in ("kessai.example.com", "https://", "https://a/b", "ftp://a")),
-        *(("KESSAI_CONSOLE_PROXIES", value) for value in ("localhost", "10.0.0.1/8", "*")),
+        *(("KESSAI_CONSOLE_PROXIES", value) for value in ("localhost", "10.0.0.1/8", "*", "0.0.0.0/0")),
+        *(("KESSAI_CONSOLE_TLS_PROXIES", value) for value in ("localhost", "10.0.0.1/8", "*", "10.0.0.8,::/0")),
         *(("KESSAI_CONSOLE_GROUPS", value) for value in ("sre", "sre=root", "=admin")),
     ],
 )
 def test_what_the_console_cannot_be_told_is_named_by_its_variable(name: str, value: str) -> None:
     settings = Settings.from_env({"KESSAI_CONSOLE_ORIGIN": "https://kessai.example.com", name: value})
     with pytest.raises(SettingsError, match=name):
-        (settings.origin_of_console(), settings.believed_proxies(), settings.roles_of_groups())
+        (settings.origin_of_console(), settings.tls_proxies(), settings.believed_proxies(), settings.roles_of_groups())

@@ -4,12 +4,13 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from aiohttp import web
 from yarl import URL
 
+Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -22,26 +23,33 @@ class Frontier:
 
     proxies: Sequence[Network] = ()
     """Addresses whose X-Forwarded-* headers are believed."""
+    tls_proxies: Sequence[Network] = ()
+    """Addresses whose X-Forwarded-For is believed, and nothing else of what they say."""
     origin: URL | None = None
     """How browsers reach the console, as in https://kessai.example.com."""
     is_loopback: bool = True
 
     def is_proxied(self, request: web.BaseRequest) -> bool:
-        peer = peer_of(request)
-        if peer is None or not self.proxies:
-            return False
-        try:
-            address = ip_address(peer)
-        except ValueError:
-            return False
-        return any(address in network for network in self.proxies)
+        """Whether a proxy that may say who asks sent it."""
+        peer = _address(peer_of(request))
+        return peer is not None and _is_in(peer, self.proxies)
 
     def client_of(self, request: web.BaseRequest) -> str:
-        """The address that failures are counted by."""
-        if self.is_proxied(request):
-            nearest = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-            return nearest[:64] or peer_of(request) or "-"
-        return peer_of(request) or "-"
+        """Whose failures these are: the nearest address that is no proxy of ours.
+
+        Each proxy appends whom it heard it from, so that what stands left of a stranger is the stranger's own claim.
+        """
+        peer = peer_of(request)
+        client = _address(peer)
+        if client is None:
+            return peer or "-"
+        hops = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
+        while hops and _is_in(client, (*self.proxies, *self.tls_proxies)):
+            hop = _address(hops.pop().strip())
+            if hop is None:
+                break
+            client = hop
+        return _counted(client)
 
     def is_https(self, request: web.BaseRequest) -> bool:
         if self.origin is not None and self.origin.scheme == "https":
@@ -71,6 +79,25 @@ def peer_of(request: web.BaseRequest) -> str | None:
     """The address at the other end of the connection, whatever headers say."""
     name = request.transport.get_extra_info("peername") if request.transport is not None else None
     return str(name[0]) if isinstance(name, tuple) else None
+
+
+def _address(text: str | None) -> Address | None:
+    """An IPv4 address is the same one when IPv6 carries it."""
+    try:
+        address = ip_address(text or "")
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _is_in(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _counted(address: Address) -> str:
+    """What one stranger has: of IPv6, the 2^64 addresses of a network."""
+    return str(address if isinstance(address, IPv4Address) else IPv6Network((int(address), 64), strict=False))
 
 
 def host_of(request: web.BaseRequest) -> str | None:
