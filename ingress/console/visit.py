@@ -17,6 +17,7 @@ import orjson
 from aiohttp import web
 from jinja2 import Environment
 
+from ingress.console.access import devices
 from ingress.console.access.limits import LoginLimits
 from ingress.console.access.requests import Frontier, form_token
 from ingress.console.access.visitors import Reception, Visitor
@@ -32,6 +33,7 @@ from shared.ledger.database import Connection, Pool, connected
 from shared.ledger.passwords import Verifier
 from shared.ledger.roles import Role
 from shared.ledger.slices import Place
+from shared.ledger.users import Credentials
 
 PAGE_ROWS: Final = 50
 EXPORTS_AT_ONCE: Final = 2
@@ -214,6 +216,22 @@ class Visit:
     def begin_session(self, response: web.Response, token: str, *, seconds: float) -> None:
         response.set_cookie(
             self.cookie("session"), token, max_age=math.floor(seconds), path="/", **self._cookie_terms()
+        )
+
+    def device_of(self, name: str, known: Credentials | None) -> str | None:
+        """Which browser this is, when it has logged in under the name before."""
+        cookie = self.request.cookies.get(self.cookie("device"))
+        if cookie is None or known is None:
+            return None
+        return devices.known_device(cookie, name, known.password_hash)
+
+    def keep_device(self, response: web.Response, name: str, password_hash: str) -> None:
+        response.set_cookie(
+            self.cookie("device"),
+            devices.issue(name, password_hash),
+            max_age=devices.KEPT_SECONDS,
+            path="/",
+            **self._cookie_terms(),
         )
 
     def end_session(self, response: web.Response) -> None:

@@ -45,29 +45,45 @@ class Failures:
 
 
 class LoginLimits:
-    """Slows guessing down. A try is counted before its hash is compared, so that a burst is counted whole."""
+    """Slows guessing down, and lets no stranger lock out whom they guess at.
+
+    Strangers are counted by name and address, by address, and by name from wherever they come; a browser that has
+    logged in under the name before is counted by itself alone. A try is counted before its hash is compared, so that a
+    burst is counted whole.
+    """
 
     def __init__(
         self,
         *,
-        a_name: int = 10,
+        a_client: int = 10,
         an_address: int = 30,
+        a_name: int = 100,
         within: float = 900.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """So many failures within so many seconds."""
-        self._names = Failures(allowed=a_name, within=within, clock=clock)
+        """So many failures within so many seconds; `a_client` is one browser, or one address, under one name."""
+        self._clients = Failures(allowed=a_client, within=within, clock=clock)
         self._addresses = Failures(allowed=an_address, within=within, clock=clock)
+        self._names = Failures(allowed=a_name, within=within, clock=clock)
 
-    def try_now(self, name: str, address: str) -> float:
-        """0 when the try may be made, and then it is counted; else the seconds to wait."""
-        name = name[:LONGEST_NAME]
-        wait = max(self._names.wait(name), self._addresses.wait(address))
+    def try_now(self, name: str, address: str, device: str | None = None) -> float:
+        """0 when the try may be made, and then it is counted; else the seconds to wait.
+
+        `device` is the browser, when it is known under this name.
+        """
+        counted = self._counted(name, address, device)
+        wait = max(failures.wait(key) for failures, key in counted)
         if wait <= 0:
-            self._names.count(name)
-            self._addresses.count(address)
+            for failures, key in counted:
+                failures.count(key)
         return max(wait, 0.0)
 
-    def succeeded(self, name: str, address: str) -> None:
-        self._names.forgive(name[:LONGEST_NAME])
-        self._addresses.forgive(address)
+    def succeeded(self, name: str, address: str, device: str | None = None) -> None:
+        for failures, key in self._counted(name, address, device):
+            failures.forgive(key)
+
+    def _counted(self, name: str, address: str, device: str | None) -> list[tuple[Failures, Hashable]]:
+        name = name[:LONGEST_NAME]
+        if device is not None:
+            return [(self._clients, (name, "device", device))]
+        return [(self._clients, (name, "address", address)), (self._addresses, address), (self._names, name)]

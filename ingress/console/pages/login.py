@@ -29,22 +29,22 @@ async def log_in(visit: Visit) -> web.Response:
     form = await visit.form()
     name, onward = form.get("name", ""), _local(form.get("next"))
     password = str((await visit.request.post()).get("password", ""))  # untrimmed: blanks are part of it
-    address = visit.services.frontier.client_of(visit.request)
-    wait = visit.services.limits.try_now(name, address)
+    known = await _credentials(visit, name)
+    client = name, visit.services.frontier.client_of(visit.request), visit.device_of(name, known)
+    wait = visit.services.limits.try_now(*client)
     if wait:
         visit.services.metrics.login("slowed")
         return await _form(visit, onward=onward, name=name, status=429, wait=wait)
-    if not await _is_right(visit, name, password):
+    if not await _is_right(visit, known, password) or known is None:
         visit.services.metrics.login("refused")
-        log.warning("console.login_refused", name=name[:64], address=address)
+        log.warning("console.login_refused", name=name[:64], address=client[1])
         return await _form(visit, onward=onward, name=name, status=401, problem=WRONG)
-    visit.services.limits.succeeded(name, address)
+    visit.services.limits.succeeded(*client)
     visit.services.metrics.login("accepted")
-    return await _welcome(visit, name, onward)
+    return await _welcome(visit, name, known, onward)
 
 
-async def _is_right(visit: Visit, name: str, password: str) -> bool:
-    known = await _credentials(visit, name)
+async def _is_right(visit: Visit, known: Credentials | None, password: str) -> bool:
     password_hash = known.password_hash if known is not None and not known.is_disabled else None
     return await visit.services.verifier.matches(password, password_hash)
 
@@ -56,12 +56,13 @@ async def _credentials(visit: Visit, name: str) -> Credentials | None:
         return await users.credentials(connection, name)
 
 
-async def _welcome(visit: Visit, name: str, onward: str) -> web.Response:
+async def _welcome(visit: Visit, name: str, known: Credentials, onward: str) -> web.Response:
     terms = visit.services.reception.terms
     async with visit.books() as connection:
         token = await sessions.begin(connection, name, terms=terms, before=visit.token)
     response = visit.to(onward)
     visit.begin_session(response, token, seconds=terms.absolute.total_seconds())
+    visit.keep_device(response, name, known.password_hash)
     return response
 
 

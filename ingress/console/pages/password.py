@@ -41,22 +41,23 @@ async def change(visit: Visit) -> web.Response:
     visit.visitor = replace(visit.person, session=token)  # what the next page tells is sealed by it
     response = visit.to("/", told="Your password is changed; every other session of yours is over.")
     visit.begin_session(response, token, seconds=terms.absolute.total_seconds())
+    visit.keep_device(response, name, password_hash)
     return response
 
 
 async def _problems(visit: Visit, old: str, new: str, again: str) -> dict[str, str]:
-    """Guessing the old one is slowed down as at the login."""
+    """Guessing the old one is slowed down as at the login, for this session alone."""
     if new != again:
         return {"again": "The two new passwords differ."}
-    address = visit.services.frontier.client_of(visit.request)
-    wait = visit.services.limits.try_now(visit.person.name, address)
+    client = visit.person.name, visit.services.frontier.client_of(visit.request), visit.person.session
+    wait = visit.services.limits.try_now(*client)
     if wait:
         return {"old": f"Too many tries. The next one may be made in {span(round(wait))}."}
     async with visit.books() as connection:
         known = await users.credentials(connection, visit.person.name)
     if known is None or not await visit.services.verifier.matches(old, known.password_hash):
         return {"old": "That is not your password."}
-    visit.services.limits.succeeded(visit.person.name, address)
+    visit.services.limits.succeeded(*client)
     return {}
 
 

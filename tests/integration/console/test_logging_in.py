@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from ipaddress import ip_network
 
 from yarl import URL
 
@@ -9,10 +10,12 @@ from ingress.console.access.limits import LoginLimits
 from ingress.console.access.requests import Frontier
 from shared.ledger import users
 from shared.ledger.database import Pool, connected
+from shared.ledger.passwords import hashed
 from tests.integration.console.conftest import Seat
 from tests.integration.console.furnished import PASSWORD, PASSWORD_HASH
 
 SESSION = "kessai-session"
+DEVICE = "kessai-device"
 
 
 async def test_a_stranger_is_asked_to_log_in_and_then_sees_the_page_that_was_asked_for(seat: Seat) -> None:
@@ -125,9 +128,9 @@ async def test_a_new_password_logs_everybody_out_under_that_name(pool: Pool, sea
     assert (await desk.get("/")).status == 303
 
 
-async def test_guessing_is_slowed_by_name_from_any_address_and_the_right_password_waits_too(seat: Seat) -> None:
+async def test_guessing_at_one_name_is_slowed_and_the_right_password_waits_too(seat: Seat) -> None:
     now = [1000.0]
-    desk = await seat(limits=LoginLimits(a_name=3, an_address=100, within=60.0, clock=lambda: now[0]))
+    desk = await seat(limits=LoginLimits(a_client=3, an_address=100, within=60.0, clock=lambda: now[0]))
     assert [(await desk.log_in("otto", "a wrong guess")).status for _ in range(3)] == [401, 401, 401]
     refused = await desk.log_in("otto")
     assert (refused.status, refused.headers["Retry-After"]) == (429, "60")
@@ -138,13 +141,53 @@ async def test_guessing_is_slowed_by_name_from_any_address_and_the_right_passwor
 
 
 async def test_guessing_many_names_is_slowed_by_address(seat: Seat) -> None:
-    desk = await seat(limits=LoginLimits(a_name=100, an_address=4, within=60.0))
+    desk = await seat(limits=LoginLimits(an_address=4, within=60.0))
     statuses = [(await desk.log_in(f"name{number}", "a wrong guess")).status for number in range(6)]
     assert statuses == [401, 401, 401, 401, 429, 429]
 
 
+async def test_behind_a_proxy_that_ends_tls_strangers_are_told_apart(seat: Seat) -> None:
+    behind = Frontier(tls_proxies=(ip_network("127.0.0.0/8"),))
+    desk = await seat(frontier=behind, limits=LoginLimits(an_address=2))
+
+    async def guess(address: str) -> int:
+        headers = {"X-Forwarded-For": f"192.0.2.1, {address}"}
+        return (await desk.act("/login", on="/login", headers=headers, name="otto", password="wrong")).status
+
+    assert [await guess("203.0.113.9") for _ in range(3)] == [401, 401, 429]
+    assert await guess("203.0.113.10") == 401
+
+
+async def test_strangers_cannot_lock_out_who_has_logged_in_from_here_before(seat: Seat) -> None:
+    """Not even from the same address: behind a proxy that tells no other, everybody has it."""
+    otto, ada = await seat("otto", limits=LoginLimits(a_client=3, an_address=6, a_name=6)), await seat("ada")
+    await otto.act("/logout")
+    stranger = await seat()
+    for name in ("otto", "ada", "otto", "vera", "otto", "vera"):
+        await stranger.log_in(name, "a wrong guess")
+    assert (await stranger.log_in("otto")).status == 429
+    stranger.carry(kessai_device=ada.cookies[DEVICE])
+    assert (await stranger.log_in("otto")).status == 429, "another's cookie is worth nothing"
+    assert (await otto.log_in("otto")).status == 303
+
+
+async def test_a_browser_that_is_known_guesses_no_faster(seat: Seat) -> None:
+    otto = await seat("otto", limits=LoginLimits(a_client=3))
+    await otto.act("/logout")
+    assert [(await otto.log_in("otto", "a wrong guess")).status for _ in range(4)] == [401, 401, 401, 429]
+
+
+async def test_another_password_makes_every_browser_a_stranger(pool: Pool, seat: Seat) -> None:
+    otto = await seat("otto", limits=LoginLimits(a_client=1))
+    await otto.act("/logout")
+    async with connected(pool) as connection:
+        await users.set_password(connection, "otto", hashed(PASSWORD), actor="test")
+    await (await seat()).log_in("otto", "a wrong guess")
+    assert (await otto.log_in("otto")).status == 429
+
+
 async def test_logging_in_often_is_no_guessing(seat: Seat) -> None:
-    desk = await seat(limits=LoginLimits(a_name=2, an_address=2, within=60.0))
+    desk = await seat(limits=LoginLimits(a_client=2, an_address=2, a_name=2))
     for _ in range(4):
         assert (await desk.log_in("otto")).status == 303
         await desk.act("/logout")
@@ -152,10 +195,10 @@ async def test_logging_in_often_is_no_guessing(seat: Seat) -> None:
 
 async def test_cookies_are_out_of_reach_of_scripts_and_of_other_sites(seat: Seat) -> None:
     done = await (await seat()).log_in("otto")
-    line = done.cookies[SESSION]
-    assert "HttpOnly" in line
-    assert "SameSite=Lax" in line
-    assert "Secure" not in line
+    for line in (done.cookies[SESSION], done.cookies[DEVICE]):
+        assert "HttpOnly" in line
+        assert "SameSite=Lax" in line
+        assert "Secure" not in line
 
 
 async def test_behind_https_cookies_stay_there(seat: Seat) -> None:
