@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from shared.ledger import tallies
-from shared.ledger.database import Connection
+from shared.ledger.database import Pool, connected
 from shared.ledger.tallies import Minute
 
 MINUTE: Final = timedelta(minutes=1)
@@ -55,30 +55,43 @@ class Step:
 class Pulse:
     """The tallies by minute, kept in memory: a refresh asks for the last minutes alone.
 
-    Minutes are numbered since 1970.
+    One visit asks at a time, by a connection of its own; those that wait for it hold none. Minutes are numbered since
+    1970.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
         self._minutes: dict[int, list[Minute]] = {}
         self._known: range = range(0)
         """Minutes that are known for good."""
+        self._asked_at: datetime | None = None
         self._asking = asyncio.Lock()
 
-    async def steps(self, connection: Connection, range_: Range, *, now: datetime) -> list[Step]:
-        """The steps of a range up to `now`, the oldest first, the empty ones too; the last one is still going on."""
+    async def steps(self, range_: Range, *, now: datetime) -> list[Step]:
+        """The steps of a range up to `now`, the oldest first, the empty ones too; the last one is still going on.
+
+        Raises what connected() raises.
+        """
         length, step, current = _minutes(range_.length), _minutes(range_.step), _number(now)
         first = current - current % step - length + step
         async with self._asking:
-            await self._learn(connection, first, current)
+            if not self._knows(first, now):
+                await self._learn(first, current)
+                self._asked_at = now
             return [_step(self._minutes, start, step) for start in range(first, current + 1, step)]
 
-    async def _learn(self, connection: Connection, first: int, current: int) -> None:
+    def _knows(self, first: int, now: datetime) -> bool:
+        """Whether somebody asked while this visit waited."""
+        return bool(self._known) and self._known.start <= first and self._asked_at is not None and now <= self._asked_at
+
+    async def _learn(self, first: int, current: int) -> None:
         """Know every minute from the first to the current one."""
         is_continued = bool(self._known) and self._known.start <= first
         since = self._known.stop if is_continued else first
         fresh: defaultdict[int, list[Minute]] = defaultdict(list)
-        for minute in await tallies.by_minute(connection, since=_time(since)):
-            fresh[_number(minute.at)].append(minute)
+        async with connected(self._pool) as connection:
+            for minute in await tallies.by_minute(connection, since=_time(since)):
+                fresh[_number(minute.at)].append(minute)
         for number in range(since, current + 1):
             self._minutes.pop(number, None)
         self._minutes |= fresh

@@ -122,7 +122,7 @@ class Site:
             limits=limits or LoginLimits(),
             metrics=metrics,
             verifier=Verifier(),
-            pulse=Pulse(),
+            pulse=Pulse(pool),
             queues=queues,
             plans=plans,
             watch=(watch := Watch(pool)),

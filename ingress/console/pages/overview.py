@@ -25,8 +25,8 @@ async def show(visit: Visit) -> web.Response:
     depths = await visit.services.queues.depths() if visit.services.queues is not None else None
     async with visit.books() as connection:
         stands = await standing(connection, groups=GROUPS)
-        now = stands.now.astimezone(UTC)
-        steps = await visit.services.pulse.steps(connection, range_, now=now)
+    now = stands.now.astimezone(UTC)
+    steps = await visit.services.pulse.steps(range_, now=now)
     response = visit.page(
         "overview.html",
         stands=stands,

@@ -1,5 +1,6 @@
 """The overview tells how things stand, and costs the books little however much they hold."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -8,7 +9,7 @@ import pytest
 
 from ingress.console.pulse import Pulse, Range
 from shared.ledger import dead_letter_search, standing
-from shared.ledger.database import Pool, connected
+from shared.ledger.database import Pool
 from tests.integration.console.conftest import Seat
 from tests.integration.console.furnished import furnish
 
@@ -45,8 +46,7 @@ async def test_steps_cover_the_range_and_nothing_before_it(pool: Pool, range_: R
     await tally(pool, NOW - range_.length - range_.step, "applied", 1000)
     await tally(pool, NOW - range_.length + 2 * range_.step, "applied", 3)
     await tally(pool, NOW, "review", 2, wait=7.5)
-    async with connected(pool) as connection:
-        steps = await Pulse().steps(connection, range_, now=NOW)
+    steps = await Pulse(pool).steps(range_, now=NOW)
     assert len(steps) == range_.length / range_.step
     assert sum(step.total for step in steps) == 5
     assert (steps[-1].deliveries, steps[-1].longest_wait) == ({"review": 2}, 7.5)
@@ -54,16 +54,25 @@ async def test_steps_cover_the_range_and_nothing_before_it(pool: Pool, range_: R
 
 
 async def test_remembered_minutes_agree_with_the_books_while_time_goes_on(pool: Pool) -> None:
-    pulse, now = Pulse(), NOW
+    pulse, now = Pulse(pool), NOW
     for number in range(12):
         await tally(pool, now - timedelta(seconds=5), "applied", number + 1)
         await tally(pool, now - timedelta(minutes=2), "duplicate", 1)  # a commit that took long
         for range_ in (Range.HOUR, Range.WEEK, Range.DAY)[: 1 + number % 3]:
-            async with connected(pool) as connection:
-                remembered = await pulse.steps(connection, range_, now=now)
-                asked_anew = await Pulse().steps(connection, range_, now=now)
-            assert remembered == asked_anew
+            assert await pulse.steps(range_, now=now) == await Pulse(pool).steps(range_, now=now)
         now += timedelta(seconds=17) if number < 9 else timedelta(hours=5)
+
+
+async def test_charts_that_wait_for_the_books_leave_connections_to_the_other_pages(pool: Pool, seat: Seat) -> None:
+    vera, otto = await seat("vera"), await seat("otto")
+    async with pool.acquire() as blocking, blocking.transaction():
+        await blocking.execute("LOCK TABLE kessai.tallies")
+        waiting = [asyncio.create_task(vera.get("/")) for _ in range(pool.get_max_size() + 2)]
+        while not await blocking.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(1.0):  # below the 2 s after which a wait for a lock ends
+            assert (await otto.get("/orders")).status == 200
+    assert {(await each).status for each in waiting} == {200}
 
 
 async def test_a_refresh_reads_few_pages_of_large_books(pool: Pool) -> None:
