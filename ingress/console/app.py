@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
+from math import inf
 
 import structlog
 import uvloop
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from ingress.console.access.requests import Frontier
 from ingress.console.api.call import EXPORTS_AT_ONCE
@@ -62,57 +64,16 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> N
 
     Starts without Postgres and says so on its pages until it is there. Raises KessaiError when it cannot start.
     """
-    registry = new_registry()
-    frontier = Frontier(
-        settings.believed_proxies(),
-        settings.tls_proxies(),
-        settings.origin_of_console(),
-        is_loopback=_is_loopback(listen.host),
-    )
-    roles = settings.roles_of_groups()
+    registry, health = new_registry(), Health()
     async with AsyncExitStack() as stack:
-        pool = await open_pool(
-            settings.require_database_url(),
-            application="kessai console",
-            size=settings.database_pool,
-            statement_timeout=min(STATEMENT_TIMEOUT, settings.statement_timeout),
-            keys_only=True,
-        )
-        stack.callback(pool.terminate)
-        plans = await _plans(settings, stack)
-        patient = await open_pool(
-            settings.require_database_url(),
-            application="kessai console: exports",
-            size=EXPORTS_AT_ONCE,
-            statement_timeout=settings.statement_timeout,
-        )
-        stack.callback(patient.terminate)
+        pools = await _open_pools(settings, stack)
+        site = _site(settings, listen, pools, registry)
         bound = bind(listen.host, listen.port)
         stack.callback(bound.close)
-        health = Health()
         admin = await stack.enter_async_context(
             AdminServer(listen.admin_host, listen.admin_port, registry=registry, ready=health.readiness)
         )
-        api = Api(
-            pool=pool,
-            patient=patient,
-            plans=plans,
-            frontier=frontier,
-            shops=settings.shops(),
-            approvals=settings.review_approvals,
-        )
-        site = Site(
-            pool=pool,
-            frontier=frontier,
-            roles=roles,
-            metrics=ConsoleMetrics(registry),
-            plans=plans,
-            shops=settings.shops(),
-            approvals=settings.review_approvals,
-            queues=Queues(settings.require_amqp_url()) if settings.amqp_url is not None else None,
-            api=api.app,
-        )
-        await stack.enter_async_context(_looking(health, pool))
+        await stack.enter_async_context(_looking(health, pools.pages))
         runner = web.AppRunner(site.app, access_log=None, shutdown_timeout=max(0.5, settings.drain_timeout / 2 - 0.5))
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -125,21 +86,59 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> N
     log.info("console.stopped")
 
 
-async def _plans(settings: Settings, stack: AsyncExitStack) -> Plans:
-    """With connections of its own: a large plan takes longer than a page may, and must not keep pages waiting."""
-    pools = [
-        await open_pool(
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """Connections by what they are for: what may take long has its own, so that pages need not wait for it."""
+
+    pages: Pool
+    exports: Pool
+    plans: Pool
+    predictions: Pool
+    """Connect as workers do."""
+
+
+async def _open_pools(settings: Settings, stack: AsyncExitStack) -> Pools:
+    async def opened(name: str, size: int, *, keys_only: bool = False, patience: float = inf) -> Pool:
+        pool = await open_pool(
             settings.require_database_url(),
-            application="kessai console: plans",
-            size=AT_ONCE,
-            statement_timeout=settings.statement_timeout,
-            keys_only=as_worker,
+            application=name,
+            size=size,
+            statement_timeout=min(patience, settings.statement_timeout),
+            keys_only=keys_only,
         )
-        for as_worker in (False, True)
-    ]
-    for pool in pools:
         stack.callback(pool.terminate)
-    return Plans(books=pools[0], handlers=pools[1], shops=settings.shops())
+        return pool
+
+    return Pools(
+        pages=await opened("kessai console", settings.database_pool, keys_only=True, patience=STATEMENT_TIMEOUT),
+        exports=await opened("kessai console: exports", EXPORTS_AT_ONCE),
+        plans=await opened("kessai console: plans", AT_ONCE),
+        predictions=await opened("kessai console: plans", AT_ONCE, keys_only=True),
+    )
+
+
+def _site(settings: Settings, listen: Listen, pools: Pools, registry: CollectorRegistry) -> Site:
+    """The pages and the API as the settings say. Raises SettingsError."""
+    frontier = Frontier(
+        settings.believed_proxies(),
+        settings.tls_proxies(),
+        settings.origin_of_console(),
+        is_loopback=_is_loopback(listen.host),
+    )
+    shops, approvals = settings.shops(), settings.review_approvals
+    plans = Plans(books=pools.plans, handlers=pools.predictions, shops=shops)
+    api = Api(pool=pools.pages, patient=pools.exports, plans=plans, frontier=frontier, shops=shops, approvals=approvals)
+    return Site(
+        pool=pools.pages,
+        frontier=frontier,
+        roles=settings.roles_of_groups(),
+        metrics=ConsoleMetrics(registry),
+        plans=plans,
+        shops=shops,
+        approvals=approvals,
+        queues=Queues(settings.require_amqp_url()) if settings.amqp_url is not None else None,
+        api=api.app,
+    )
 
 
 @dataclass(slots=True)
