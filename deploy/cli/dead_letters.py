@@ -12,10 +12,8 @@ from deploy.cli.show import AsJson, Limit, counted, print_fields, print_json, pr
 from deploy.cli.times import Since, Until
 
 if TYPE_CHECKING:
-    from shared.ledger.database import Connection
-    from shared.ledger.dead_letter_search import DeadLetterGroup
+    from shared.ledger.dead_letter_search import DeadLetterState
     from shared.ledger.discards import Selection
-    from shared.ledger.notes import Note
 
 app = typer.Typer(name="dead-letters", help="What could not be applied, with its bytes.", no_args_is_help=True)
 
@@ -47,6 +45,10 @@ OfEvent = Annotated[str | None, typer.Option("--event", metavar="EVENT_ID", help
 OfOrder = Annotated[str | None, typer.Option("--order", metavar="ORDER_ID", help="Only dead letters of this order.")]
 OfChallenge = Annotated[str | None, typer.Option("--challenge-hash", help="Only dead letters of this challenge.")]
 Holding = Annotated[str | None, typer.Option("--text", help="Only bodies that hold this text, byte for byte.")]
+Version = Annotated[
+    str | None,
+    typer.Option("--version", help="Of the group, as `groups` told it: refused when letters came or left since."),
+]
 Group = Annotated[str, typer.Argument(metavar="GROUP", help="See `kessai dead-letters groups`.")]
 Text = Annotated[str, typer.Argument(metavar="TEXT", help="What the next person should know.")]
 Why = Annotated[str, typer.Option("--why", help="For the audit, and for whoever looks at it later.")]
@@ -55,23 +57,21 @@ Why = Annotated[str, typer.Option("--why", help="For the audit, and for whoever 
 @app.command()
 def groups(state: State = InState.OPEN, as_json: AsJson = False) -> None:
     """Dead letters by the error that they share, the most frequent first."""
-    from shared.ledger import dead_letter_search, notes
+    from shared.ledger.noted_groups import noted_groups
 
-    async def work(connection: "Connection") -> "tuple[list[DeadLetterGroup], dict[str, Note]]":
-        found = list(await dead_letter_search.groups(connection, state=_state(state)))
-        of_group = notes.NoteThing.DEAD_LETTER_GROUP
-        return found, await notes.last_of(connection, of_group, [each.group_id for each in found])
-
-    found, noted = with_books(work)
+    found = with_books(lambda connection: noted_groups(connection, state=_state(state)))
     if as_json:
-        print_json([asdict(each) | {"note": noted.get(each.group_id)} for each in found])
+        print_json(found)
         return
     print_table(
-        ("group", "dead letters", "reason", "error", "kind", "endpoint", "first seen", "last seen", "example", "note"),
+        (
+            *("group", "dead letters", "reason", "error", "kind", "endpoint", "first seen", "last seen", "example"),
+            *("version", "note"),
+        ),
         [
             (
                 *(g.group_id, g.count, g.reason, g.error, g.kind, g.endpoint, g.first_seen, g.last_seen, g.example_id),
-                noted[g.group_id].body if g.group_id in noted else None,
+                *(g.version, g.note.body if g.note is not None else None),
             )
             for g in found
         ],
@@ -166,11 +166,13 @@ def verify(letter_id: LetterId, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def discard(why: Why, ids: LetterIds = None, group: AllOfGroup = None, as_json: AsJson = False) -> None:
+def discard(
+    why: Why, ids: LetterIds = None, group: AllOfGroup = None, version: Version = None, as_json: AsJson = False
+) -> None:
     """Close open dead letters that nobody will replay. Their bytes stay, and they can be opened again."""
     from shared.ledger import discards
 
-    chosen = _chosen(ids, group)
+    chosen = _chosen(ids, group, version)
     done = with_books(lambda connection: discards.discard(connection, chosen, actor=actor(), why=why))
     _tell_moved(done, InState.DISCARDED, as_json=as_json)
 
@@ -189,25 +191,31 @@ def note(group: Group, text: Text, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def reopen(why: Why, ids: LetterIds = None, group: AllOfGroup = None, as_json: AsJson = False) -> None:
+def reopen(
+    why: Why, ids: LetterIds = None, group: AllOfGroup = None, version: Version = None, as_json: AsJson = False
+) -> None:
     """Take back a discard: the dead letters wait for a person again."""
     from shared.ledger import discards
 
-    chosen = _chosen(ids, group)
+    chosen = _chosen(ids, group, version)
     done = with_books(lambda connection: discards.reopen(connection, chosen, actor=actor(), why=why))
     _tell_moved(done, InState.OPEN, as_json=as_json)
 
 
-def _state(state: InState) -> str | None:
-    return None if state is InState.ALL else state.value
+def _state(state: InState) -> "DeadLetterState | None":
+    from shared.ledger.dead_letter_search import DeadLetterState
+
+    return None if state is InState.ALL else DeadLetterState(state.value)
 
 
-def _chosen(ids: list[int] | None, group: str | None) -> "Selection":
+def _chosen(ids: list[int] | None, group: str | None, version: str | None) -> "Selection":
     from shared.ledger.discards import Selection
 
     if bool(ids) == (group is not None):
         raise typer.BadParameter("name dead letters by their ids, or a group with --group: one of the two")
-    return Selection(ids=ids or (), group_id=group)
+    if (group is None) != (version is None):
+        raise typer.BadParameter("--group and --version go together: both as `kessai dead-letters groups` tells them")
+    return Selection(ids=ids or (), group_id=group, version=version or "")
 
 
 def _tell_moved(ids: list[int], state: InState, *, as_json: bool) -> None:

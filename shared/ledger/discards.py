@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import orjson
 
@@ -32,18 +33,49 @@ class DeadLetterElsewhere(KessaiError):
         self.state = state
 
 
+class GroupChanged(KessaiError):
+    """Its letters are not those that the person saw: what they did not see is not decided on."""
+
+    def __init__(self, group_id: str, now: int, state: str) -> None:
+        super().__init__(
+            f"group {group_id[:64]!r} is not as you saw it: letters came or left, and {now:,} "
+            f"{'is' if now == 1 else 'are'} {state} by now; nothing is changed: look at it again "
+            "(kessai dead-letters groups), then decide"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Dead letters by their ids, or all of a group that are in the state that the act needs."""
 
     ids: Sequence[int] = ()
     group_id: str | None = None
+    version: str = ""
+    """Of the group as it was seen, by `versions`: which letters, not only how many."""
+
+
+async def versions(connection: Connection, group_ids: Sequence[str], *, state: DeadLetterState) -> dict[str, str]:
+    """Which letters of each group are in this state, as one short text; a group without any is left out.
+
+    Read it in one snapshot with what is shown of the group.
+    """
+    rows = await connection.fetch(
+        f"""
+        SELECT group_id, {VERSION} AS version
+        FROM kessai.dead_letters
+        WHERE state = $1 AND group_id = ANY ($2::text[])
+        GROUP BY group_id
+        """,
+        state,
+        group_ids,
+    )
+    return {row["group_id"]: row["version"] for row in rows}
 
 
 async def discard(connection: Connection, chosen: Selection, *, actor: str, why: str) -> list[int]:
     """Close open dead letters for good, all or none; returns their ids.
 
-    Raises InvalidWhy, NothingSelected, DeadLetterNotFound, DeadLetterElsewhere.
+    Raises InvalidWhy, NothingSelected, GroupChanged, DeadLetterNotFound, DeadLetterElsewhere.
     """
     return await _move(connection, chosen, DeadLetterState.OPEN, DeadLetterState.DISCARDED, actor=actor, why=why)
 
@@ -77,12 +109,19 @@ WHERE dead_letter_id = ANY ($1::bigint[])
 ORDER BY receipt_id
 FOR UPDATE
 """
-LOCK_GROUP = """
-SELECT dead_letter_id, state
-FROM kessai.dead_letters
-WHERE group_id = $1 AND state = $2
-ORDER BY receipt_id
-FOR UPDATE
+# Any letter that comes or goes makes it another; the index of groups alone is read.
+VERSION: Final = """left(encode(sha256(convert_to(
+    string_agg(dead_letter_id::text, ',' ORDER BY dead_letter_id), 'UTF8')), 'hex'), 16)"""
+LOCK_GROUP = f"""
+WITH letters AS MATERIALIZED (
+    SELECT dead_letter_id
+    FROM kessai.dead_letters
+    WHERE group_id = $1 AND state = $2
+    ORDER BY receipt_id
+    FOR UPDATE
+)
+SELECT coalesce(array_agg(dead_letter_id ORDER BY dead_letter_id), '{{}}') AS ids, {VERSION} AS version
+FROM letters
 """
 MOVE = """
 UPDATE kessai.dead_letters
@@ -102,13 +141,7 @@ ORDER BY dead_letter_id
 async def _lock(connection: Connection, chosen: Selection, needed: DeadLetterState) -> list[int]:
     """The ids of what is chosen, each in the state needed, ascending."""
     if chosen.group_id is not None:
-        rows = await connection.fetch(LOCK_GROUP, chosen.group_id, needed)
-        if not rows:
-            raise NothingSelected(
-                f"group {chosen.group_id!r} has no {needed} dead letters: see the others with "
-                "`kessai dead-letters groups --state all`"
-            )
-        return sorted(row["dead_letter_id"] for row in rows)
+        return await _lock_group(connection, chosen.group_id, chosen.version, needed)
     rows = await connection.fetch(LOCK_IDS, sorted(set(chosen.ids)))
     states = {row["dead_letter_id"]: row["state"] for row in rows}
     if not chosen.ids:
@@ -119,3 +152,16 @@ async def _lock(connection: Connection, chosen: Selection, needed: DeadLetterSta
         if states[dead_letter_id] != needed:
             raise DeadLetterElsewhere(dead_letter_id, states[dead_letter_id], needed=needed)
     return sorted(states)
+
+
+async def _lock_group(connection: Connection, group_id: str, seen: str, needed: DeadLetterState) -> list[int]:
+    (group,) = await connection.fetch(LOCK_GROUP, group_id, needed)
+    ids: list[int] = group["ids"]
+    if not ids:
+        raise NothingSelected(
+            f"group {group_id!r} has no {needed} dead letters: see the others with "
+            "`kessai dead-letters groups --state all`"
+        )
+    if group["version"] != seen:
+        raise GroupChanged(group_id, len(ids), needed)
+    return ids

@@ -11,11 +11,10 @@ from ingress.console.api.call import Call, Page
 from ingress.console.api.inputs import Id, Input, Number, Paged, Since, Text, Until
 from ingress.console.api.operation import AnyOperation, Bytes, Listed, Thing, act, read
 from ingress.console.api.refusals import CONFLICT, NOT_FOUND
-from shared.ledger import dead_letter_search, discards, notes
-from shared.ledger.database import Connection
-from shared.ledger.dead_letter_search import DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterState
+from shared.ledger import dead_letter_search, discards
+from shared.ledger.dead_letter_search import DeadLetter, DeadLetterFilter, DeadLetterState
 from shared.ledger.discards import MAX_WHY, Selection
-from shared.ledger.notes import Note, NoteThing
+from shared.ledger.noted_groups import NotedGroup, noted_groups
 
 OCTETS: Final = "application/octet-stream"
 
@@ -52,13 +51,6 @@ class AskedDeadLetters(Paged):
     until: Until = None
 
 
-@dataclass(frozen=True, slots=True)
-class NotedGroup(DeadLetterGroup):
-    """Dead letters that failed in the same way, and what was last written down of them."""
-
-    note: Note | None
-
-
 class AskedGroups(Input):
     state: DeadLetterState | None = None
 
@@ -68,25 +60,30 @@ class OfDeadLetter(Input):
 
 
 class Chosen(Input):
-    """Dead letters by their ids, or all of a group."""
+    """Dead letters by their ids, or all of a group as it was seen."""
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["dead_letter_ids"]}, {"required": ["group_id"]}]}
+        json_schema_extra={"oneOf": [{"required": ["dead_letter_ids"]}, {"required": ["group_id", "version"]}]}
     )
 
     dead_letter_ids: Annotated[list[Number] | None, Field(min_length=1)] = None
     group_id: Text | None = None
+    version: Annotated[
+        Text | None, Field(description="Of the group, where it was listed: refused when letters came or left since.")
+    ] = None
     why: Annotated[str, Field(min_length=1, max_length=MAX_WHY, pattern=r"^[^\x00]*\S[^\x00]*$")]
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> "Chosen":
         if (self.dead_letter_ids is None) == (self.group_id is None):
             raise ValueError("name dead letters by dead_letter_ids, or a group by group_id: one of the two")
+        if (self.group_id is None) != (self.version is None):
+            raise ValueError("version goes with group_id: take it from /dead-letter-groups of the state it is in")
         return self
 
     @property
     def selection(self) -> Selection:
-        return Selection(ids=self.dead_letter_ids or (), group_id=self.group_id)
+        return Selection(ids=self.dead_letter_ids or (), group_id=self.group_id, version=self.version or "")
 
 
 async def list_dead_letters(call: Call, asked: AskedDeadLetters) -> Page[DeadLetter]:
@@ -102,12 +99,7 @@ async def list_dead_letters(call: Call, asked: AskedDeadLetters) -> Page[DeadLet
 
 
 async def list_groups(call: Call, asked: AskedGroups) -> Page[NotedGroup]:
-    async def work(connection: Connection) -> list[NotedGroup]:
-        found = await dead_letter_search.groups(connection, state=asked.state)
-        noted = await notes.last_of(connection, NoteThing.DEAD_LETTER_GROUP, [each.group_id for each in found])
-        return [NotedGroup(**asdict(each), note=noted.get(each.group_id)) for each in found]
-
-    return Page(await call.books(work))
+    return Page(await call.books(lambda connection: noted_groups(connection, state=asked.state)))
 
 
 async def show_dead_letter(call: Call, asked: OfDeadLetter) -> WholeDeadLetter:

@@ -18,7 +18,7 @@ from shared.errors import DatabaseUnavailable, KessaiError
 from shared.ledger.database import TransientConflict, UnacceptableRow
 from shared.ledger.dead_letter_search import DeadLetterNotFound
 from shared.ledger.decisions import InvalidDecision
-from shared.ledger.discards import DeadLetterElsewhere, InvalidWhy, NothingSelected
+from shared.ledger.discards import DeadLetterElsewhere, GroupChanged, InvalidWhy, NothingSelected
 from shared.ledger.events import EventNotFound
 from shared.ledger.notes import InvalidNote, NothingToNote
 from shared.ledger.orders import InvalidOrder, OrderConflict, OrderNotFound, OrderNotPending
@@ -122,6 +122,7 @@ _NOT_NOW: Final = (
     CannotApprove,
     CannotResolve,
     DeadLetterElsewhere,
+    GroupChanged,
     NotPossibleNow,
 )
 _NOT_SO: Final = (

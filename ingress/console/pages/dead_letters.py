@@ -7,7 +7,6 @@ from aiohttp import web
 from ingress.console.forms import FRESH, Returned, in_words
 from ingress.console.sections import Section, act, page
 from ingress.console.visit import PAGE_ROWS, Tone, Visit, not_found
-from shared.errors import KessaiError
 from shared.ledger import dead_letter_search, discards, notes, receipts
 from shared.ledger.database import Connection
 from shared.ledger.dead_letter_search import (
@@ -16,7 +15,8 @@ from shared.ledger.dead_letter_search import (
     DeadLetterState,
     GroupNotFound,
 )
-from shared.ledger.discards import DeadLetterElsewhere, InvalidWhy, NothingSelected, Selection
+from shared.ledger.discards import DeadLetterElsewhere, GroupChanged, InvalidWhy, NothingSelected, Selection
+from shared.ledger.noted_groups import noted_groups
 from shared.ledger.notes import InvalidNote, NoteThing
 from shared.ledger.slices import DEAD_LETTERS, take_slice
 
@@ -28,29 +28,20 @@ EXAMPLES = 10
 DISCARD, REOPEN = "discard", "reopen"
 
 
-class MoreByNow(KessaiError):
-    """The group is not as large as the person saw it: what they did not see is not decided on."""
-
-    def __init__(self, now: int) -> None:
-        super().__init__(f"the group has {now:,} of them by now: look at it again, then decide")
-
-
-def _state(visit: Visit) -> str | None:
+def _state(visit: Visit) -> DeadLetterState | None:
     """Open ones, unless others are asked for."""
     if visit.asked("state") == ANY:
         return None
-    return visit.chosen("state", DeadLetterState) or DeadLetterState.OPEN
+    return DeadLetterState(visit.chosen("state", DeadLetterState) or DeadLetterState.OPEN)
 
 
 async def list_groups(visit: Visit) -> web.Response:
     state = _state(visit)
     async with visit.books() as connection:
-        groups = await dead_letter_search.groups(connection, state=state, limit=GROUPS)
-        noted = await notes.last_of(connection, NoteThing.DEAD_LETTER_GROUP, [group.group_id for group in groups])
+        groups = await noted_groups(connection, state=state, limit=GROUPS)
     return visit.page(
         "dead_letters/groups.html",
         groups=groups,
-        notes=noted,
         largest=max((group.count for group in groups), default=0),
         state=state or ANY,
         states=[*DeadLetterState, ANY],
@@ -62,7 +53,10 @@ async def show_group(visit: Visit) -> web.Response:
 
 
 async def _group_page(visit: Visit, group_id: str, *, back: Returned = FRESH, status: int = 200) -> web.Response:
-    async with visit.books() as connection:
+    async with (
+        visit.books() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),  # who decides on all must have seen them
+    ):
         try:
             totals = await dead_letter_search.totals(connection, group_id)
         except GroupNotFound:
@@ -71,12 +65,17 @@ async def _group_page(visit: Visit, group_id: str, *, back: Returned = FRESH, st
         letters = await dead_letter_search.search(connection, wanted, limit=EXAMPLES)
         _, raw = await dead_letter_search.find(connection, letters[0].dead_letter_id)
         noted = await notes.of(connection, NoteThing.DEAD_LETTER_GROUP, group_id)
+        versions = {
+            state: (await discards.versions(connection, [group_id], state=state)).get(group_id)
+            for state in (DeadLetterState.OPEN, DeadLetterState.DISCARDED)
+        }
     return visit.page(
         "dead_letters/group.html",
         status=status,
         back=back,
         group_id=group_id,
         totals=totals,
+        versions=versions,
         letters=letters,
         example=letters[0],
         raw=raw,
@@ -136,15 +135,14 @@ async def reopen_group(visit: Visit) -> web.Response:
 async def _move_group(visit: Visit, what: str) -> web.Response:
     """All of the group that the person saw, or none."""
     group_id, form = visit.request.match_info["group_id"], await visit.form()
+    chosen = Selection(group_id=group_id, version=form.get("version", ""))
     try:
-        async with visit.books() as connection, connection.transaction():
-            ids = await _move(connection, visit, what, Selection(group_id=group_id), form.get("why", ""))
-            if form.get("seen") != str(len(ids)):
-                raise MoreByNow(len(ids))
+        async with visit.books() as connection:
+            ids = await _move(connection, visit, what, chosen, form.get("why", ""))
     except InvalidWhy as error:
         return await _group_page(visit, group_id, back=Returned(what, form, {"why": in_words(error)}), status=400)
-    except (NothingSelected, MoreByNow) as error:
-        back = Returned(what, form, {"": f"{in_words(error)} Nothing was changed."})
+    except (NothingSelected, GroupChanged) as error:
+        back = Returned(what, form, {"": in_words(error)})
         return await _group_page(visit, group_id, back=back, status=409)
     return visit.to(f"/dead-letters/groups/{group_id}", told=_moved(what, len(ids)))
 

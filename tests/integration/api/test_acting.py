@@ -139,13 +139,27 @@ async def test_dead_letters_are_discarded_and_reopened_all_or_none(books: TestBo
     await bury(books, payment("dead-1"), payment("dead-2"), b"\xff\x00{")
     script = await line("otto")
     group = (await script.get("/dead-letters/1")).json["group_id"]
-    done = await script.post("/dead-letters/discard", group_id=group, why="a test shop")
+    (version,) = [
+        each["version"]
+        for each in (await script.get("/dead-letter-groups", state="open")).items
+        if each["group_id"] == group
+    ]
+    stale = await script.post("/dead-letters/discard", group_id=group, version="another", why="a test shop")
+    assert (stale.problem, "2 are open by now" in stale.json["detail"]) == ("conflict", True)
+    done = await script.post("/dead-letters/discard", group_id=group, version=version, why="a test shop")
     assert done.json == {"state": "discarded", "count": 2, "dead_letter_ids": [1, 2]}
     mixed = await script.post("/dead-letters/discard", dead_letter_ids=[2, 3], why="x")
     missing = await script.post("/dead-letters/discard", dead_letter_ids=[3, 4], why="x")
     assert (mixed.problem, missing.problem) == ("conflict", "not-found")
-    both: dict[str, object] = {"group_id": group, "dead_letter_ids": [3]}
-    wrongs: list[dict[str, object]] = [both, {}, {"dead_letter_ids": []}, {"dead_letter_ids": ["3"]}]
+    both: dict[str, object] = {"group_id": group, "version": version, "dead_letter_ids": [3]}
+    wrongs: list[dict[str, object]] = [
+        both,
+        {},
+        {"group_id": group},
+        {"dead_letter_ids": [3], "version": version},
+        {"dead_letter_ids": []},
+        {"dead_letter_ids": ["3"]},
+    ]
     for wrong in wrongs:
         assert (await script.post("/dead-letters/discard", why="x", **wrong)).problem == "invalid", wrong
     assert (await script.post("/dead-letters/discard", dead_letter_ids=[3], why=" ")).problem == "invalid"

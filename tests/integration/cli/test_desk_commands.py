@@ -65,9 +65,12 @@ def test_a_group_is_worked_on_together(kessai: Terminal, given_books: Given) -> 
     assert kessai("dead-letters", "groups", "--json").array()[0]["note"]["body"] == "since the upgrade"
     assert "no dead letter group 'none'" in kessai("dead-letters", "note", "none", "x").stderr
 
-    done = kessai("dead-letters", "discard", "--group", first["group_id"], "--why", "a test shop", "--json")
+    discard = ("dead-letters", "discard", "--group", first["group_id"], "--why", "a test shop", "--version")
+    stale = kessai(*discard, second["version"])
+    assert (stale.returncode, "2 are open by now; nothing is changed" in stale.stderr) == (1, True), stale.stderr
+    done = kessai(*discard, first["version"], "--json")
     assert done.object() == {"state": "discarded", "count": 2, "dead_letter_ids": [1, 2]}
-    again = kessai("dead-letters", "discard", "--group", first["group_id"], "--why", "a test shop")
+    again = kessai(*discard, first["version"])
     assert (again.returncode, again.stderr.count("\n"), "has no open" in again.stderr) == (1, 1, True)
     assert kessai("dead-letters", "reopen", "2", "--why", "it was not").stdout == "1 dead letter is open now\n"
     assert ids(kessai, "dead-letters", "list", "--state", "discarded") == [1]
@@ -79,6 +82,8 @@ def test_a_group_is_worked_on_together(kessai: Terminal, given_books: Given) -> 
     [
         (("dead-letters", "discard", "--why", "x"), "one of the two"),
         (("dead-letters", "discard", "1", "--group", "g", "--why", "x"), "one of the two"),
+        (("dead-letters", "discard", "--group", "g", "--why", "x"), "go together"),
+        (("dead-letters", "discard", "1", "--version", "v", "--why", "x"), "go together"),
         (("dead-letters", "discard", "1", "--why", " "), "say why"),
         (("dead-letters", "discard", "4711", "--why", "x"), "no dead letter 4711"),
         (("dead-letters", "discard", "1"), "--why"),

@@ -35,7 +35,7 @@ async def furnish(pool: Pool, *, letters: int = 12) -> None:
     books = TestBooks(pool)
     await _payments(books)
     await _reviews(books)
-    await _letters(pool, letters)
+    await bury(pool, letters)
     await _tallies(pool)
     await pool.execute(
         """
@@ -81,7 +81,8 @@ async def _reviews(books: TestBooks) -> None:
     await books.rows("UPDATE kessai.reviews SET opened_at = now() - interval '30 hours' WHERE review_id = 1")
 
 
-async def _letters(pool: Pool, letters: int) -> None:
+async def bury(pool: Pool, letters: int) -> None:
+    """Dead letters of three groups; the first is of the largest."""
     now = datetime.now(UTC)
     causes = (
         Failure("transient:OrderLockTimeout", "OrderLockTimeout", "another transaction held the order for 2 s"),

@@ -8,8 +8,8 @@ import pytest
 from shared.broker.envelope import Failure
 from shared.ledger import dead_letter_search, dead_letters, discards
 from shared.ledger.database import connected
-from shared.ledger.dead_letter_search import DeadLetter, DeadLetterFilter, DeadLetterNotFound
-from shared.ledger.discards import DeadLetterElsewhere, InvalidWhy, NothingSelected, Selection
+from shared.ledger.dead_letter_search import DeadLetter, DeadLetterFilter, DeadLetterNotFound, DeadLetterState
+from shared.ledger.discards import DeadLetterElsewhere, GroupChanged, InvalidWhy, NothingSelected, Selection
 from tests.given import NOW, challenge_hash, envelope, new_order, payment
 from tests.integration.ledger.books import TestBooks
 
@@ -108,14 +108,22 @@ async def discard(books: TestBooks, chosen: Selection, why: str = "a scanner's g
         return await discards.discard(connection, chosen, actor="test", why=why)
 
 
+async def seen(books: TestBooks, dead_letter_id: int, state: DeadLetterState = DeadLetterState.OPEN) -> Selection:
+    """The group of this dead letter, as somebody sees it now."""
+    group = await books.value("SELECT group_id FROM kessai.dead_letters WHERE dead_letter_id = $1", dead_letter_id)
+    async with connected(books.pool) as connection:
+        versions = await discards.versions(connection, [group], state=state)
+    return Selection(group_id=group, version=versions[group])
+
+
 async def states(books: TestBooks) -> list[str]:
     rows = await books.rows("SELECT state FROM kessai.dead_letters ORDER BY dead_letter_id")
     return [row["state"] for row in rows]
 
 
 async def test_discarded_ones_are_closed_with_who_and_why_and_their_bytes_stay(dead_books: TestBooks) -> None:
-    group = await dead_books.value("SELECT group_id FROM kessai.dead_letters WHERE dead_letter_id = 1")
-    assert await discard(dead_books, Selection(group_id=group)) == [1, 2]
+    group = await seen(dead_books, 1)
+    assert await discard(dead_books, group) == [1, 2]
     assert await states(dead_books) == ["discarded", "discarded", "open", "resolved", "open"]
     rows = await dead_books.rows("SELECT * FROM kessai.audit WHERE action LIKE 'dead_letter%' ORDER BY audit_id")
     assert [(row["actor"], row["action"], row["subject"], row["event_id"]) for row in rows] == [
@@ -123,10 +131,28 @@ async def test_discarded_ones_are_closed_with_who_and_why_and_their_bytes_stay(d
         ("test", "dead_letter.discarded", "dead_letter:2", "evt-2"),
     ]
     assert (rows[0]["from_state"], rows[0]["to_state"]) == ("open", "discarded")
-    assert json.loads(rows[0]["detail"]) == {"why": "a scanner's garbage", "group_id": group}
+    assert json.loads(rows[0]["detail"]) == {"why": "a scanner's garbage", "group_id": group.group_id}
     async with connected(dead_books.pool) as connection:
         letter, raw = await dead_letter_search.find(connection, 1)
     assert (letter.closed_at is not None, raw) == (True, payment("evt-1", "order-1"))
+
+
+async def test_a_group_in_which_one_letter_took_the_place_of_another_is_not_discarded(dead_books: TestBooks) -> None:
+    group = await seen(dead_books, 1)
+    async with connected(dead_books.pool) as connection:
+        await discards.discard(connection, Selection(ids=[2]), actor="somebody else", why="of a test")
+        await dead_letters.archive(connection, [(envelope(payment("evt-6", "order-1")), FAULT)])
+    assert (await seen(dead_books, 6)).group_id == group.group_id
+    before = await dead_books.everything("dead_letters", "audit")
+    with pytest.raises(GroupChanged, match="2 are open by now"):
+        await discard(dead_books, group)
+    assert await dead_books.everything("dead_letters", "audit") == before
+    assert await discard(dead_books, await seen(dead_books, 1)) == [1, 6]
+    async with connected(dead_books.pool) as connection:
+        ids = await discards.reopen(
+            connection, await seen(dead_books, 1, DeadLetterState.DISCARDED), actor="test", why="they are needed"
+        )
+    assert ids == [1, 2, 6]
 
 
 async def test_a_discard_can_be_taken_back(dead_books: TestBooks) -> None:
