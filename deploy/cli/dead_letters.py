@@ -157,8 +157,9 @@ def show(letter_id: LetterId, raw: SaveRaw = None, as_json: AsJson = False) -> N
 @app.command()
 def verify(letter_id: LetterId, as_json: AsJson = False) -> None:
     """Prove again that the body carries its signature. The exit code is 0 only when it does."""
-    from deploy.cli.proofs import prove_receipts, secrets_here, tell
+    from deploy.cli.proofs import secrets_here, tell
     from shared.ledger import receipts
+    from shared.ledger.proved_receipts import prove_receipts
 
     secrets = secrets_here()
     endpoint, receipt = with_books(lambda connection: receipts.of_dead_letter(connection, letter_id))

@@ -97,7 +97,8 @@ def show(event_id: EventId, endpoint: Endpoint = None, raw: SaveRaw = None, as_j
 @app.command()
 def verify(event_id: EventId, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
     """Prove again that the kept bytes carry their signature. The exit code is 0 only when all of them do."""
-    from deploy.cli.proofs import prove_receipts, secrets_here, tell
+    from deploy.cli.proofs import secrets_here, tell
+    from shared.ledger.proved_receipts import prove_receipts
     from shared.ledger.receipts import NoReceiptKept
 
     secrets = secrets_here()

@@ -1,10 +1,7 @@
 """How does a person hear whether the kept bytes still carry their signature?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import typer
 
@@ -12,23 +9,8 @@ from deploy.cli.show import print_json, print_table, say
 from shared.ledger.proof import Verdict
 
 if TYPE_CHECKING:
-    from shared.ledger.receipts import Receipt
+    from shared.ledger.proved_receipts import ProvedReceipt
     from shared.sdrp.signature import SigningSecret
-
-
-@dataclass(frozen=True, slots=True)
-class ProvedReceipt:
-    """A receipt and what became of its proof."""
-
-    endpoint: str
-    receipt_id: UUID
-    received_at: datetime
-    kept_in: str
-    verdict: Verdict
-    signed_at: datetime | None
-    key_fingerprint: str
-    """Of the secret that verified it at the door."""
-    proved_by: str | None
 
 
 def secrets_here() -> "Mapping[str, Sequence[SigningSecret]]":
@@ -36,24 +18,6 @@ def secrets_here() -> "Mapping[str, Sequence[SigningSecret]]":
     from shared.settings import Settings
 
     return {name: endpoint.secrets for name, endpoint in Settings.from_env().endpoints().items()}
-
-
-def prove_receipts(
-    endpoint: str, kept: "Sequence[Receipt]", secrets: "Mapping[str, Sequence[SigningSecret]]"
-) -> list[ProvedReceipt]:
-    from shared.ledger.proof import prove
-
-    return [
-        ProvedReceipt(
-            endpoint=endpoint,
-            receipt_id=receipt.receipt_id,
-            received_at=receipt.received_at,
-            kept_in=receipt.kept_in,
-            key_fingerprint=receipt.key_fingerprint,
-            **asdict(prove(receipt.raw, receipt.signature, receipt.key_fingerprint, secrets=secrets.get(endpoint, ()))),
-        )
-        for receipt in kept
-    ]
 
 
 ADVICE = {
@@ -64,7 +28,7 @@ ADVICE = {
 }
 
 
-def tell(proofs: Sequence[ProvedReceipt], *, as_json: bool) -> None:
+def tell(proofs: "Sequence[ProvedReceipt]", *, as_json: bool) -> None:
     """Ends with exit code 1 unless every receipt is proved."""
     if as_json:
         print_json(proofs)

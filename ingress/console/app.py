@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -20,12 +20,13 @@ from ingress.console.metrics import ConsoleMetrics
 from ingress.console.plans import AT_ONCE, Plans
 from ingress.console.queues import Queues
 from ingress.console.site import Site
-from shared.errors import DatabaseUnavailable
+from shared.errors import DatabaseUnavailable, SettingsError
 from shared.ledger.database import Pool, connected, open_pool
 from shared.observe import log as logging
 from shared.observe.admin import AdminServer, Readiness
 from shared.observe.listening import BACKLOG, bind, port_of
 from shared.observe.metrics import new_registry
+from shared.sdrp.signature import SigningSecret
 from shared.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.console")
@@ -127,7 +128,15 @@ def _site(settings: Settings, listen: Listen, pools: Pools, registry: CollectorR
     )
     shops, approvals = settings.shops(), settings.review_approvals
     plans = Plans(books=pools.plans, handlers=pools.predictions, shops=shops)
-    api = Api(pool=pools.pages, patient=pools.exports, plans=plans, frontier=frontier, shops=shops, approvals=approvals)
+    api = Api(
+        pool=pools.pages,
+        patient=pools.exports,
+        plans=plans,
+        frontier=frontier,
+        shops=shops,
+        secrets=_secrets(settings),
+        approvals=approvals,
+    )
     return Site(
         pool=pools.pages,
         frontier=frontier,
@@ -139,6 +148,15 @@ def _site(settings: Settings, listen: Listen, pools: Pools, registry: CollectorR
         queues=Queues(settings.require_amqp_url()) if settings.amqp_url is not None else None,
         api=api.app,
     )
+
+
+def _secrets(settings: Settings) -> Mapping[str, Sequence[SigningSecret]]:
+    """What signatures are proved with again; the console needs no secret for anything else, and starts without."""
+    try:
+        return {name: endpoint.secrets for name, endpoint in settings.endpoints().items()}
+    except SettingsError as error:
+        log.info("console.proves_no_signature", because=str(error))
+        return {}
 
 
 @dataclass(slots=True)

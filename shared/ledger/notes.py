@@ -32,9 +32,7 @@ class InvalidNote(KessaiError):
 
 class NothingToNote(KessaiError):
     def __init__(self, thing: NoteThing, thing_id: str) -> None:
-        super().__init__(
-            f"no {thing.replace('_', ' ')} {thing_id[:255]!r} in the books: check the id, the note is not kept"
-        )
+        super().__init__(f"no {thing.replace('_', ' ')} {thing_id[:255]!r} in the books: check the id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +101,13 @@ async def of(connection: Connection, thing: NoteThing, *thing_ids: str) -> list[
         thing_ids,
     )
     return [Note(**row) for row in rows]
+
+
+async def find(connection: Connection, thing: NoteThing, thing_id: str) -> list[Note]:
+    """As `of`, of one thing that there must be. Raises NothingToNote."""
+    if not await _exists(connection, thing, thing_id):
+        raise NothingToNote(thing, thing_id)
+    return await of(connection, thing, thing_id)
 
 
 async def last_of(connection: Connection, thing: NoteThing, thing_ids: Sequence[str]) -> dict[str, Note]:

@@ -30,6 +30,13 @@ class InvalidName(KessaiError):
         super().__init__(f"{name[:70]!r} is no name for a user: 1 to 64 letters, digits and . _ @ + -")
 
 
+class NotYourself(KessaiError):
+    """Or the last admin could lock everybody out."""
+
+    def __init__(self) -> None:
+        super().__init__("another admin must change your own role or disable you: nothing is changed")
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     name: str
@@ -54,16 +61,27 @@ async def add(connection: Connection, name: str, role: Role, password_hash: str,
         await _audit(connection, actor, "user.added", name, to=role)
 
 
+_USERS: Final = """
+SELECT name, role, created_at, disabled_at,
+       (SELECT max(seen_at) FROM kessai.sessions WHERE user_name = name AND expires_at > now()) AS last_seen
+FROM kessai.users
+"""
+
+
 async def everyone(connection: Connection) -> list[User]:
-    rows = await connection.fetch(
-        """
-        SELECT name, role, created_at, disabled_at,
-               (SELECT max(seen_at) FROM kessai.sessions WHERE user_name = name AND expires_at > now()) AS last_seen
-        FROM kessai.users
-        ORDER BY name
-        """
-    )
-    return [User(row["name"], Role(row["role"]), *tuple(row)[2:]) for row in rows]
+    return [_user(row) for row in await connection.fetch(f"{_USERS} ORDER BY name")]
+
+
+async def find(connection: Connection, name: str) -> User:
+    """Raises UserNotFound."""
+    row = await connection.fetchrow(f"{_USERS} WHERE name = $1", name)
+    if row is None:
+        raise UserNotFound(name)
+    return _user(row)
+
+
+def _user(row: asyncpg.Record) -> User:
+    return User(**{**dict(row), "role": Role(row["role"])})
 
 
 async def anyone(connection: Connection) -> bool:
@@ -88,7 +106,8 @@ async def credentials(connection: Connection, name: str) -> Credentials | None:
 
 
 async def set_role(connection: Connection, name: str, role: Role, *, actor: str) -> Role:
-    """Returns the role before. Counts at the person's next request. Raises UserNotFound."""
+    """Returns the role before. Counts at the person's next request. Raises UserNotFound, NotYourself."""
+    _require_another(name, actor)
     async with connection.transaction():
         before: str | None = await connection.fetchval("SELECT role FROM kessai.users WHERE name = $1 FOR UPDATE", name)
         if before is None:
@@ -112,7 +131,8 @@ async def set_password(connection: Connection, name: str, password_hash: str, *,
 
 
 async def disable(connection: Connection, name: str, *, actor: str) -> None:
-    """Ends every session of the person and lets nobody in under the name. Raises UserNotFound."""
+    """Ends every session of the person and lets nobody in under the name. Raises UserNotFound, NotYourself."""
+    _require_another(name, actor)
     await _able(connection, name, "user.disabled", "disabled_at = coalesce(disabled_at, now())", actor=actor)
 
 
@@ -129,6 +149,16 @@ async def _able(connection: Connection, name: str, action: str, change: str, *, 
         await _audit(connection, actor, action, name)
 
 
+def _require_another(name: str, actor: str) -> None:
+    if actor == subject(name):
+        raise NotYourself
+
+
+def subject(name: str) -> str:
+    """As the audit names a person of the console, acting or acted on."""
+    return f"user:{name}"
+
+
 async def _end_sessions(connection: Connection, name: str) -> None:
     await connection.execute("DELETE FROM kessai.sessions WHERE user_name = $1", name)
 
@@ -136,4 +166,4 @@ async def _end_sessions(connection: Connection, name: str) -> None:
 async def _audit(
     connection: Connection, actor: str, action: str, name: str, *, from_: str | None = None, to: str | None = None
 ) -> None:
-    await audit.record(connection, actor=actor, action=action, subject=f"user:{name}", from_state=from_, to_state=to)
+    await audit.record(connection, actor=actor, action=action, subject=subject(name), from_state=from_, to_state=to)

@@ -25,7 +25,7 @@ class Visitor:
     @property
     def actor(self) -> str:
         """As the audit names this person."""
-        return f"user:{self.name}"
+        return users.subject(self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ from ingress.console.api import cursors
 from ingress.console.api.cursors import Maker
 from ingress.console.api.refusals import BUSY, Refused
 from ingress.console.plans import Plans
+from shared.ledger import users
 from shared.ledger.api_tokens import Holder
 from shared.ledger.books import Shop
 from shared.ledger.database import Connection, Pool, TransientConflict, connected
+from shared.sdrp.signature import SigningSecret
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -53,6 +55,8 @@ class Services:
     patient: Pool
     """For what may take long: exports."""
     shops: Mapping[str, Shop]
+    secrets: Mapping[str, Sequence[SigningSecret]]
+    """Of each endpoint, what signatures are proved with again; empty where the console was given none."""
     approvals: int
     """People it takes to decide on a review where money moves."""
     plans: Plans
@@ -92,7 +96,7 @@ class Call:
         Not the token: a person who proposes at a page and approves by a script is one person still, and what they
         claimed here they can release there. Which token it was is in the console's log.
         """
-        return f"user:{self.holder.name}"
+        return users.subject(self.holder.name)
 
     async def books(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """One piece of work that commits or changes nothing, done again when others were in its way.

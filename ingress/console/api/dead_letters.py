@@ -11,10 +11,11 @@ from ingress.console.api.call import Call, Page
 from ingress.console.api.inputs import Id, Input, Number, Paged, Since, Text, Until
 from ingress.console.api.operation import AnyOperation, Bytes, Listed, Thing, act, read
 from ingress.console.api.refusals import CONFLICT, NOT_FOUND
-from shared.ledger import dead_letter_search, discards
+from shared.ledger import dead_letter_search, discards, receipts
 from shared.ledger.dead_letter_search import DeadLetter, DeadLetterFilter, DeadLetterState
 from shared.ledger.discards import MAX_WHY, Selection
 from shared.ledger.noted_groups import NotedGroup, noted_groups
+from shared.ledger.proved_receipts import ProvedReceipt, prove_receipts
 
 OCTETS: Final = "application/octet-stream"
 
@@ -114,6 +115,12 @@ async def download_raw(call: Call, asked: OfDeadLetter) -> web.Response:
     return web.Response(body=body, content_type=OCTETS, headers=headers)
 
 
+async def verify_dead_letter(call: Call, asked: OfDeadLetter) -> ProvedReceipt:
+    endpoint, receipt = await call.books(lambda connection: receipts.of_dead_letter(connection, asked.dead_letter_id))
+    (proved,) = prove_receipts(endpoint, [receipt], call.services.secrets)
+    return proved
+
+
 async def discard(call: Call, asked: Chosen) -> Moved:
     ids = await call.books(
         lambda connection: discards.discard(connection, asked.selection, actor=call.actor, why=asked.why)
@@ -174,6 +181,14 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         OfDeadLetter,
         Bytes((OCTETS,)),
         download_raw,
+    ),
+    read(
+        "verifyDeadLetter",
+        "/dead-letters/{dead_letter_id}/proof",
+        "Prove again that a dead letter carries its signature, with the secrets that the console was given.",
+        OfDeadLetter,
+        Thing(ProvedReceipt),
+        verify_dead_letter,
     ),
     read(
         "listDeadLetterGroups",

@@ -1,7 +1,7 @@
 """The road of a call through the API: from where, by whom, may they, what is asked; then the answer as JSON."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final
 from uuid import UUID
@@ -32,6 +32,7 @@ from shared.ledger import api_tokens
 from shared.ledger.api_tokens import TOKEN, Holder
 from shared.ledger.books import Shop
 from shared.ledger.database import Pool, connected
+from shared.sdrp.signature import SigningSecret
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.console")
 
@@ -61,6 +62,7 @@ class Api:
         frontier: Frontier,
         shops: Mapping[str, Shop],
         approvals: int,
+        secrets: Mapping[str, Sequence[SigningSecret]],
         failures: Failures | None = None,
     ) -> None:
         """`pool` connects as workers do; `patient` is for exports. Whoever made `plans` closes them."""
@@ -71,6 +73,7 @@ class Api:
             pool=pool,
             patient=patient,
             shops=shops,
+            secrets=secrets,
             approvals=approvals,
             plans=plans,
             exports=Room(EXPORTS_AT_ONCE),

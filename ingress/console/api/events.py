@@ -14,7 +14,8 @@ from shared.ledger.books import Outcome
 from shared.ledger.database import Connection
 from shared.ledger.events import EventFilter, RecordedEvent
 from shared.ledger.proof import signed_at
-from shared.ledger.receipts import Receipt
+from shared.ledger.proved_receipts import ProvedReceipt, prove_receipts
+from shared.ledger.receipts import NoReceiptKept, Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,17 @@ async def list_receipts(call: Call, asked: OfEvent) -> Page[ShownReceipt]:
     return Page((await show_event(call, asked)).receipts)
 
 
+async def verify_event(call: Call, asked: OfEvent) -> Page[ProvedReceipt]:
+    async def work(connection: Connection) -> tuple[RecordedEvent, list[Receipt]]:
+        event = await events.find(connection, asked.event_id, endpoint=asked.endpoint)
+        return event, await receipts.of_event(connection, event.endpoint, event.event_id)
+
+    event, kept = await call.books(work)
+    if not kept:
+        raise NoReceiptKept(event.event_id, event.received_at)
+    return Page(prove_receipts(event.endpoint, kept, call.services.secrets))
+
+
 def _shown(receipt: Receipt) -> ShownReceipt:
     return ShownReceipt(
         receipt_id=receipt.receipt_id,
@@ -110,5 +122,14 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         OfEvent,
         Listed(ShownReceipt),
         list_receipts,
+    ),
+    read(
+        "verifyEvent",
+        "/events/{endpoint}/{event_id}/proofs",
+        "Prove again that the deliveries that are kept carry their signatures, with the secrets that the console was "
+        "given; on one page.",
+        OfEvent,
+        Listed(ProvedReceipt),
+        verify_event,
     ),
 )

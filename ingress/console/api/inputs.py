@@ -36,6 +36,10 @@ class Input(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+class Nothing(Input):
+    """No questions."""
+
+
 Asked = TypeVar("Asked", bound=Input)
 
 

@@ -17,8 +17,9 @@ REF: Final = "#/components/schemas/{model}"
 
 ABOUT: Final = (
     "What the operators' desk can do. A call carries `Authorization: Bearer ...` with a token of `kessai tokens add`; "
-    "it may do what the token's user may: viewers read, operators act. Lists go on at `next_cursor`. Amounts are whole "
-    "minor units, times are UTC. An act that comes too late for what its caller saw is a 409 and changes nothing."
+    "it may do what the token's user may: viewers read, operators act, admins say who the others are. Lists go on at "
+    "`next_cursor`. Amounts are whole minor units, times are UTC. An act that comes too late for what its caller saw "
+    "is a 409 and changes nothing."
 )
 
 PROBLEM: Final[Schema] = {

@@ -101,9 +101,11 @@ def read(
     asks: type[Asked],
     answers: Answers,
     handler: Callable[[Call, Asked], Awaitable[object]],
+    *,
+    needs: Role = Role.VIEWER,
 ) -> Operation[Asked]:
     """What reads; it changes nothing."""
-    return Operation(name, "GET", path, Role.VIEWER, summary, asks, answers, handler)
+    return Operation(name, "GET", path, needs, summary, asks, answers, handler)
 
 
 def act(
@@ -115,6 +117,7 @@ def act(
     handler: Callable[[Call, Asked], Awaitable[object]],
     *,
     refuses: tuple[Kind, ...],
+    needs: Role = Role.OPERATOR,
 ) -> Operation[Asked]:
     """What changes something, audited by what it calls."""
-    return Operation(name, "POST", path, Role.OPERATOR, summary, asks, answers, handler, refuses)
+    return Operation(name, "POST", path, needs, summary, asks, answers, handler, refuses)

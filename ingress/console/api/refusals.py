@@ -15,6 +15,7 @@ from aiohttp import web
 
 from ingress.console.plans import TooManyPlans
 from shared.errors import DatabaseUnavailable, KessaiError
+from shared.ledger.api_tokens import InvalidLabel, LabelTaken, TokenNotFound
 from shared.ledger.database import TransientConflict, UnacceptableRow
 from shared.ledger.dead_letter_search import DeadLetterNotFound
 from shared.ledger.decisions import InvalidDecision
@@ -22,11 +23,14 @@ from shared.ledger.discards import DeadLetterElsewhere, GroupChanged, InvalidWhy
 from shared.ledger.events import EventNotFound
 from shared.ledger.notes import InvalidNote, NothingToNote
 from shared.ledger.orders import InvalidOrder, OrderConflict, OrderNotFound, OrderNotPending
+from shared.ledger.passwords import PasswordRefused
+from shared.ledger.receipts import NoReceiptKept
 from shared.ledger.replays.jobs import NoReason, NotPossibleNow, ReplayNotFound
 from shared.ledger.replays.plans import BeyondHorizon, NothingToReplay
 from shared.ledger.replays.selection import EmptyFilter
 from shared.ledger.resolve import CannotApprove, CannotResolve, WaitsForApproval
 from shared.ledger.reviews import ReviewChanged, ReviewNotFound, ReviewTaken
+from shared.ledger.users import InvalidName, NotYourself, UserExists, UserNotFound
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -112,6 +116,9 @@ _NOT_THERE: Final = (
     DeadLetterNotFound,
     ReplayNotFound,
     NothingToNote,
+    NoReceiptKept,
+    UserNotFound,
+    TokenNotFound,
 )
 _NOT_NOW: Final = (
     OrderConflict,
@@ -124,12 +131,18 @@ _NOT_NOW: Final = (
     DeadLetterElsewhere,
     GroupChanged,
     NotPossibleNow,
+    UserExists,
+    NotYourself,
+    LabelTaken,
 )
 _NOT_SO: Final = (
     InvalidOrder,
     InvalidDecision,
     InvalidNote,
     InvalidWhy,
+    InvalidName,
+    InvalidLabel,
+    PasswordRefused,
     NothingSelected,
     EmptyFilter,
     NoReason,

@@ -15,7 +15,7 @@ from shared.ledger import audit, notes, resolve, reviews
 from shared.ledger.audit import ActFilter, RecordedAct
 from shared.ledger.database import Connection
 from shared.ledger.decisions import MAX_WHY, Decision, Resolution, choices
-from shared.ledger.notes import MAX_BODY, Note, NoteThing
+from shared.ledger.notes import Note, NoteThing
 from shared.ledger.resolve import Resolved
 from shared.ledger.reviews import RecordedReview, ReviewFilter
 from shared.ledger.transitions import ReviewQueue, ReviewReason
@@ -63,10 +63,6 @@ class Claim(SeenReview):
     take_over: Annotated[bool, Field(description="Also when somebody else holds it.")] = False
 
 
-class NewNote(OfReview):
-    body: Annotated[str, Field(min_length=1, max_length=MAX_BODY, pattern=r"^[^\x00]*\S[^\x00]*$")]
-
-
 class Decided(SeenReview):
     resolution: Resolution
     why: Annotated[str, Field(min_length=1, max_length=MAX_WHY, pattern=r"^[^\x00]*\S[^\x00]*$")]
@@ -110,12 +106,6 @@ async def claim_review(call: Call, asked: Claim) -> RecordedReview:
 async def release_review(call: Call, asked: SeenReview) -> RecordedReview:
     return await call.books(
         lambda connection: reviews.release(connection, asked.review_id, actor=call.actor, version=asked.version)
-    )
-
-
-async def note_review(call: Call, asked: NewNote) -> Note:
-    return await call.books(
-        lambda connection: notes.add(connection, NoteThing.REVIEW, str(asked.review_id), asked.body, author=call.actor)
     )
 
 
@@ -190,15 +180,6 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         Thing(RecordedReview),
         release_review,
         refuses=(CONFLICT,),
-    ),
-    act(
-        "noteReview",
-        "/reviews/{review_id}/notes",
-        "Write down what the next person should know.",
-        NewNote,
-        Thing(Note),
-        note_review,
-        refuses=(),
     ),
     act(
         "resolveReview",

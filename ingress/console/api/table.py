@@ -4,14 +4,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ingress.console.api import audit, dead_letters, events, exports, orders, replays, reviews
+from ingress.console.api import audit, dead_letters, events, exports, notes, orders, replays, reviews, tokens, users
 from ingress.console.api.call import Call
-from ingress.console.api.inputs import Input
+from ingress.console.api.inputs import Nothing
 from ingress.console.api.operation import AnyOperation, Thing, read
-
-
-class Nothing(Input):
-    """No questions."""
 
 
 async def describe(call: Call, _asked: Nothing) -> web.Response:
@@ -24,7 +20,10 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     *reviews.OPERATIONS,
     *dead_letters.OPERATIONS,
     *replays.OPERATIONS,
+    *notes.OPERATIONS,
     *audit.OPERATIONS,
     *exports.OPERATIONS,
+    *users.OPERATIONS,
+    *tokens.OPERATIONS,
     read("describe", "/openapi.json", "This document.", Nothing, Thing(dict[str, Any]), describe),
 )

@@ -2,11 +2,12 @@
 
 from aiohttp import web
 
+from ingress.console.forms import in_words
 from ingress.console.sections import Section, act, page
 from ingress.console.visit import Tone, Visit, not_found
 from shared.ledger import users
 from shared.ledger.roles import Role
-from shared.ledger.users import UserNotFound
+from shared.ledger.users import NotYourself, UserNotFound
 
 
 async def list_users(visit: Visit) -> web.Response:
@@ -19,25 +20,25 @@ async def set_role(visit: Visit) -> web.Response:
     name, role = form.get("name", ""), form.get("role", "")
     if role not in set(Role):
         return visit.to("/users", told=f"There is no role {role[:40]}. Nothing was changed.", tone=Tone.REFUSED)
-    if name == visit.person.name:
-        return _not_yourself(visit)
     try:
         async with visit.books() as connection:
             before = await users.set_role(connection, name, Role(role), actor=visit.person.actor)
     except UserNotFound:
         raise not_found(f"There is no user {name}") from None
+    except NotYourself as error:
+        return _refused(visit, error)
     return visit.to("/users", told=f"{name} is {role}, was {before}.")
 
 
 async def disable(visit: Visit) -> web.Response:
     name = (await visit.form()).get("name", "")
-    if name == visit.person.name:
-        return _not_yourself(visit)
     try:
         async with visit.books() as connection:
             await users.disable(connection, name, actor=visit.person.actor)
     except UserNotFound:
         raise not_found(f"There is no user {name}") from None
+    except NotYourself as error:
+        return _refused(visit, error)
     return visit.to("/users", told=f"{name} is disabled and logged out.")
 
 
@@ -51,10 +52,8 @@ async def enable(visit: Visit) -> web.Response:
     return visit.to("/users", told=f"{name} may log in again.")
 
 
-def _not_yourself(visit: Visit) -> web.Response:
-    """Or the last admin could lock everybody out of this page."""
-    told = "Another admin must change your own role. Nothing was changed."
-    return visit.to("/users", told=told, tone=Tone.REFUSED)
+def _refused(visit: Visit, error: NotYourself) -> web.Response:
+    return visit.to("/users", told=in_words(error), tone=Tone.REFUSED)
 
 
 SECTION = Section(

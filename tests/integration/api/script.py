@@ -23,7 +23,7 @@ from ingress.console.site import Site
 from shared.ledger.books import Shop
 from shared.ledger.database import Pool
 from shared.observe.metrics import new_registry
-from tests.given import ENDPOINT
+from tests.given import ENDPOINT, SECRET
 from tests.integration.console.desk import ROLES, Desk
 
 SHOPS = {ENDPOINT: Shop(merchant="tea_house", allow_metered_payments=True)}
@@ -43,6 +43,7 @@ def console(
         plans=plans,
         frontier=frontier,
         shops=SHOPS,
+        secrets={ENDPOINT: (SECRET,)},
         approvals=approvals,
         failures=failures or MANY,
     )

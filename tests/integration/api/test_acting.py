@@ -11,7 +11,7 @@ from shared.broker.envelope import Failure
 from shared.ledger import dead_letters, resolve, reviews
 from shared.ledger.database import Pool, connected
 from shared.ledger.decisions import Decision, Resolution
-from tests.given import NOW, challenge_hash, envelope, incoming, new_order, payment
+from tests.given import NOW, SECRET, challenge_hash, envelope, incoming, new_order, payment
 from tests.integration.api.conftest import Line
 from tests.integration.api.script import SHOPS, Script
 from tests.integration.console.furnished import HOSTILE
@@ -249,6 +249,46 @@ async def test_receipts_tell_what_is_kept_of_an_event(books: TestBooks, line: Li
         ("archive", len(payment())),
         ("archive", len(payment(amount_minor=1))),
     ]
+
+
+async def test_notes_are_kept_with_their_thing_under_the_users_name(books: TestBooks, line: Line) -> None:
+    await books.register(new_order("a/b"), new_order("order-1"))
+    await books.apply(payment(amount_minor=1300))
+    await bury(books, payment("dead-1"))
+    otto = await line("otto")
+    group = (await otto.get("/dead-letters/1")).json["group_id"]
+    assert await settled(otto, (await otto.post("/replays", all=True)).json["plan_id"]) == "planned"
+    for path in ("/orders/a%2Fb", "/reviews/1", f"/dead-letter-groups/{group}", "/replays/1"):
+        kept = await otto.post(f"{path}/notes", body="asked the buyer")
+        assert (kept.json["author"], kept.json["body"]) == ("user:otto", "asked the buyer"), path
+        await otto.post(f"{path}/notes", body="who answered")
+        assert [note["body"] for note in (await otto.get(f"{path}/notes")).items] == ["asked the buyer", "who answered"]
+        assert (await otto.post(f"{path}/notes", body=" ")).problem == "invalid"
+    for path in ("/orders/none", "/reviews/9", "/dead-letter-groups/none", "/replays/9"):
+        assert (await otto.post(f"{path}/notes", body="x")).problem == "not-found", path
+        assert (await otto.get(f"{path}/notes")).problem == "not-found", path
+    (listed,) = (await otto.get("/dead-letter-groups")).items
+    assert listed["note"]["body"] == "who answered"
+
+
+async def test_a_signature_is_proved_again_from_the_kept_bytes(books: TestBooks, line: Line) -> None:
+    await books.register(new_order())
+    await books.apply(incoming(payment()))
+    await bury(books, payment("dead-1"), payment("dead-2"))
+    vera = await line("vera")
+    (proof,) = (await vera.get("/events/siglume/evt-1/proofs")).items
+    assert (proof["verdict"], proof["proved_by"]) == ("proved", SECRET.fingerprint)
+    assert (await vera.get("/dead-letters/1/proof")).json["verdict"] == "proved"
+    await books.rows("UPDATE kessai.webhook_archive SET raw = raw || ' '")
+    assert (await vera.get("/events/siglume/evt-1/proofs")).items[0]["verdict"] == "does_not_match"
+    await books.rows("UPDATE kessai.dead_letters SET endpoint = 'elsewhere' WHERE dead_letter_id = 2")
+    await books.rows("UPDATE kessai.dead_letters SET key_fingerprint = 'old' WHERE dead_letter_id = 2")
+    assert (await vera.get("/dead-letters/2/proof")).json["verdict"] == "key_not_configured"
+    await books.rows("DELETE FROM kessai.webhook_archive")
+    gone = await vera.get("/events/siglume/evt-1/proofs")
+    assert (gone.problem, "look for it in a backup" in gone.json["detail"]) == ("not-found", True)
+    for path in ("/events/siglume/none/proofs", "/dead-letters/9/proof"):
+        assert (await vera.get(path)).problem == "not-found"
 
 
 async def test_plans_in_the_making_are_given_up_when_the_console_stops(pool: Pool, line: Line) -> None:

@@ -37,7 +37,7 @@ async def test_the_document_tells_every_operation_and_is_for_those_who_may_come_
 async def test_whatever_is_asked_the_answer_is_one_of_the_document(pool: Pool, line: Line) -> None:
     """By fitting and unfitting requests alike; nothing that is asked is a fault of ours."""
     await furnish(pool)
-    script = await line("otto")
+    script = await line("ada")
     await asyncio.to_thread(explore, script._desk.origin, str(script.token))
 
 

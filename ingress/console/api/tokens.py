@@ -1,0 +1,95 @@
+"""What scripts call this API with: for admins."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from ingress.console.api.call import Call, Page
+from ingress.console.api.inputs import Input, Nothing, Text
+from ingress.console.api.operation import AnyOperation, Listed, Thing, act, read
+from ingress.console.api.refusals import CONFLICT, NOT_FOUND
+from shared.ledger import api_tokens
+from shared.ledger.api_tokens import ApiToken
+from shared.ledger.database import Connection
+from shared.ledger.roles import Role
+
+
+class NewToken(Input):
+    user_name: Annotated[Text, Field(description="Whom it speaks for.")]
+    label: Annotated[str, Field(pattern=f"^{api_tokens.LABEL.pattern}$", description="What it is for.")]
+    days: Annotated[int | None, Field(ge=1, le=36500, description="After so many it expires; else never.")] = None
+
+
+class OfToken(Input):
+    user_name: Text
+    label: Text
+
+
+@dataclass(frozen=True, slots=True)
+class GivenToken:
+    """A token, told this once: the books cannot tell it."""
+
+    user_name: str
+    label: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedToken:
+    """Worthless from now on."""
+
+    user_name: str
+    label: str
+
+
+async def list_tokens(call: Call, _asked: Nothing) -> Page[ApiToken]:
+    return Page(await call.books(api_tokens.everyone))
+
+
+async def add_token(call: Call, asked: NewToken) -> GivenToken:
+    lifetime = None if asked.days is None else timedelta(days=asked.days)
+
+    async def work(connection: Connection) -> str:
+        return await api_tokens.add(connection, asked.user_name, asked.label, lifetime=lifetime, actor=call.actor)
+
+    return GivenToken(asked.user_name, asked.label, await call.books(work))
+
+
+async def revoke_token(call: Call, asked: OfToken) -> RevokedToken:
+    await call.books(lambda connection: api_tokens.revoke(connection, asked.user_name, asked.label, actor=call.actor))
+    return RevokedToken(asked.user_name, asked.label)
+
+
+OPERATIONS: Final[tuple[AnyOperation, ...]] = (
+    read(
+        "listTokens",
+        "/tokens",
+        "Every token that was not revoked, and when each was last used; on one page.",
+        Nothing,
+        Listed(ApiToken),
+        list_tokens,
+        needs=Role.ADMIN,
+    ),
+    act(
+        "addToken",
+        "/tokens",
+        "Give out a token, which is told this once. It may do what its user may, as long as the user may come in.",
+        NewToken,
+        Thing(GivenToken),
+        add_token,
+        refuses=(NOT_FOUND, CONFLICT),
+        needs=Role.ADMIN,
+    ),
+    act(
+        "revokeToken",
+        "/tokens/{user_name}/{label}/revoke",
+        "Make a token worthless, now and for good.",
+        OfToken,
+        Thing(RevokedToken),
+        revoke_token,
+        refuses=(),
+        needs=Role.ADMIN,
+    ),
+)
