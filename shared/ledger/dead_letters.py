@@ -1,6 +1,7 @@
 """What could not be applied, kept with its bytes until a person replays or drops it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from shared.broker.envelope import NO_ENDPOINT, Envelope, Failure
 from shared.ledger.books import Outcome
@@ -28,6 +29,15 @@ ORDER BY receipt_id, attempts DESC
 ON CONFLICT ON CONSTRAINT dead_letters_once DO UPDATE
 SET reason = excluded.reason, error = excluded.error, detail = excluded.detail,
     attempts = greatest(known.attempts, excluded.attempts), last_seen = now()
+RETURNING receipt_id, kind, first_seen = now() AS is_new
+"""
+
+# None was applied, so none has a wait. Rows are added, never updated, as by those who apply.
+TALLY = """
+INSERT INTO kessai.tallies (at, endpoint, kind, outcome, key_fingerprint, deliveries, longest_wait)
+SELECT now(), endpoint, kind, 'dead_letter', key_fingerprint, count(*), 0
+FROM unnest($1::text[], $2::text[], $3::text[]) AS given (endpoint, kind, key_fingerprint)
+GROUP BY endpoint, kind, key_fingerprint
 """
 
 # A claim says how the event ended for whoever looks it up; it is taken over when the event can be applied after all.
@@ -44,11 +54,11 @@ ON CONFLICT (endpoint, event_id) DO NOTHING
 
 
 async def archive(connection: Connection, letters: Sequence[tuple[Envelope, Failure]]) -> None:
-    """Keep dead letters, each once; name those whose event id could be read among the events too."""
+    """Keep and count dead letters, each once; name those whose event id could be read among the events too."""
     letters = [_storable_letter(envelope, failure) for envelope, failure in letters]
     read = [_kind_and_challenge(envelope) for envelope, _ in letters]
     async with connection.transaction():
-        await connection.execute(
+        kept = await connection.fetch(
             ARCHIVE,
             [envelope.receipt_id for envelope, _ in letters],
             [failure.reason for _, failure in letters],
@@ -66,6 +76,7 @@ async def archive(connection: Connection, letters: Sequence[tuple[Envelope, Fail
             [kind for kind, _ in read],
             [challenge_hash for _, challenge_hash in read],
         )
+        await _count_deliveries(connection, letters, {row["receipt_id"]: row["kind"] for row in kept if row["is_new"]})
         await _note_replays(connection, [letter for letter in letters if letter[0].replay is not None])
         named = [(envelope, failure) for envelope, failure in letters if envelope.event_id and envelope.type]
         await connection.execute(
@@ -78,6 +89,20 @@ async def archive(connection: Connection, letters: Sequence[tuple[Envelope, Fail
             [envelope.received_at for envelope, _ in named],
             [envelope.raw for envelope, _ in named],
         )
+
+
+async def _count_deliveries(
+    connection: Connection, letters: Sequence[tuple[Envelope, Failure]], kinds: Mapping[UUID, str]
+) -> None:
+    """What charts are drawn from: receipts that are new, by their kinds. A replay is no delivery."""
+    delivered = {envelope.receipt_id: envelope for envelope, _ in letters if envelope.replay is None}
+    new = [(delivered[receipt_id], kind) for receipt_id, kind in kinds.items() if receipt_id in delivered]
+    await connection.execute(
+        TALLY,
+        [envelope.endpoint for envelope, _ in new],
+        [kind for _, kind in new],
+        [envelope.key_fingerprint for envelope, _ in new],
+    )
 
 
 async def _note_replays(connection: Connection, letters: Sequence[tuple[Envelope, Failure]]) -> None:

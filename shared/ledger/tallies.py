@@ -55,7 +55,7 @@ async def by_key(connection: Connection) -> list[KeyUse]:
                coalesce(sum(deliveries) FILTER (WHERE at > now() - interval '7 days'), 0)::bigint AS week,
                sum(deliveries)::bigint AS month
         FROM kessai.tallies
-        WHERE at > now() - interval '30 days'
+        WHERE at > now() - interval '30 days' AND key_fingerprint <> ''  -- no key vouched for what no door wrote
         GROUP BY endpoint, key_fingerprint
         ORDER BY endpoint, last_used DESC
         """

@@ -1,12 +1,13 @@
 """A dead letter is kept once, names its event, and gives the event id up to whoever can apply it."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
-from shared.broker.envelope import Envelope, Failure
-from shared.ledger import dead_letter_search, dead_letters
+from shared.broker.envelope import Envelope, Failure, ReplayMark
+from shared.ledger import dead_letter_search, dead_letters, tallies
 from shared.ledger.database import connected
 from shared.ledger.incoming import read
-from tests.given import envelope, new_order, payment
+from tests.given import SECRET, envelope, new_order, payment
 from tests.integration.ledger.books import TestBooks
 
 REFUSED = Failure("unacceptable_row", "CheckViolationError")
@@ -41,6 +42,24 @@ async def test_the_same_receipt_is_kept_once_with_its_latest_failure(books: Test
     (letter,) = await listed(books)
     assert (letter.reason, letter.attempts) == ("retries_exhausted", 2)
     assert letter.last_seen >= letter.first_seen
+
+
+async def test_it_counts_as_a_delivery_once_and_a_replay_as_none(books: TestBooks) -> None:
+    first, second = envelope(payment()), envelope(b"no event")
+    replayed = envelope(payment("evt-2"))._replace(replay=ReplayMark(1, 1))
+    await archive(books, (first, REFUSED), (first, REFUSED), (second, REFUSED), (replayed, REFUSED))
+    await archive(books, (first, REFUSED))
+    async with connected(books.pool) as connection:
+        counted = await tallies.by_minute(connection, since=datetime.now(UTC) - timedelta(minutes=5))
+        (key,) = await tallies.by_key(connection)
+    assert sum(minute.deliveries for minute in counted if minute.outcome == "dead_letter") == 2
+    assert (key.key_fingerprint, key.day) == (SECRET.fingerprint, 2)
+
+
+async def test_what_no_key_vouched_for_is_no_use_of_a_key(books: TestBooks) -> None:
+    await archive(books, (envelope(b"\xff")._replace(endpoint="-", key_fingerprint=""), REFUSED))
+    async with connected(books.pool) as connection:
+        assert await tallies.by_key(connection) == []
 
 
 async def test_bytes_that_name_no_event_are_kept_without_a_claim(books: TestBooks) -> None:
