@@ -114,5 +114,10 @@ async def open_pool(
         raise DatabaseUnavailable(f"KESSAI_DATABASE_URL cannot be used: {_first_line(error)}") from error
 
 
+def affected(status: str) -> int:
+    """Rows of a command tag such as `INSERT 0 12`."""
+    return int(status.rpartition(" ")[2])
+
+
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from shared.errors import KessaiError
-from shared.ledger import audit
+from shared.ledger import audit, outbox
 from shared.ledger.audit import Act
 from shared.ledger.books import Order, Row
 from shared.ledger.conditions import Conditions
@@ -16,7 +16,6 @@ from shared.ledger.lookup import lock_hashes
 from shared.ledger.text import is_keepable
 from shared.ledger.transitions import Fact, Move, OrderState, next_state
 from shared.ledger.waiting import Became, apply_waiting
-from shared.ledger.write import put_in_outbox
 from shared.sdrp.money import MAX_SAFE_INTEGER, Currency
 
 MAX_TEXT = 255
@@ -227,7 +226,7 @@ async def cancel(connection: Connection, order_id: str, *, actor: str, now: date
             cancelled.state,
         )
         await audit.record(connection, actor=actor, action="order.cancelled", subject=order_id, endpoint=order.endpoint)
-        await put_in_outbox(connection, [order_cancelled(cancelled, now)])
+        await outbox.put(connection, [order_cancelled(cancelled, now)])
     return cancelled
 
 

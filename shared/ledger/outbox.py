@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from shared.ledger.columns import given, pack
 from shared.ledger.database import Connection
+from shared.ledger.facts import OutboxFact
 
 SHARDS: Final = 16
 _LOCK_CLASS = 1801810804
@@ -21,6 +23,26 @@ class WaitingFact:
     body: str
     """JSON."""
     created_at: datetime
+
+
+PUT = f"""
+INSERT INTO kessai.outbox (shard, name, routing_key, subject, body)
+SELECT hashtext(subject) & {SHARDS - 1}, name, routing_key, subject, body
+FROM {given(name="text", routing_key="text", subject="text", body="text")}
+"""
+
+
+async def put(connection: Connection, told: Sequence[OutboxFact]) -> None:
+    """Postgres numbers the rows as they are given, so the outbox keeps their order."""
+    await connection.execute(
+        PUT,
+        *pack(
+            [fact.name for fact in told],
+            [fact.routing_key for fact in told],
+            [fact.subject for fact in told],
+            [fact.body for fact in told],
+        ),
+    )
 
 
 async def waiting_shards(connection: Connection) -> list[int]:

@@ -22,6 +22,7 @@ from shared.ledger.decisions import (
     Verdict,
     decide,
 )
+from shared.ledger.effects import write_effects
 from shared.ledger.incoming import Incoming
 from shared.ledger.lookup import load_books, lock_hashes
 from shared.ledger.orders import OrderNotFound
@@ -29,7 +30,6 @@ from shared.ledger.reviews import Ending, RecordedReview, ReviewChanged, ReviewT
 from shared.ledger.rulings import Changes, add_effects
 from shared.ledger.transitions import ReviewReason
 from shared.ledger.waiting import Became, apply_waiting
-from shared.ledger.write import write_effects
 
 
 class CannotResolve(KessaiError):

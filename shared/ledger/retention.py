@@ -8,7 +8,7 @@ onto it: an archived month, a dead letter, an open review, a plan.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.ledger.database import Connection
+from shared.ledger.database import Connection, affected
 
 ROWS_AT_ONCE = 5000
 """Rows of one transaction, so that neither locks nor the write-ahead log pile up."""
@@ -172,7 +172,7 @@ async def _prune_claims(connection: Connection, horizon: datetime, *, dry_run: b
             horizon,
             ROWS_AT_ONCE,
         )
-        rows = int(status.rpartition(" ")[2])
+        rows = affected(status)
         pruned += rows
         if rows < ROWS_AT_ONCE:
             return pruned
@@ -199,7 +199,7 @@ async def _prune_facts(connection: Connection, before: datetime, *, dry_run: boo
             before,
             ROWS_AT_ONCE,
         )
-        rows = int(status.rpartition(" ")[2])
+        rows = affected(status)
         pruned += rows
         if rows < ROWS_AT_ONCE:
             return pruned

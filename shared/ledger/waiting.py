@@ -9,10 +9,10 @@ from shared.ledger import archive, audit, reviews
 from shared.ledger.audit import Act
 from shared.ledger.books import Order
 from shared.ledger.database import Connection
+from shared.ledger.effects import write_effects
 from shared.ledger.incoming import Incoming
 from shared.ledger.reviews import Ending
 from shared.ledger.rulings import Changes, Ruling, add_effects, rule_waiting
-from shared.ledger.write import write_effects
 
 
 class Became(StrEnum):

@@ -1,23 +1,18 @@
 """Writes what was ruled: one statement a table, whatever the size of the batch."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-
-import orjson
 
 from shared.broker.envelope import ReplayMark
 from shared.ledger import audit, reviews
 from shared.ledger.audit import Act
-from shared.ledger.books import OpenReview, Order
+from shared.ledger.books import OpenReview
 from shared.ledger.columns import given, pack
-from shared.ledger.database import Connection, TransientConflict
-from shared.ledger.facts import OutboxFact
+from shared.ledger.database import Connection, TransientConflict, affected
+from shared.ledger.effects import write_effects
 from shared.ledger.incoming import Incoming
-from shared.ledger.outbox import SHARDS
 from shared.ledger.replays.items import ItemResult, settle_items
-from shared.ledger.rulings import Changes, ClaimRow, ReviewRow, Ruling, Tally, evidence
-from shared.ledger.transitions import queue_of
-from shared.sdrp.classify import MeteredUsageAccepted
+from shared.ledger.rulings import Changes, ClaimRow, Ruling, Tally
 
 REPROCESSED = "reprocessed"
 """Resolution of a review that a new ruling closes."""
@@ -40,23 +35,6 @@ async def write(connection: Connection, changes: Changes, *, actor: str, now: da
         await settle_items(connection, _results(changes.replayed))
     if changes.tallies:
         await _tally(connection, changes.tallies, now)
-
-
-async def write_effects(connection: Connection, changes: Changes, *, actor: str) -> None:
-    """What the rulings did beyond the claim itself."""
-    if changes.orders:
-        await _move_orders(connection, changes.orders.values())
-    usage = [row for row in changes.moves if isinstance(row.incoming.confirmation, MeteredUsageAccepted)]
-    if usage:
-        await _book_usage(connection, usage)
-    if changes.batches:
-        await _book_batches(connection, changes.batches)
-    known = await _open_reviews(connection, changes.reviews) if changes.reviews else []
-    told = _without(changes.told, [review.told for review in known])
-    if told:
-        await put_in_outbox(connection, told)
-    if changes.moves:
-        await _audit_moves(connection, changes.moves, actor)
 
 
 # An event that was set aside holds its id only until it can be applied, so its row is taken over.
@@ -108,7 +86,7 @@ async def _claim_events(connection: Connection, claims: Mapping[tuple[str, str],
             [row.incoming.occurred_at.isoformat() if row.incoming.occurred_at else None for row in rows],
         ),
     )
-    if _affected(status) != len(rows):
+    if affected(status) != len(rows):
         raise TransientConflict("another worker claimed an event of this batch first")
 
 
@@ -146,170 +124,6 @@ async def _archive(connection: Connection, received: Sequence[Incoming]) -> None
             [envelope.signature for envelope in envelopes],
             [envelope.key_fingerprint for envelope in envelopes],
             [envelope.traceparent for envelope in envelopes],
-        ),
-    )
-
-
-MOVE_ORDERS = f"""
-UPDATE kessai.orders
-SET state = given.state, requirement_id = given.requirement_id, chain_receipt_id = given.chain_receipt_id,
-    paid_at = given.paid_at, updated_at = now()
-FROM {given(order_id="text", state="text", requirement_id="text", chain_receipt_id="text", paid_at="timestamptz")}
-WHERE orders.order_id = given.order_id
-"""
-
-
-async def _move_orders(connection: Connection, orders: Iterable[Order]) -> None:
-    """The orders are locked already, so the order of this update does not matter."""
-    moved = list(orders)
-    await connection.execute(
-        MOVE_ORDERS,
-        *pack(
-            [order.order_id for order in moved],
-            [order.state for order in moved],
-            [order.requirement_id for order in moved],
-            [order.chain_receipt_id for order in moved],
-            [order.paid_at.isoformat() if order.paid_at else None for order in moved],
-        ),
-    )
-
-
-BOOK_USAGE = """
-INSERT INTO kessai.metered_usage (endpoint, requirement_id, order_id, event_id, pricing_band, amount_minor, currency,
-                                  accepted_at)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::text[],
-                     $8::timestamptz[])
-ON CONFLICT DO NOTHING
-"""
-
-
-async def _book_usage(connection: Connection, rows: Sequence[ClaimRow]) -> None:
-    used = [
-        (row.incoming, row.incoming.confirmation, row.ruling.order)
-        for row in rows
-        if isinstance(row.incoming.confirmation, MeteredUsageAccepted) and row.ruling.order is not None
-    ]
-    await connection.execute(
-        BOOK_USAGE,
-        [incoming.envelope.endpoint for incoming, _, _ in used],
-        [usage.requirement_id for _, usage, _ in used],
-        [order.order_id for _, _, order in used],
-        [incoming.event.id for incoming, _, _ in used],
-        [usage.pricing_band for _, usage, _ in used],
-        [order.amount_minor for _, _, order in used],
-        [order.currency for _, _, order in used],
-        [incoming.occurred_at or incoming.envelope.received_at for incoming, _, _ in used],
-    )
-
-
-BOOK_BATCHES = """
-INSERT INTO kessai.settlement_batches (settlement_batch_id, endpoint, event_id, pricing_band, state, chain_receipt_id,
-                                       usage_event_digest, settled_at)
-SELECT batch_id, endpoint, event_id, pricing_band, 'settled', receipt, digest, settled_at
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
-     AS told (batch_id, endpoint, event_id, pricing_band, receipt, digest, settled_at)
-ON CONFLICT DO NOTHING
-"""
-
-
-async def _book_batches(connection: Connection, rows: Sequence[ClaimRow]) -> None:
-    settled = [(row.incoming, row.ruling.batch) for row in rows if row.ruling.batch is not None]
-    settled.sort(key=lambda pair: pair[1].settlement_batch_id)
-    status = await connection.execute(
-        BOOK_BATCHES,
-        [batch.settlement_batch_id for _, batch in settled],
-        [incoming.envelope.endpoint for incoming, _ in settled],
-        [incoming.event.id for incoming, _ in settled],
-        [batch.pricing_band for _, batch in settled],
-        [batch.chain_receipt_id for _, batch in settled],
-        [batch.usage_event_digest for _, batch in settled],
-        [batch.settled_at for _, batch in settled],
-    )
-    if _affected(status) != len(settled):
-        raise TransientConflict("another worker booked a settlement batch of this batch first")
-
-
-OPEN_REVIEWS = """
-INSERT INTO kessai.reviews (queue, reason, endpoint, event_id, receipt_id, received_at, body_digest, order_id,
-                            challenge_hash, evidence)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[], $7::bytea[],
-                     $8::text[], $9::text[], $10::jsonb[])
-ON CONFLICT ON CONSTRAINT reviews_once DO NOTHING
-RETURNING endpoint, event_id, reason, body_digest
-"""
-
-
-async def _open_reviews(connection: Connection, reviews: Sequence[ReviewRow]) -> list[ReviewRow]:
-    """Returns those that the books held already: conflicting bytes may be delivered any number of times."""
-    envelopes = [review.incoming.envelope for review in reviews]
-    rows = await connection.fetch(
-        OPEN_REVIEWS,
-        [queue_of(review.reason) for review in reviews],
-        [review.reason for review in reviews],
-        [envelope.endpoint for envelope in envelopes],
-        [review.incoming.event.id for review in reviews],
-        [envelope.receipt_id for envelope in envelopes],
-        [envelope.received_at for envelope in envelopes],
-        [review.incoming.digest for review in reviews],
-        [review.order.order_id if review.order else None for review in reviews],
-        [review.incoming.challenge_hash for review in reviews],
-        [orjson.dumps(evidence(review.incoming, review.order)).decode() for review in reviews],
-    )
-    opened = {tuple(row) for row in rows}
-    known = []
-    for review in reviews:
-        key = (*review.incoming.key, str(review.reason), review.incoming.digest)
-        if key in opened:
-            opened.remove(key)  # the same review again in this very batch is not another one
-        else:
-            known.append(review)
-    return known
-
-
-def _without(told: Sequence[OutboxFact], untold: Sequence[OutboxFact]) -> Sequence[OutboxFact]:
-    """Facts but for these very ones; others may read the same."""
-    silent = {id(fact) for fact in untold}
-    return [fact for fact in told if id(fact) not in silent] if silent else told
-
-
-PUT_IN_OUTBOX = f"""
-INSERT INTO kessai.outbox (shard, name, routing_key, subject, body)
-SELECT hashtext(subject) & {SHARDS - 1}, name, routing_key, subject, body
-FROM {given(name="text", routing_key="text", subject="text", body="text")}
-"""
-
-
-async def put_in_outbox(connection: Connection, told: Sequence[OutboxFact]) -> None:
-    """Postgres numbers the rows as they are given, so the outbox keeps their order."""
-    await connection.execute(
-        PUT_IN_OUTBOX,
-        *pack(
-            [fact.name for fact in told],
-            [fact.routing_key for fact in told],
-            [fact.subject for fact in told],
-            [fact.body for fact in told],
-        ),
-    )
-
-
-AUDIT_MOVES = f"""
-INSERT INTO kessai.audit (actor, action, subject, endpoint, event_id, from_state, to_state)
-SELECT actor, 'order.moved', order_id, endpoint, event_id, from_state, to_state
-FROM {given(actor="text", order_id="text", endpoint="text", event_id="text", from_state="text", to_state="text")}
-"""
-
-
-async def _audit_moves(connection: Connection, moves: Sequence[ClaimRow], actor: str) -> None:
-    moved = [(row, row.ruling.order) for row in moves if row.ruling.order is not None]
-    await connection.execute(
-        AUDIT_MOVES,
-        *pack(
-            [actor] * len(moved),
-            [order.order_id for _, order in moved],
-            [order.endpoint for _, order in moved],
-            [row.incoming.event.id for row, _ in moved],
-            [row.ruling.moved_from for row, _ in moved],
-            [order.state for _, order in moved],
         ),
     )
 
@@ -406,8 +220,3 @@ async def _tally(connection: Connection, tallies: Mapping[tuple[str, str, str, s
         [tallies[key].deliveries for key in keys],
         [tallies[key].longest_wait for key in keys],
     )
-
-
-def _affected(status: str) -> int:
-    """Rows of a command tag such as `INSERT 0 12`."""
-    return int(status.rpartition(" ")[2])

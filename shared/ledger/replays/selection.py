@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.errors import KessaiError
-from shared.ledger.database import Connection
+from shared.ledger.database import Connection, affected
 
 
 class Source(StrEnum):
@@ -124,4 +124,4 @@ async def freeze(connection: Connection, replay_id: int, selection: Selection) -
         replay_id,
         *conditions.values(),
     )
-    return int(status.rpartition(" ")[2])
+    return affected(status)
