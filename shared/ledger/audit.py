@@ -12,9 +12,7 @@ import orjson
 
 from shared.ledger.conditions import Conditions
 from shared.ledger.database import Connection
-
-BY_PEOPLE = "action NOT IN ('order.moved', 'order.registered')"
-"""As the partial indexes say it: another wording would not find them."""
+from shared.ledger.slices import AUDIT, AUDIT_OF_PEOPLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,20 +122,9 @@ async def newest(
     asked.add_if_given("subject = {}", wanted.subject)
     asked.add_if_given("at >= {}", wanted.since)
     asked.add_if_given("at < {}", wanted.until)
-    asked.add_if_given("audit_id < {}", before)
-    asked.add_if_given("audit_id >= {}", down_to)
-    if not wanted.moves_too:
-        asked.add(BY_PEOPLE)
-    rows = await connection.fetch(
-        f"""
-        SELECT {_COLUMNS}
-        FROM kessai.audit
-        WHERE {asked}
-        ORDER BY audit_id DESC
-        LIMIT {asked.parameter(limit)}
-        """,
-        *asked.values,
-    )
+    shelf = AUDIT if wanted.moves_too else AUDIT_OF_PEOPLE
+    query = shelf.newest(_COLUMNS, asked, limit=limit, before=before, down_to=down_to)
+    rows = await connection.fetch(query, *asked.values)
     return [_recorded(dict(row)) for row in rows]
 
 
@@ -147,7 +134,7 @@ async def of_things(connection: Connection, subjects: Sequence[str], *, limit: i
         f"""
         SELECT {_COLUMNS}
         FROM kessai.audit
-        WHERE subject = ANY ($1::text[]) AND {BY_PEOPLE}
+        WHERE subject = ANY ($1::text[]) AND {AUDIT_OF_PEOPLE.holds}
         ORDER BY audit_id DESC
         LIMIT $2
         """,

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from shared.errors import KessaiError
 from shared.ledger.conditions import Conditions, endpoints_in
 from shared.ledger.database import Connection
+from shared.ledger.slices import DEAD_LETTERS
 
 Place: TypeAlias = tuple[datetime, int]
 """Where a dead letter stands in a list: when it was received, and its id."""
@@ -139,27 +140,12 @@ async def search(
     An index leads to a group, an event, an order, a challenge and a span of time. By the rest, dead letters are read
     from the newest on until `limit` of them are found: of 100,000 all in some 30 ms, their bodies in 100 ms.
     """
-    query, values = _query(wanted, limit, before, down_to)
-    return [DeadLetter(**dict(row)) for row in await connection.fetch(query, *values)]
+    asked = _conditions(wanted)
+    query = DEAD_LETTERS.newest(_COLUMNS, asked, limit=limit, before=before, down_to=down_to)
+    return [DeadLetter(**dict(row)) for row in await connection.fetch(query, *asked.values)]
 
 
-def _query(
-    wanted: DeadLetterFilter, limit: int, before: Place | None, down_to: Place | None = None
-) -> tuple[str, list[object]]:
-    where = _conditions(wanted, before)
-    if down_to is not None:
-        where.add("(received_at, dead_letter_id) >= ({}, {})", *down_to)
-    query = f"""
-    SELECT {_COLUMNS}
-    FROM kessai.dead_letters
-    WHERE {where}
-    ORDER BY received_at DESC, dead_letter_id DESC
-    LIMIT {where.parameter(limit)}
-    """
-    return query, where.values
-
-
-def _conditions(wanted: DeadLetterFilter, before: Place | None) -> Conditions:
+def _conditions(wanted: DeadLetterFilter) -> Conditions:
     where = Conditions()
     where.add_if_given("group_id = {}", wanted.group_id)
     where.add_if_given("state = {}", wanted.state)
@@ -177,8 +163,6 @@ def _conditions(wanted: DeadLetterFilter, before: Place | None) -> Conditions:
     where.add_if_given("position({}::bytea IN raw) > 0", wanted.raw_holds)
     where.add_if_given("received_at >= {}", wanted.since)
     where.add_if_given("received_at < {}", wanted.until)
-    if before is not None:
-        where.add("(received_at, dead_letter_id) < ({}, {})", *before)
     return where
 
 

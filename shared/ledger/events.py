@@ -9,6 +9,7 @@ from shared.errors import KessaiError
 from shared.ledger.books import Outcome
 from shared.ledger.conditions import Conditions, endpoints_in
 from shared.ledger.database import Connection
+from shared.ledger.slices import EVENTS
 
 USUAL_KIND = "standard_settled"
 USUAL_TYPE = "direct_payment.confirmed"
@@ -96,27 +97,12 @@ async def search(
     An index leads to an order, an id, a challenge, a reason, a span of time, and to every outcome, kind and type but
     the usual one. By a rare endpoint alone events are read from the newest on until `limit` of them are found.
     """
-    query, values = _query(wanted, limit, before, down_to)
-    return [RecordedEvent(**dict(row)) for row in await connection.fetch(query, *values)]
+    asked = _conditions(wanted)
+    query = EVENTS.newest(_COLUMNS, asked, limit=limit, before=before, down_to=down_to)
+    return [RecordedEvent(**dict(row)) for row in await connection.fetch(query, *asked.values)]
 
 
-def _query(
-    wanted: EventFilter, limit: int, before: Place | None, down_to: Place | None = None
-) -> tuple[str, list[object]]:
-    where = _conditions(wanted, before)
-    if down_to is not None:
-        where.add("(received_at, receipt_id) >= ({}, {})", *down_to)
-    query = f"""
-    SELECT {_COLUMNS}
-    FROM kessai.webhook_events
-    WHERE {where}
-    ORDER BY received_at DESC, receipt_id DESC
-    LIMIT {where.parameter(limit)}
-    """
-    return query, where.values
-
-
-def _conditions(wanted: EventFilter, before: Place | None) -> Conditions:
+def _conditions(wanted: EventFilter) -> Conditions:
     where = Conditions()
     where.add_if_given("outcome = {}", wanted.outcome)
     if wanted.outcome not in (None, Outcome.APPLIED):
@@ -136,8 +122,6 @@ def _conditions(wanted: EventFilter, before: Place | None) -> Conditions:
     where.add_if_given("reason = {}", wanted.reason)
     where.add_if_given("received_at >= {}", wanted.since)
     where.add_if_given("received_at < {}", wanted.until)
-    if before is not None:
-        where.add("(received_at, receipt_id) < ({}, {})", *before)
     return where
 
 

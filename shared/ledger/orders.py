@@ -13,6 +13,7 @@ from shared.ledger.conditions import Conditions
 from shared.ledger.database import Connection
 from shared.ledger.facts import order_cancelled
 from shared.ledger.lookup import lock_hashes
+from shared.ledger.slices import ORDERS
 from shared.ledger.text import is_keepable
 from shared.ledger.transitions import Fact, Move, OrderState, next_state
 from shared.ledger.waiting import Became, apply_waiting
@@ -256,23 +257,11 @@ async def newest(
 
     No index knows states: it would cost every payment a write, for a list that few people read.
     """
-    where = Conditions()
-    where.add_if_given("state = {}", state)
-    where.add_if_given("endpoint = {}", endpoint)
-    if before is not None:
-        where.add("(created_at, order_id) < ({}, {})", *before)
-    if down_to is not None:
-        where.add("(created_at, order_id) >= ({}, {})", *down_to)
-    rows = await connection.fetch(
-        f"""
-        SELECT *
-        FROM kessai.orders
-        WHERE {where}
-        ORDER BY created_at DESC, order_id DESC
-        LIMIT {where.parameter(limit)}
-        """,
-        *where.values,
-    )
+    asked = Conditions()
+    asked.add_if_given("state = {}", state)
+    asked.add_if_given("endpoint = {}", endpoint)
+    query = ORDERS.newest("*", asked, limit=limit, before=before, down_to=down_to)
+    rows = await connection.fetch(query, *asked.values)
     return [_recorded(row) for row in rows]
 
 

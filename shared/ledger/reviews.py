@@ -13,6 +13,7 @@ from shared.ledger import audit
 from shared.ledger.conditions import Conditions
 from shared.ledger.database import Connection
 from shared.ledger.rulings import Ruling
+from shared.ledger.slices import REVIEWS
 
 
 class ReviewNotFound(KessaiError):
@@ -118,12 +119,8 @@ async def newest(
     asked.add_if_given("challenge_hash = {}", wanted.challenge_hash)
     asked.add_if_given("opened_at >= {}", wanted.since)
     asked.add_if_given("opened_at < {}", wanted.until)
-    asked.add_if_given("review_id < {}", before)
-    asked.add_if_given("review_id >= {}", down_to)
-    rows = await connection.fetch(
-        f"SELECT {_COLUMNS} FROM kessai.reviews WHERE {asked} ORDER BY review_id DESC LIMIT {asked.parameter(limit)}",
-        *asked.values,
-    )
+    query = REVIEWS.newest(_COLUMNS, asked, limit=limit, before=before, down_to=down_to)
+    rows = await connection.fetch(query, *asked.values)
     return [_recorded(dict(row)) for row in rows]
 
 

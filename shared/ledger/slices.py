@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
-from shared.ledger.audit import BY_PEOPLE
+from shared.ledger.conditions import Conditions
 from shared.ledger.database import Connection
 
 Place: TypeAlias = Any
@@ -44,18 +44,41 @@ class Shelf:
     """Where rows lie and in which order they are read."""
 
     table: str
-    key: tuple[tuple[str, str], ...]
-    """Its columns and their types; together they are unique and an index has them in this order."""
-    holds: str = "true"
-    """What is true of all rows that are meant."""
+    key: tuple[str, ...]
+    """Its columns; together they are unique and an index has them in this order."""
+    holds: str | None = None
+    """What is true of all rows that are meant, as a partial index says it: another wording would not find it."""
+
+    def newest(
+        self, columns: str, asked: Conditions, *, limit: int, before: Place = None, down_to: Place = None
+    ) -> str:
+        """The query for the newest rows of which `asked` is true; its values are those of `asked` from then on.
+
+        `before` is the place that the last page ended with, `down_to` the last one to look at.
+        """
+        key = ", ".join(self.key)
+        if self.holds is not None:
+            asked.add(self.holds)
+        for comparison, place in (("<", before), (">=", down_to)):
+            if place is not None:
+                marks = ", ".join("{}" for _ in self.key)
+                asked.add(f"({key}) {comparison} ({marks})", *(place if isinstance(place, tuple) else (place,)))
+        newest_first = ", ".join(f"{name} DESC" for name in self.key)
+        return f"""
+        SELECT {columns}
+        FROM {self.table}
+        WHERE {asked}
+        ORDER BY {newest_first}
+        LIMIT {asked.parameter(limit)}
+        """
 
 
-ORDERS: Final = Shelf("kessai.orders", (("created_at", "timestamptz"), ("order_id", "text")))
-EVENTS: Final = Shelf("kessai.webhook_events", (("received_at", "timestamptz"), ("receipt_id", "uuid")))
-REVIEWS: Final = Shelf("kessai.reviews", (("review_id", "bigint"),))
-DEAD_LETTERS: Final = Shelf("kessai.dead_letters", (("received_at", "timestamptz"), ("dead_letter_id", "bigint")))
-AUDIT: Final = Shelf("kessai.audit", (("audit_id", "bigint"),))
-AUDIT_OF_PEOPLE: Final = Shelf("kessai.audit", (("audit_id", "bigint"),), BY_PEOPLE)
+ORDERS: Final = Shelf("kessai.orders", ("created_at", "order_id"))
+EVENTS: Final = Shelf("kessai.webhook_events", ("received_at", "receipt_id"))
+REVIEWS: Final = Shelf("kessai.reviews", ("review_id",))
+DEAD_LETTERS: Final = Shelf("kessai.dead_letters", ("received_at", "dead_letter_id"))
+AUDIT: Final = Shelf("kessai.audit", ("audit_id",))
+AUDIT_OF_PEOPLE: Final = Shelf("kessai.audit", ("audit_id",), "action NOT IN ('order.moved', 'order.registered')")
 
 
 async def take_slice(
@@ -81,21 +104,9 @@ async def take_slice(
 
 async def _floor(connection: Connection, shelf: Shelf, before: Place, reach: int) -> Place:
     """The last row that a page may look at; None when the list ends before."""
-    columns = ", ".join(name for name, _ in shelf.key)
-    newest_first = ", ".join(f"{name} DESC" for name, _ in shelf.key)
-    marks = ", ".join(f"${number}::{type_}" for number, (_, type_) in enumerate(shelf.key, start=1))
-    values = () if before is None else before if isinstance(before, tuple) else (before,)
-    row = await connection.fetchrow(
-        f"""
-        SELECT {columns}
-        FROM {shelf.table}
-        WHERE {shelf.holds} {f"AND ({columns}) < ({marks})" if values else ""}
-        ORDER BY {newest_first}
-        OFFSET {reach - 1}
-        LIMIT 1
-        """,
-        *values,
-    )
+    asked = Conditions()
+    query = shelf.newest(", ".join(shelf.key), asked, limit=1, before=before)
+    row = await connection.fetchrow(f"{query} OFFSET {reach - 1}", *asked.values)
     if row is None:
         return None
     return tuple(row) if len(shelf.key) > 1 else row[0]

@@ -10,6 +10,7 @@ from shared.ledger import dead_letters, events, receipts
 from shared.ledger.database import connected
 from shared.ledger.events import EventFilter
 from shared.ledger.incoming import read
+from shared.ledger.slices import EVENTS
 from tests.given import NOW, challenge_hash, envelope, incoming, new_order, payment, settlement, usage
 from tests.integration.ledger.books import TestBooks
 
@@ -95,8 +96,9 @@ async def test_a_plan_for_any_value_still_uses_the_partial_index(
     database_url: str, wanted: EventFilter, index: str
 ) -> None:
     """Postgres drops the values from a plan that is used often, and with them what proves that the index serves."""
-    query, values = events._query(wanted, 50, None)
-    given = ", ".join(repr(value) for value in values)
+    asked = events._conditions(wanted)
+    query = EVENTS.newest("event_id", asked, limit=50)
+    given = ", ".join(repr(value) for value in asked.values)
     connection = await asyncpg.connect(database_url)
     try:
         await connection.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
