@@ -61,11 +61,20 @@ class ReplayItem:
 
 
 SETTLE_ITEMS = """
-UPDATE kessai.replay_items AS known
-SET outcome = given.outcome, reason = given.reason, settled_at = clock_timestamp()
-FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[]) AS given (replay_id, item, outcome, reason)
-WHERE known.replay_id = given.replay_id AND known.item = given.item AND known.outcome IS NULL
-RETURNING known.replay_id, known.item
+WITH settled AS (
+    UPDATE kessai.replay_items AS known
+    SET outcome = given.outcome, reason = given.reason, settled_at = clock_timestamp()
+    FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[]) AS given (replay_id, item, outcome, reason)
+    WHERE known.replay_id = given.replay_id AND known.item = given.item AND known.outcome IS NULL
+    RETURNING known.replay_id, known.item, known.outcome
+), counted AS (
+    INSERT INTO kessai.replay_tallies AS tally (replay_id, outcome, backend, events)
+    SELECT replay_id, outcome, pg_backend_pid(), count(*)
+    FROM settled
+    GROUP BY replay_id, outcome
+    ON CONFLICT (replay_id, outcome, backend) DO UPDATE SET events = tally.events + excluded.events
+)
+SELECT replay_id, item FROM settled
 """
 
 
@@ -82,16 +91,22 @@ async def settle_items(connection: Connection, results: Sequence[ItemResult]) ->
     return [(row["replay_id"], row["item"]) for row in rows]
 
 
-async def predict_items(connection: Connection, results: Sequence[ItemResult]) -> None:
+async def predict_items(connection: Connection, replay_id: int, results: Sequence[ItemResult]) -> None:
+    """Note what items of a plan would come to, and that it has come so much further."""
     await connection.execute(
         """
-        UPDATE kessai.replay_items AS known
-        SET predicted_outcome = given.outcome, predicted_reason = given.reason, predicted = given.changes
-        FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::jsonb[])
-             AS given (replay_id, item, outcome, reason, changes)
-        WHERE known.replay_id = given.replay_id AND known.item = given.item
+        WITH noted AS (
+            UPDATE kessai.replay_items AS known
+            SET predicted_outcome = given.outcome, predicted_reason = given.reason, predicted = given.changes
+            FROM unnest($2::int[], $3::text[], $4::text[], $5::jsonb[]) AS given (item, outcome, reason, changes)
+            WHERE known.replay_id = $1 AND known.item = given.item
+            RETURNING known.item
+        )
+        UPDATE kessai.replays
+        SET predicted_to = predicted_to + (SELECT count(*) FROM noted)
+        WHERE replay_id = $1
         """,
-        [result.replay_id for result in results],
+        replay_id,
         [result.item for result in results],
         [result.outcome for result in results],
         [result.reason for result in results],
@@ -153,7 +168,7 @@ def _envelope(row: Any, mark: ReplayMark) -> Envelope | Withheld:  # noqa: ANN40
 async def count_predicted(connection: Connection, replay_id: int) -> int:
     """How far a plan that is being made has come, in events."""
     predicted: int = await connection.fetchval(
-        "SELECT count(*) FROM kessai.replay_items WHERE replay_id = $1 AND predicted_outcome IS NOT NULL", replay_id
+        "SELECT predicted_to FROM kessai.replays WHERE replay_id = $1", replay_id
     )
     return predicted
 

@@ -135,9 +135,9 @@ class Replay:
 _SELECT = """
 SELECT replay_id AS plan_id, state, source, filter, total, next_item - 1 AS sent, predicted,
        (SELECT coalesce(jsonb_object_agg(outcome, events), '{}')
-        FROM (SELECT outcome, count(*) AS events
-              FROM kessai.replay_items AS items
-              WHERE items.replay_id = replays.replay_id AND outcome IS NOT NULL
+        FROM (SELECT outcome, sum(events)::bigint AS events
+              FROM kessai.replay_tallies AS tallies
+              WHERE tallies.replay_id = replays.replay_id
               GROUP BY outcome) AS counted) AS results,
        planned_by, planned_at, why, started_by, started_at, rate, canary, stop_on_fail, seen_at, ended_at, ended_because
 FROM kessai.replays

@@ -59,7 +59,7 @@ async def predict(
             return
         results = await _predict_page(pool, page, replay_id, shops, foreseen)
         async with connected(pool) as connection:
-            await predict_items(connection, results)
+            await predict_items(connection, replay_id, results)
         yield results
         first = page[-1][0] + 1
 

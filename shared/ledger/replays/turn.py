@@ -24,7 +24,8 @@ class Turn:
     progress: Progress
 
 
-# Rows that another worker has in hand are passed over: several may serve several jobs, and one job each in turn.
+# Rows that another worker has in hand are passed over: several may serve several jobs, and one job each in turn. The
+# key stays free: who counts a job's first results looks at it, and must not wait until the turn is over.
 TAKE_TURN = """
 SELECT replay_id, source, next_due, clock_timestamp() AS now, total, next_item - 1 AS sent, judged_from, canary,
        stop_on_fail, rate, coalesce(extract(epoch FROM clock_timestamp() - handed_at), 0)::float8 AS waited
@@ -32,7 +33,7 @@ FROM kessai.replays
 WHERE state = 'running' AND (next_due IS NULL OR next_due <= clock_timestamp())
 ORDER BY seen_at NULLS FIRST
 LIMIT 1
-FOR UPDATE SKIP LOCKED
+FOR NO KEY UPDATE SKIP LOCKED
 """
 
 COUNT = """

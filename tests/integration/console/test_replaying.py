@@ -12,7 +12,9 @@ from aiohttp import StreamReader
 from ingress.console import watch
 from shared.broker.envelope import Failure
 from shared.ledger import dead_letters
+from shared.ledger.books import Outcome
 from shared.ledger.database import Pool, connected
+from shared.ledger.replays.items import ItemResult, settle_items
 from tests.given import envelope, new_order, payment
 from tests.integration.console.conftest import Seat
 from tests.integration.console.desk import Desk, Seen
@@ -165,9 +167,8 @@ async def test_progress_comes_as_it_goes_and_ends_with_the_job(books: TestBooks,
         assert stream.headers["Content-Type"] == "text/event-stream"
         first = await message(stream.content)
         assert (first["state"], first["done"], first["total"], first["is_over"]) == ("running", 0, 6, False)
-        await books.rows(
-            "UPDATE kessai.replay_items SET outcome = 'applied', settled_at = now() WHERE item < 4 RETURNING item"
-        )
+        async with connected(books.pool) as connection:
+            await settle_items(connection, [ItemResult(1, item, Outcome.APPLIED) for item in (1, 2, 3)])
         await books.rows("UPDATE kessai.replays SET next_item = 4 RETURNING state")
         while (now := await message(stream.content))["done"] == 0:
             pass

@@ -70,6 +70,7 @@ CREATE TABLE kessai.replays (
     filter        jsonb NOT NULL,
     total         integer NOT NULL DEFAULT 0,
     predicted     jsonb NOT NULL DEFAULT '{}', -- events by outcome
+    predicted_to  integer NOT NULL DEFAULT 0,  -- events that are predicted so far
     planned_by    text NOT NULL,
     planned_at    timestamptz NOT NULL DEFAULT now(),
     why           text,
@@ -104,8 +105,17 @@ CREATE TABLE kessai.replay_items (
 );
 
 CREATE INDEX replay_items_open ON kessai.replay_items (replay_id, item) WHERE outcome IS NULL;
-CREATE INDEX replay_items_dead ON kessai.replay_items (replay_id) WHERE outcome = 'dead_letter';
+CREATE INDEX replay_items_dead ON kessai.replay_items (replay_id, item) WHERE outcome = 'dead_letter';
 CREATE INDEX replay_items_by_event ON kessai.replay_items (endpoint, event_id);
+
+-- How many items came to what, counted with the results themselves: nobody who looks at a job counts a million rows.
+CREATE TABLE kessai.replay_tallies (
+    replay_id bigint NOT NULL REFERENCES kessai.replays ON DELETE CASCADE,
+    outcome   text NOT NULL,
+    backend   integer NOT NULL, -- each session of Postgres counts by itself, so that no two workers wait for each other
+    events    bigint NOT NULL,
+    PRIMARY KEY (replay_id, outcome, backend)
+) WITH (fillfactor = 50); -- room for updates in place
 
 -- Below this receipt time claims may be gone: what came earlier can no longer be told from a first delivery.
 CREATE TABLE kessai.dedupe_horizon (
