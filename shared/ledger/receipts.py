@@ -33,9 +33,9 @@ class Receipt:
     traceparent: str | None = None
 
 
-# The archive has no index of events, which would cost every webhook: the claim and the reviews name its rows. What
-# repeats the bytes of one of these is counted and not kept, but for conflicting bytes that come again and again: those
-# lie in the archive under receipts that nothing names. A dead letter keeps its bytes itself.
+# The archive has an index of conflicting bytes alone, since one of all events would cost every webhook: the claim and
+# the reviews name the other rows. What repeats the bytes of the claim is counted and not kept. A dead letter keeps its
+# bytes itself.
 OF_EVENT = """
 SELECT DISTINCT ON (receipt_id) receipt_id, received_at, kept_in, key_fingerprint, signature, raw, traceparent
 FROM (
@@ -47,6 +47,10 @@ FROM (
     ) AS named
     JOIN kessai.webhook_archive USING (receipt_id, received_at)
     UNION ALL
+    SELECT receipt_id, received_at, 'archive', key_fingerprint, signature, raw, traceparent
+    FROM kessai.webhook_archive
+    WHERE endpoint = $1 AND event_id = $2 AND is_conflict
+    UNION ALL
     SELECT receipt_id, received_at, 'dead_letters', key_fingerprint, signature, raw, traceparent
     FROM kessai.dead_letters
     WHERE endpoint = $1 AND event_id = $2
@@ -56,7 +60,7 @@ ORDER BY receipt_id, kept_in
 
 
 async def of_event(connection: Connection, endpoint: str, event_id: str) -> list[Receipt]:
-    """Every delivery with bytes of its own, the oldest first; none once retention has dropped them."""
+    """Every delivery that is kept, the oldest first; none once retention has dropped them."""
     rows = await connection.fetch(OF_EVENT, endpoint, event_id)
     return sorted((Receipt(**dict(row)) for row in rows), key=lambda receipt: receipt.received_at)
 

@@ -62,6 +62,8 @@ class Changes:
     repeats: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Further deliveries of an event that the books already hold."""
     archive: list[Incoming] = field(default_factory=list)
+    conflicts: list[Incoming] = field(default_factory=list)
+    """To be archived, too: other bytes under an event id that the books hold already."""
     orders: dict[str, Order] = field(default_factory=dict)
     moves: list[ClaimRow] = field(default_factory=list)
     batches: list[ClaimRow] = field(default_factory=list)
@@ -301,7 +303,7 @@ def _add_conflict(changes: Changes, incoming: Incoming, now: datetime) -> None:
     """The same event id with other bytes: the first stands, the second is kept and looked at."""
     if incoming.envelope.replay is None:
         changes.repeats[incoming.key] += 1
-    changes.archive.append(incoming)
+    changes.conflicts.append(incoming)
     add_review(changes, incoming, ReviewReason.EVENT_ID_CONFLICT, None, now)
     _settle(changes, incoming, _to_review(ReviewReason.EVENT_ID_CONFLICT), now)
 

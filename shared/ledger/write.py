@@ -23,7 +23,9 @@ async def write(connection: Connection, changes: Changes, *, actor: str, now: da
     if changes.claims:
         await _claim_events(connection, changes.claims)
     if changes.archive:
-        await _archive(connection, changes.archive)
+        await _archive(connection, ARCHIVE, changes.archive)
+    if changes.conflicts:
+        await _archive(connection, ARCHIVE_CONFLICTS, changes.conflicts)
     if changes.reruled:
         await _close_reviews(connection, changes.reruled, actor)
     await write_effects(connection, changes, actor=actor)
@@ -90,31 +92,37 @@ async def _claim_events(connection: Connection, claims: Mapping[tuple[str, str],
         raise TransientConflict("another worker claimed an event of this batch first")
 
 
-ARCHIVE = f"""
-INSERT INTO kessai.webhook_archive (receipt_id, received_at, endpoint, event_id, raw, signature, key_fingerprint,
-                                    traceparent)
-SELECT receipt_id, received_at, endpoint, event_id, convert_to(raw, 'UTF8'), signature, key_fingerprint, traceparent
-FROM {
-    given(
-        receipt_id="uuid",
-        received_at="timestamptz",
-        endpoint="text",
-        event_id="text",
-        raw="text",
-        signature="text",
-        key_fingerprint="text",
-        traceparent="text",
-    )
-}
-ON CONFLICT DO NOTHING
-"""
+def _archiving(*, is_conflict: bool) -> str:
+    return f"""
+    INSERT INTO kessai.webhook_archive (receipt_id, received_at, endpoint, event_id, raw, signature, key_fingerprint,
+                                        traceparent, is_conflict)
+    SELECT receipt_id, received_at, endpoint, event_id, convert_to(raw, 'UTF8'), signature, key_fingerprint,
+           traceparent, {is_conflict}
+    FROM {
+        given(
+            receipt_id="uuid",
+            received_at="timestamptz",
+            endpoint="text",
+            event_id="text",
+            raw="text",
+            signature="text",
+            key_fingerprint="text",
+            traceparent="text",
+        )
+    }
+    ON CONFLICT DO NOTHING
+    """
 
 
-async def _archive(connection: Connection, received: Sequence[Incoming]) -> None:
+ARCHIVE = _archiving(is_conflict=False)
+ARCHIVE_CONFLICTS = _archiving(is_conflict=True)
+
+
+async def _archive(connection: Connection, query: str, received: Sequence[Incoming]) -> None:
     """JSON is UTF-8 without NUL, so the bytes travel as text and are stored as the bytes they were."""
     envelopes = [incoming.envelope for incoming in received]
     await connection.execute(
-        ARCHIVE,
+        query,
         *pack(
             [envelope.receipt_id.hex for envelope in envelopes],
             [envelope.received_at.isoformat() for envelope in envelopes],

@@ -125,6 +125,21 @@ async def test_deliveries_with_bytes_of_their_own_are_kept_verbatim(books: TestB
     ]
 
 
+async def test_conflicting_bytes_that_come_again_are_listed_each_time(books: TestBooks) -> None:
+    """Nothing but the archive knows of the second delivery: the review names the first."""
+    await books.register(new_order())
+    deliveries = [
+        incoming(payment(amount_minor=amount), received_at=NOW + timedelta(minutes=minute))
+        for minute, amount in enumerate((1200, 1, 1, 2))
+    ]
+    for delivery in deliveries:
+        await books.apply(delivery)
+    await books.apply(deliveries[2])  # the broker delivers it again
+    assert [each.receipt_id for each in await kept(books, "evt-1")] == [
+        delivery.envelope.receipt_id for delivery in deliveries
+    ]
+
+
 async def test_a_dead_letter_keeps_its_delivery_and_names_it_once_when_it_is_applied(books: TestBooks) -> None:
     await books.register(new_order())
     dead = envelope(payment())

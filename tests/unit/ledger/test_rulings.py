@@ -161,7 +161,8 @@ def test_the_same_event_id_with_other_bytes_is_a_conflict_and_the_first_stands()
     changes = books.apply([incoming(payment()), incoming(payment(amount_minor=99))])
     assert books.claims[KEY].outcome is Outcome.APPLIED
     assert [review.reason for review in changes.reviews] == [ReviewReason.EVENT_ID_CONFLICT]
-    assert [kept.envelope.raw for kept in changes.archive] == [payment(), payment(amount_minor=99)]
+    kept = [incoming.envelope.raw for incoming in (*changes.archive, *changes.conflicts)]
+    assert kept == [payment(), payment(amount_minor=99)]
 
 
 def test_endpoints_do_not_share_event_ids() -> None:

@@ -54,8 +54,12 @@ CREATE TABLE kessai.webhook_archive (
     signature       text NOT NULL,
     key_fingerprint text NOT NULL,
     traceparent     text,
+    is_conflict     boolean NOT NULL DEFAULT false, -- other bytes than those of the claim
     PRIMARY KEY (receipt_id, received_at)
 ) PARTITION BY RANGE (received_at);
+
+-- An index of all events would cost every webhook. The claim names its receipt; of conflicts there may be many.
+CREATE INDEX webhook_archive_conflicts ON kessai.webhook_archive (endpoint, event_id) WHERE is_conflict;
 
 -- Catches what no month is ready for; nothing is refused for want of a partition.
 CREATE TABLE kessai.webhook_archive_default PARTITION OF kessai.webhook_archive DEFAULT;
