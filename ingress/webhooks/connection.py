@@ -14,6 +14,7 @@ from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import LineTooLong
 
 from ingress.webhooks import replies
+from shared.sdrp.signature import MAX_HEADER
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.ingress")
 
@@ -31,7 +32,7 @@ class Limits:
     idle_seconds: float = 75.0
     """Between two requests of a connection; longer than the usual proxy keeps its side open."""
     connections: int = 4096
-    header_bytes: int = 8190
+    header_bytes: int = MAX_HEADER
     """Of the request line, and of each header field."""
 
 

@@ -9,9 +9,10 @@ from shared.ledger.database import Connection
 from shared.ledger.incoming import read as read_event
 from shared.ledger.replays.items import ItemResult, settle_items
 from shared.sdrp.events import is_storable
+from shared.sdrp.signature import MAX_HEADER
 
 MAX_TEXT = 1000
-"""Characters of any text about a dead letter that the books keep; its raw bytes are kept whole."""
+"""Characters of any text about a dead letter that the books keep; what its signature covers is kept whole."""
 UNREAD = "unread"
 """Kind of a dead letter whose bytes are no event."""
 
@@ -134,7 +135,7 @@ def _storable_letter(envelope: Envelope, failure: Failure) -> tuple[Envelope, Fa
         endpoint=_key_or_none(envelope.endpoint) or NO_ENDPOINT,
         event_id=_key_or_none(envelope.event_id),
         type=_key_or_none(envelope.type),
-        signature=_storable(envelope.signature),
+        signature=_storable(envelope.signature, longest=MAX_HEADER),
         key_fingerprint=_storable(envelope.key_fingerprint),
         traceparent=_key_or_none(envelope.traceparent),
     )
@@ -150,8 +151,8 @@ def _kind_and_challenge(envelope: Envelope) -> tuple[str, str | None]:
     return incoming.kind, incoming.challenge_hash
 
 
-def _storable(text: str) -> str:
-    return text[:MAX_TEXT].replace("\0", "\N{REPLACEMENT CHARACTER}")
+def _storable(text: str, *, longest: int = MAX_TEXT) -> str:
+    return text[:longest].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _key_or_none(text: str | None) -> str | None:

@@ -2,7 +2,8 @@
 
 The header reads `t=<unix seconds>,v1=<hex hmac-sha256 of "<t>.<raw body>">`. Stricter than the official SDK 0.5.7:
 `t` stands once and is 1 to 12 ASCII digits, its literal bytes are signed, every `v1` is 64 lower-case hex digits (the
-SDK compares with lower-case text, so upper case never verified), and the header is printable ASCII. For rotation
+SDK compares with lower-case text, so upper case never verified), and the header is printable ASCII of a length that
+is kept whole. For rotation
 there may be up to five `v1`, any of which may match any live secret. Unknown schemes are ignored.
 """
 
@@ -22,6 +23,9 @@ TOLERANCE_SECONDS = 300
 
 MAX_SIGNATURES = 5
 """`v1` entries in one header; each costs a comparison for each live secret."""
+
+MAX_HEADER = 8190
+"""Bytes of a header, unknown schemes included: as long as HTTP servers usually take one."""
 
 _USUAL = re.compile(rb"t=([0-9]{1,12}),v1=([0-9a-f]{64})")
 _PRINTABLE = re.compile(rb"[\t -~]*")
@@ -124,7 +128,7 @@ def _read_unusual(header: bytes) -> tuple[bytes, Sequence[bytes]]:
     if not header.strip():
         raise SignatureRefused(SignatureRefusal.MISSING)
     # Other bytes could make an entry that the SDK trims and reads look like an unknown scheme to us.
-    if not _PRINTABLE.fullmatch(header):
+    if len(header) > MAX_HEADER or not _PRINTABLE.fullmatch(header):
         raise SignatureRefused(SignatureRefusal.MALFORMED)
     entries = [entry.strip() for entry in header.split(b",")]
     stamps = [entry[2:] for entry in entries if entry.startswith(b"t=")]

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from shared.broker.envelope import Envelope, Failure, ReplayMark
-from shared.ledger import dead_letter_search, dead_letters, tallies
+from shared.ledger import dead_letter_search, dead_letters, receipts, tallies
 from shared.ledger.database import connected
 from shared.ledger.incoming import read
+from shared.ledger.proof import Verdict, prove
+from shared.sdrp.signature import MAX_HEADER
 from tests.given import SECRET, envelope, new_order, payment
 from tests.integration.ledger.books import TestBooks
 
@@ -33,6 +35,17 @@ async def test_it_is_kept_with_its_bytes_and_claims_its_event(books: TestBooks) 
         _, raw = await dead_letter_search.find(connection, letter.dead_letter_id)
     assert raw == payment()
     assert await books.outcome("evt-1") == ("dead_letter", "unacceptable_row", None)
+
+
+async def test_the_longest_signature_that_the_door_takes_can_be_proved_again(books: TestBooks) -> None:
+    """Schemes that we do not know make it long; cut, it would prove nothing."""
+    dead = envelope(payment())
+    dead = dead._replace(signature=f"{dead.signature},v9=".ljust(MAX_HEADER, "x"))
+    await archive(books, (dead, REFUSED))
+    async with connected(books.pool) as connection:
+        _, kept = await receipts.of_dead_letter(connection, 1)
+    proof = prove(kept.raw, kept.signature, kept.key_fingerprint, secrets=(SECRET,))
+    assert (kept.signature, proof.verdict) == (dead.signature, Verdict.PROVED)
 
 
 async def test_the_same_receipt_is_kept_once_with_its_latest_failure(books: TestBooks) -> None:

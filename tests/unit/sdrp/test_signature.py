@@ -6,6 +6,7 @@ import hmac
 import pytest
 
 from shared.sdrp.signature import (
+    MAX_HEADER,
     SignatureRefusal,
     SignatureRefused,
     SigningSecret,
@@ -47,6 +48,12 @@ def test_any_bytes_at_all_can_be_signed() -> None:
     raw = b"\xff\x00{not json"
     header = sign(raw, secret=SECRET, timestamp=NOW).encode()
     assert verify(raw, header, secrets=(SECRET,), now=NOW).timestamp == NOW
+
+
+def test_a_header_is_read_up_to_the_length_that_is_kept() -> None:
+    longest = f"{MADE_BY_THE_SDK},v9=".encode().ljust(MAX_HEADER, b"x")
+    assert verify(BODY, longest, secrets=(SECRET,), now=NOW).timestamp == NOW
+    assert refusal(longest + b"x") == SignatureRefusal.MALFORMED
 
 
 @pytest.mark.parametrize("shift", [-300.9, -300, 0, 300, 300.9])
