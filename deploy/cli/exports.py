@@ -2,10 +2,11 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,51 +17,54 @@ from deploy.cli.times import Since, Until
 from shared.ledger.export_lines import ExportFormat
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from shared.ledger.database import Connection
-    from shared.ledger.exports import Export
+    from shared.ledger.exports import Page
 
 NAMES = ("orders", "events", "reviews", "dead-letters", "audit")
 
 What = Annotated[str, typer.Argument(metavar="WHAT", help=f"{', '.join(NAMES[:-1])} or {NAMES[-1]}.")]
 Form = Annotated[ExportFormat, typer.Option("--format", help="csv is safe to open as a spreadsheet, jsonl is exact.")]
+By = Annotated[
+    Literal["registered", "paid"],
+    typer.Option("--by", help="Which time of orders --since and --until speak of: paid leaves out what is not paid."),
+]
 Output = Annotated[str, typer.Option("--output", metavar="FILE", help="- is standard output.")]
 
 Write = Callable[[bytes], None]
 
 
-def export(what: What, form: Form, since: Since = None, until: Until = None, output: Output = "-") -> None:
+def export(
+    what: What,
+    form: Form,
+    since: Since = None,
+    until: Until = None,
+    by: By = "registered",
+    output: Output = "-",
+) -> None:
     """Every order, event, review, dead letter or audited act, as the books stood at one moment.
 
     --since and --until speak of when it was registered, received, opened or done. A file appears when it is whole.
     """
     import asyncio
 
-    from shared.ledger.exports import Export
+    from shared.ledger import exports
 
     if what not in NAMES:
         raise typer.BadParameter(f"there is no export {what!r}: name one of {', '.join(NAMES)}")
+    rows = partial(exports.stream, what=exports.Export(what), form=form, since=since, until=until, by=exports.By(by))
     with _opened(output) as write, _progress(what, shown=output != "-" or not sys.stdout.isatty()) as told:
         try:
-            asyncio.run(_copy(Export(what), form, since, until, write, told))
+            asyncio.run(_copy(rows, write, told))
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
 
 
 async def _copy(
-    what: "Export",
-    form: ExportFormat,
-    since: "datetime | None",
-    until: "datetime | None",
-    write: Write,
-    told: Callable[[int], None],
+    export: "Callable[[Connection], AsyncGenerator[Page, None]]", write: Write, told: Callable[[int], None]
 ) -> None:
     import asyncio
     import signal
     from contextlib import aclosing
-
-    from shared.ledger.exports import stream
 
     # What Ctrl-C leaves in order, SIGTERM does too: both end the task where it waits, not the loop anywhere.
     copying = asyncio.current_task()
@@ -68,7 +72,7 @@ async def _copy(
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, copying.cancel)
 
     async def work(connection: "Connection") -> None:
-        async with aclosing(stream(connection, what, form, since=since, until=until)) as pages:
+        async with aclosing(export(connection)) as pages:
             async for page in pages:
                 write(page.data)
                 told(page.rows)

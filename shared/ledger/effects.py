@@ -158,9 +158,19 @@ def _without(told: Sequence[OutboxFact], untold: Sequence[OutboxFact]) -> Sequen
 
 
 AUDIT_MOVES = f"""
-INSERT INTO kessai.audit (actor, action, subject, endpoint, event_id, from_state, to_state)
-SELECT actor, 'order.moved', order_id, endpoint, event_id, from_state, to_state
-FROM {given(actor="text", order_id="text", endpoint="text", event_id="text", from_state="text", to_state="text")}
+INSERT INTO kessai.audit (actor, action, subject, endpoint, event_id, from_state, to_state, paid_at)
+SELECT actor, 'order.moved', order_id, endpoint, event_id, from_state, to_state, paid_at
+FROM {
+    given(
+        actor="text",
+        order_id="text",
+        endpoint="text",
+        event_id="text",
+        from_state="text",
+        to_state="text",
+        paid_at="timestamptz",
+    )
+}
 """
 
 
@@ -175,5 +185,6 @@ async def _audit_moves(connection: Connection, moves: Sequence[ClaimRow], actor:
             [row.incoming.event.id for row, _ in moved],
             [row.ruling.moved_from for row, _ in moved],
             [order.state for _, order in moved],
+            [order.paid_at.isoformat() if order.paid_at else None for _, order in moved],
         ),
     )

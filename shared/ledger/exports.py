@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 import orjson
 from asyncpg import Record
 
+from shared.errors import KessaiError
 from shared.ledger.conditions import Conditions
 from shared.ledger.database import Connection
 from shared.ledger.export_lines import ExportFormat, heading, lines
@@ -32,8 +33,23 @@ class _Source(NamedTuple):
     """The column that `since` and `until` speak of."""
     order: str
     """As an index has it, so that nothing is sorted."""
+    holds: str = "true"
+    """What is true of all rows that are meant."""
     json: tuple[str, ...] = ()
     """Columns that hold JSON."""
+
+
+class By(StrEnum):
+    """Which of an order's times a span speaks of, and the rows follow."""
+
+    REGISTERED = "registered"
+    PAID = "paid"
+    """Orders that were paid, and no others."""
+
+
+class NoTimeOfPayment(KessaiError):
+    def __init__(self, what: Export) -> None:
+        super().__init__(f"{what} are not paid: only orders can be exported by {By.PAID}")
 
 
 _HASHES = """
@@ -48,8 +64,8 @@ ARRAY(
 _SOURCES = {
     Export.ORDERS: _Source(
         columns=(
-            *("order_id", "endpoint", "amount_minor", "currency", "state", "requirement_id", "chain_receipt_id"),
-            *("paid_at", "created_at", "updated_at", _HASHES),
+            *("order_id", "orders.endpoint", "amount_minor", "currency", "state", "requirement_id", "chain_receipt_id"),
+            *("orders.paid_at", "created_at", "updated_at", _HASHES),
         ),
         table="kessai.orders",
         time="created_at",
@@ -95,6 +111,13 @@ _SOURCES = {
     ),
 }
 
+_ORDERS_BY_PAYMENT = _SOURCES[Export.ORDERS]._replace(
+    table="kessai.audit JOIN kessai.orders ON order_id = subject",
+    time="audit.paid_at",
+    order="audit.paid_at, audit_id",
+    holds="audit.paid_at IS NOT NULL",  # as the partial index says it
+)
+
 
 class Page(NamedTuple):
     """Some rows, encoded."""
@@ -113,15 +136,17 @@ async def stream(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
+    by: By = By.REGISTERED,
 ) -> AsyncGenerator[Page, None]:
     """An export page by page; nothing comes before Postgres has answered. Close it when you leave it early.
 
-    `since` and `until` (not included) speak of when an order was registered, an event or a dead letter received, a
-    review opened, an act audited. All rows are of one snapshot, which the stream holds until it ends.
+    `since` and `until` (not included) speak of when an order was registered or paid, an event or a dead letter
+    received, a review opened, an act audited. All rows are of one snapshot, which the stream holds until it ends.
+    Raises NoTimeOfPayment.
     """
     columns = column_names(what)
     unsaid = heading(columns, form)
-    async with aclosing(pages(connection, what, since=since, until=until)) as fetched:
+    async with aclosing(pages(connection, what, since=since, until=until, by=by)) as fetched:
         async for page in fetched:
             yield Page(unsaid + lines(columns, page, form), len(page))
             unsaid = b""
@@ -130,11 +155,17 @@ async def stream(
 
 
 async def pages(
-    connection: Connection, what: Export, *, since: datetime | None = None, until: datetime | None = None
+    connection: Connection,
+    what: Export,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    by: By = By.REGISTERED,
 ) -> AsyncGenerator[list[Row], None]:
     """The rows themselves, their values in the order of `column_names`; else as `stream`."""
-    query, values = _query(_SOURCES[what], since, until)
-    json = [column in _SOURCES[what].json for column in _SOURCES[what].columns]
+    source = _source(what, by)
+    query, values = _query(source, since, until)
+    json = [column in source.json for column in source.columns]
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute(READ_ALONG_THE_INDEX)
         cursor = await connection.cursor(query, *values)
@@ -143,7 +174,7 @@ async def pages(
 
 
 def column_names(what: Export) -> tuple[str, ...]:
-    return tuple(column.split()[-1] for column in _SOURCES[what].columns)
+    return tuple(column.split()[-1].rpartition(".")[2] for column in _SOURCES[what].columns)
 
 
 # The planner does not know that rows are wanted a page at a time, and would sort the whole table first. Who reads may
@@ -154,8 +185,18 @@ SET LOCAL idle_in_transaction_session_timeout = '10min'
 """
 
 
+def _source(what: Export, by: By) -> _Source:
+    """Raises NoTimeOfPayment."""
+    if by is By.REGISTERED:
+        return _SOURCES[what]
+    if what is not Export.ORDERS:
+        raise NoTimeOfPayment(what)
+    return _ORDERS_BY_PAYMENT
+
+
 def _query(source: _Source, since: datetime | None, until: datetime | None) -> tuple[str, list[object]]:
     where = Conditions()
+    where.add(source.holds)
     where.add_if_given(f"{source.time} >= {{}}", since)
     where.add_if_given(f"{source.time} < {{}}", until)
     query = f"""

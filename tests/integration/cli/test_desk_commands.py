@@ -93,6 +93,7 @@ def test_a_group_is_worked_on_together(kessai: Terminal, given_books: Given) -> 
         (("events", "list", "--reason", "\udcff"), "invalid input"),
         (("export", "secrets", "--format", "csv"), "there is no export 'secrets'"),
         (("export", "orders", "--format", "xls"), "--format"),
+        (("export", "events", "--format", "csv", "--by", "paid"), "only orders can be exported by paid"),
         (("export", "orders", "--format", "csv", "--output", "/nowhere/orders.csv"), "cannot write /nowhere"),
         (("export", "orders", "--format", "csv", "--output", "/dev/full"), "cannot write /dev/full: No space"),
     ],

@@ -4,7 +4,8 @@ import csv
 import io
 import json
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psutil
 import pytest
@@ -13,8 +14,8 @@ from shared.broker.envelope import Failure
 from shared.ledger import dead_letters, discards
 from shared.ledger.database import connected
 from shared.ledger.export_lines import ExportFormat
-from shared.ledger.exports import Export, column_names, stream
-from tests.given import NOW, challenge_hash, envelope, incoming, new_order, payment
+from shared.ledger.exports import By, Export, NoTimeOfPayment, column_names, stream
+from tests.given import NOW, challenge_hash, envelope, incoming, new_order, payment, usage
 from tests.integration.ledger.books import TestBooks
 
 FORMULA = "=HYPERLINK(1)"
@@ -38,17 +39,15 @@ async def exported(
     books: TestBooks,
     what: Export,
     form: ExportFormat,
-    *,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    **asked: Any,  # noqa: ANN401 - as `stream` takes them
 ) -> str:
     async with connected(books.pool) as connection:
-        pages = [page async for page in stream(connection, what, form, since=since, until=until)]
+        pages = [page async for page in stream(connection, what, form, **asked)]
     return b"".join(page.data for page in pages).decode()
 
 
-async def lines(books: TestBooks, what: Export, **span: datetime) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (await exported(books, what, ExportFormat.JSONL, **span)).splitlines()]
+async def lines(books: TestBooks, what: Export, **asked: Any) -> list[dict[str, object]]:  # noqa: ANN401
+    return [json.loads(line) for line in (await exported(books, what, ExportFormat.JSONL, **asked)).splitlines()]
 
 
 async def table(books: TestBooks, what: Export) -> list[dict[str, str]]:
@@ -90,6 +89,26 @@ async def test_a_span_of_time_leaves_its_end_out(full_books: TestBooks) -> None:
     later = NOW + timedelta(minutes=1)
     assert [event["event_id"] for event in await lines(full_books, Export.EVENTS, until=later)] == ["evt-1"]
     assert [event["event_id"] for event in await lines(full_books, Export.EVENTS, since=later)] == ["evt-2"]
+
+
+async def test_orders_can_follow_their_payments(books: TestBooks) -> None:
+    """As an accountant reads them: a month's takings, whenever the orders were registered."""
+    await books.register(*(new_order(f"order-{number}") for number in range(4)), new_order("micro", 200))
+    paid_on = {"order-2": "2026-09-30T23:59:59Z", "order-0": "2026-10-01T00:00:00Z", "order-1": "2026-10-31T12:00:00Z"}
+    for order_id, at in reversed(paid_on.items()):
+        raw = payment(f"evt-{order_id}", order_id).replace(b"2026-11-20T11:59:58Z", at.encode())
+        await books.apply(raw)
+    await books.apply(usage("evt-micro", "micro"))
+    rows = await lines(books, Export.ORDERS, by=By.PAID)
+    assert [(row["order_id"], row["paid_at"]) for row in rows] == list(paid_on.items())
+    october = {"since": datetime(2026, 10, 1, tzinfo=UTC), "until": datetime(2026, 11, 1, tzinfo=UTC)}
+    assert [row["order_id"] for row in await lines(books, Export.ORDERS, by=By.PAID, **october)] == [
+        "order-0",
+        "order-1",
+    ]
+    assert tuple(rows[0]) == column_names(Export.ORDERS)
+    with pytest.raises(NoTimeOfPayment):
+        await lines(books, Export.EVENTS, by=By.PAID)
 
 
 MANY = 200_000

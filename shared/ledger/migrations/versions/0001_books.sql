@@ -186,5 +186,9 @@ CREATE TABLE kessai.audit (
     endpoint   text,
     event_id   text,
     from_state text,
-    to_state   text
+    to_state   text,
+    paid_at    timestamptz -- of a move to 'paid', as its order has it
 );
+
+-- Payments in the order in which they were made. An index of orders by it would cost each payment its update in place.
+CREATE INDEX audit_payments ON kessai.audit (paid_at, audit_id) WHERE paid_at IS NOT NULL;
