@@ -5,6 +5,7 @@ decision.
 """
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 import orjson
 
@@ -81,10 +82,21 @@ async def _book_usage(connection: Connection, rows: Sequence[ClaimRow]) -> None:
         [order.order_id for _, _, order in used],
         [incoming.event.id for incoming, _, _ in used],
         [usage.pricing_band for _, usage, _ in used],
-        [order.amount_minor for _, _, order in used],
-        [order.currency for _, _, order in used],
+        [_money(usage, order)[0] for _, usage, order in used],
+        [_money(usage, order)[1] for _, usage, order in used],
         [incoming.occurred_at or incoming.envelope.received_at for incoming, _, _ in used],
     )
+
+
+def _money(usage: MeteredUsageAccepted, order: Order) -> tuple[Decimal, str]:
+    """What was used, in minor units, and of which currency: as the event states it, else what the order is about.
+
+    A person may accept usage that differs from its order: the platform will settle what it said. A currency without an
+    amount says nothing of how much.
+    """
+    if not isinstance(usage.amount, Decimal):
+        return Decimal(order.amount_minor), order.currency
+    return usage.amount, usage.currency.upper() if isinstance(usage.currency, str) else order.currency
 
 
 BOOK_BATCHES = """

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -12,7 +13,7 @@ from shared.ledger.books import Shop
 from shared.ledger.orders import OrderConflict, OrderNotFound
 from shared.ledger.resolve import CannotApprove, CannotResolve, Resolved, WaitsForApproval
 from shared.ledger.reviews import ReviewChanged, ReviewNotFound, ReviewTaken
-from tests.given import ENDPOINT, new_order, payment, settlement, usage
+from tests.given import ABSENT, ENDPOINT, new_order, payment, settlement, usage
 from tests.integration.ledger.books import TestBooks
 from tests.integration.ledger.desk import ANN, BOB, Desk
 from tests.integration.ledger.test_races import soon
@@ -142,6 +143,27 @@ async def test_usage_is_accepted_without_the_opt_in(books: TestBooks, desk: Desk
     assert await books.outcome("evt-1") == ("applied", None, "order-1")
     assert await books.value("SELECT order_id FROM kessai.metered_usage") == "order-1"
     assert await books.told() == [("review.opened", "order-1"), ("order.fulfilled_unsettled", "order-1")]
+
+
+@pytest.mark.parametrize(
+    ("said", "booked"),
+    [
+        ({"amount_minor": "199.5"}, (Decimal("199.5"), "JPY")),
+        ({"currency": "usd"}, (200, "USD")),
+        ({"currency": "usd", "amount_minor": ABSENT}, (210, "JPY")),
+        ({"currency": ABSENT}, (200, "JPY")),
+        ({"amount_minor": "many"}, (210, "JPY")),
+    ],
+)
+async def test_accepted_usage_is_booked_as_the_event_states_it(
+    books: TestBooks, desk: Desk, said: dict[str, Any], booked: tuple[Any, str]
+) -> None:
+    """Its batch will settle what the platform counted, whatever the order says."""
+    await books.register(new_order(amount_minor=210))
+    await books.apply(usage(**said))
+    await desk.resolve(1, "accept-mismatch")
+    row = await books.row("SELECT amount_minor, currency FROM kessai.metered_usage")
+    assert tuple(row) == booked
 
 
 async def test_usage_that_does_not_fit_is_accepted_only_when_that_is_said(books: TestBooks, desk: Desk) -> None:
