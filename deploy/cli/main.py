@@ -89,7 +89,7 @@ def run() -> None:
 
 def _fail(message: str, code: int) -> int:
     if message:
-        from shared.observe.log import redacted
+        from shared.observe.redaction import redacted
 
         sys.stderr.write(f"kessai: {printable(redacted(' '.join(message.split())))}\n")
     return code

@@ -14,23 +14,12 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from shared.observe.redaction import REDACTED, literals, redacted
+
 Style = Literal["json", "console"]
 
-REDACTED = "[redacted]"
 SECRET_KEY = re.compile(r"secret|passw|token|authorization|signature|credential|dsn|api_?key", re.IGNORECASE)
 PAYLOAD_KEYS = frozenset({"body", "payload", "raw", "data", "headers"})
-
-SECRET_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"whsec_[^\s\"',;)\]}]+"), f"whsec_{REDACTED}"),
-    (re.compile(r"\bcli_[A-Za-z0-9_-]{8,}"), f"cli_{REDACTED}"),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {REDACTED}"),
-    # user:password@ of any URL, up to the last @: a password that nobody encoded may hold one, or a slash.
-    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@\"']*):[^\s\"']+@"), rf"\1:{REDACTED}@"),
-    (re.compile(r"(?i)\b(password|passwd|pwd)\s*=\s*('[^']*'|\"[^\"]*\"|[^\s&'\",;)]+)"), rf"\1={REDACTED}"),
-    (re.compile(r"\bv1=[0-9A-Fa-f]{16,}"), f"v1={REDACTED}"),
-    # Postgres repeats the offending row in these lines of its errors, and a row holds what a payload said.
-    (re.compile(r"(?m)^(\s*)(DETAIL|CONTEXT):.*$"), rf"\1\2: {REDACTED}"),
-)
 
 
 def configure(
@@ -42,7 +31,7 @@ def configure(
     """
     output = sys.stderr if stream is None else stream
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    known = _literals(secrets)
+    known = literals(secrets)
 
     def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return {key: _clean(key, value, known) for key, value in event.items()}
@@ -96,11 +85,6 @@ def _name_library_event(_logger: WrappedLogger, _method: str, event: EventDict) 
     return {**event, "event": "library.log", "message": event.get("event", "")}
 
 
-def _literals(secrets: Iterable[str]) -> re.Pattern[str] | None:
-    texts = sorted({text for text in secrets if text.strip()}, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, texts))) if texts else None
-
-
 def _clean(key: str, value: object, known: re.Pattern[str] | None) -> object:
     """The value as a log line may show it."""
     if key in PAYLOAD_KEYS or isinstance(value, bytes | bytearray | memoryview):
@@ -114,12 +98,3 @@ def _clean(key: str, value: object, known: re.Pattern[str] | None) -> object:
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean("", inner, known) for inner in value]
     return redacted(str(value), known)
-
-
-def redacted(text: str, known: re.Pattern[str] | None = None) -> str:
-    """`text` without what looks like a secret, nor the `known` ones."""
-    if known is not None:
-        text = known.sub(REDACTED, text)
-    for shape, replacement in SECRET_SHAPES:
-        text = shape.sub(replacement, text)
-    return text

@@ -44,6 +44,7 @@ def test_a_line_begins_with_when_how_grave_and_what(lines: Lines) -> None:
     ("told", "shown"),
     [
         ("whsec_0123456789abcdef", "whsec_[redacted]"),
+        ("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOjF9.c2lnbmF0dXJl refused", "token [redacted] refused"),
         ("'whsec_a/b+c=', then", "'whsec_[redacted]', then"),
         ("amqp://kessai:p@ss/word:x@host:5672/%2F", "amqp://kessai:[redacted]@host:5672/%2F"),
         ("postgresql://kessai:pass@host/db and redis://:other@h", "postgresql://kessai:[redacted]@host/db and redis://:[redacted]@h"),
