@@ -20,12 +20,19 @@ from yarl import URL
 from shared.errors import KessaiError, SettingsError
 from shared.ledger.books import Shop
 from shared.ledger.roles import Role
+from shared.sdrp.api.access import Access, default_base_url
 from shared.sdrp.challenge import normalize_merchant
 from shared.sdrp.signature import SigningSecret
 
 DEFAULT_ENDPOINT = "siglume"
 ENDPOINT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
-SECRET_NAMES = ("KESSAI_DATABASE_URL", "KESSAI_AMQP_URL", "SIGLUME_WEBHOOK_SECRET")
+SECRET_NAMES = (
+    "KESSAI_DATABASE_URL",
+    "KESSAI_AMQP_URL",
+    "SIGLUME_WEBHOOK_SECRET",
+    "SIGLUME_MERCHANT_AUTH_TOKEN",
+    "SIGLUME_AUTH_TOKEN",
+)
 """Each may be given as `<NAME>_FILE` instead: the path of a file that holds the value."""
 
 
@@ -54,6 +61,13 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = Field(None, validation_alias=AliasChoices("SIGLUME_WEBHOOK_SECRET"))
     merchant: str | None = Field(None, validation_alias=AliasChoices("SIGLUME_DIRECT_PAYMENT_MERCHANT"))
     allow_metered_payments: bool = False
+    merchant_auth_token: SecretStr | None = Field(None, validation_alias=AliasChoices("SIGLUME_MERCHANT_AUTH_TOKEN"))
+    auth_token: SecretStr | None = Field(None, validation_alias=AliasChoices("SIGLUME_AUTH_TOKEN"))
+    """Of a provider or a buyer; of the merchant, too, where no other is given."""
+    api_base: str | None = Field(None, validation_alias=AliasChoices("SIGLUME_API_BASE"))
+    platform: str | None = Field(None, validation_alias=AliasChoices("SIGLUME_ENV"))
+    """`sandbox`, or else the real one."""
+    sandbox_api_base: str | None = Field(None, validation_alias=AliasChoices("SIGLUME_SANDBOX_API_BASE"))
 
     max_body: int = Field(256 * 1024, ge=1, le=16 * 1024 * 1024)
     """Bytes of a webhook body."""
@@ -116,6 +130,25 @@ class Settings(BaseSettings):
 
     def require_amqp_url(self) -> str:
         return _require_url(self.amqp_url, "KESSAI_AMQP_URL", schemes=("amqp", "amqps"))
+
+    def merchant_access(self) -> Access:
+        """To call the platform as the merchant. Raises SettingsError."""
+        if self.merchant_auth_token is not None and self.merchant_auth_token.get_secret_value().strip():
+            return self._access(self.merchant_auth_token, "SIGLUME_MERCHANT_AUTH_TOKEN")
+        return self._access(self.auth_token, "SIGLUME_AUTH_TOKEN", missing="SIGLUME_MERCHANT_AUTH_TOKEN")
+
+    def user_access(self) -> Access:
+        """To call the platform as the provider or the buyer whose token it is. Raises SettingsError."""
+        return self._access(self.auth_token, "SIGLUME_AUTH_TOKEN")
+
+    def _access(self, token: SecretStr | None, named_by: str, *, missing: str | None = None) -> Access:
+        if token is None or not token.get_secret_value().strip():
+            raise SettingsError(f"{missing or named_by} is not set: set the bearer token of a Siglume user")
+        base = default_base_url(api_base=self.api_base, environment=self.platform, sandbox_base=self.sandbox_api_base)
+        try:
+            return Access.of(token.get_secret_value(), base_url=base, named_by=named_by)
+        except KessaiError as error:
+            raise SettingsError(str(error)) from None
 
     def origin_of_console(self) -> URL | None:
         """Raises SettingsError."""

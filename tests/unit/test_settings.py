@@ -8,7 +8,7 @@ from shared.errors import SettingsError
 from shared.ledger.books import Shop
 from shared.ledger.roles import Role
 from shared.sdrp.signature import SigningSecret
-from shared.settings import DEFAULT_ENDPOINT, Endpoint, Settings, TopologyMode
+from shared.settings import DEFAULT_ENDPOINT, SECRET_NAMES, Endpoint, Settings, TopologyMode
 
 SECRET = "whsec_from_the_environment"
 
@@ -75,7 +75,7 @@ def test_only_the_given_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> 
     assert Settings.from_env().max_body == 1
 
 
-@pytest.mark.parametrize("name", ["SIGLUME_WEBHOOK_SECRET", "KESSAI_DATABASE_URL", "KESSAI_AMQP_URL"])
+@pytest.mark.parametrize("name", SECRET_NAMES)
 def test_a_secret_may_be_in_a_file(tmp_path: Path, name: str) -> None:
     path = tmp_path / "secret"
     path.write_text("kept-in-a-file\n", encoding="utf-8")
@@ -84,6 +84,8 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path, name: str) -> None:
         "SIGLUME_WEBHOOK_SECRET": settings.webhook_secret,
         "KESSAI_DATABASE_URL": settings.database_url,
         "KESSAI_AMQP_URL": settings.amqp_url,
+        "SIGLUME_MERCHANT_AUTH_TOKEN": settings.merchant_auth_token,
+        "SIGLUME_AUTH_TOKEN": settings.auth_token,
     }[name]
     assert held is not None
     assert held.get_secret_value() == "kept-in-a-file"

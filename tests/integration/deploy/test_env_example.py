@@ -6,7 +6,15 @@ from itertools import pairwise
 from shared.settings import SECRET_NAMES, Settings
 from tests.integration.deploy.compose_file import ENV_EXAMPLE, env_example
 
-ALIASES = {"SIGLUME_WEBHOOK_SECRET": "webhook_secret", "SIGLUME_DIRECT_PAYMENT_MERCHANT": "merchant"}
+ALIASES = {
+    "SIGLUME_WEBHOOK_SECRET": "webhook_secret",
+    "SIGLUME_DIRECT_PAYMENT_MERCHANT": "merchant",
+    "SIGLUME_MERCHANT_AUTH_TOKEN": "merchant_auth_token",
+    "SIGLUME_AUTH_TOKEN": "auth_token",
+    "SIGLUME_API_BASE": "api_base",
+    "SIGLUME_ENV": "platform",
+    "SIGLUME_SANDBOX_API_BASE": "sandbox_api_base",
+}
 
 
 def test_names_every_setting_that_is_no_secret_and_nothing_else() -> None:

@@ -1,0 +1,1 @@
+"""The platform's HTTP API: what is asked, what is answered, and one client a role over whatever sends for it."""
