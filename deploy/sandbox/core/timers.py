@@ -1,0 +1,34 @@
+"""What happens next? One line of things that are due, by time, then in the order in which they were planned."""
+
+import heapq
+from collections.abc import Callable
+from datetime import datetime
+from itertools import count
+from typing import NamedTuple
+
+
+class Planned(NamedTuple):
+    """The number decides between two things that are due at the same moment."""
+
+    at: datetime
+    number: int
+    act: Callable[[], None]
+
+
+class Timers:
+    """Nothing is ever unplanned: an act looks at the state it finds and does nothing when it comes too late."""
+
+    def __init__(self) -> None:
+        self._planned: list[Planned] = []
+        self._numbers = count()
+
+    def plan(self, at: datetime, act: Callable[[], None]) -> None:
+        heapq.heappush(self._planned, Planned(at, next(self._numbers), act))
+
+    @property
+    def next_at(self) -> datetime | None:
+        return self._planned[0].at if self._planned else None
+
+    def pop(self) -> Planned:
+        """The first. Raises IndexError when nothing is planned."""
+        return heapq.heappop(self._planned)
