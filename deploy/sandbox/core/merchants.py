@@ -11,7 +11,7 @@ from deploy.sandbox.core import fields
 from deploy.sandbox.core.faults import Dice, Fault
 from deploy.sandbox.core.pricing import FEE_BPS, THRESHOLD, TOKENS
 from deploy.sandbox.core.refusal import Refused, invalid
-from deploy.sandbox.core.wire import Ids, iso, minor, short
+from deploy.sandbox.core.wire import Ids, iso, short
 from shared.sdrp.money import Currency
 
 SELF_SERVICE_KEY: Final = re.compile(r"[a-z0-9][a-z0-9_-]{2,63}", re.ASCII)
@@ -126,7 +126,7 @@ class Merchants:
             "billing_status": "active" if active else "past_due" if overdue else "setup_required",
             "billing_mandate_id": merchant.mandate_id,
             "token_symbol": TOKENS[merchant.billing_currency],
-            "allowed_currencies": {currency: TOKENS[currency] for currency in sorted(merchant.currencies)},
+            "allowed_currencies": {str(currency): TOKENS[currency] for currency in sorted(merchant.currencies)},
             "created_at": iso(merchant.created_at),
             "metadata_jsonb": {
                 "environment": "sandbox",
@@ -226,5 +226,5 @@ def _risk_acceptance(merchant: Merchant) -> dict[str, Any]:
         "accepted_at": iso(merchant.created_at),
         "principal_user_id": merchant.owner,
         "receipt_id": f"risk_{short('risk', merchant.key)}",
-        "settlement_threshold_minor": {currency: int(minor(THRESHOLD)) for currency in Currency},
+        "settlement_threshold_minor": {str(currency): int(THRESHOLD) for currency in Currency},
     }

@@ -1,0 +1,38 @@
+"""How does `kessai sandbox` serve until it is told to end?"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping
+
+import uvloop
+
+from deploy.sandbox.sandbox import Options, Sandbox
+
+
+def serve(options: Options, *, started: Callable[[Sandbox], None]) -> None:
+    """Until SIGTERM or SIGINT. Raises CannotListen."""
+    uvloop.run(_serve(options, started))
+
+
+def environment(sandbox: Sandbox) -> Mapping[str, str]:
+    """What a shop sets to talk to this sandbox; the first seven are those of the official one."""
+    shop = sandbox.options.shop
+    return {
+        "SIGLUME_ENV": "sandbox",
+        "SIGLUME_API_BASE": sandbox.base_url,
+        "SIGLUME_DIRECT_PAYMENT_MERCHANT": shop.merchant,
+        "SIGLUME_MERCHANT_AUTH_TOKEN": shop.token,
+        "SIGLUME_WEBHOOK_SECRET": shop.webhook_secret,
+        "SHOP_PUBLIC_ORIGIN": shop.origin,
+        "SHOP_WEBHOOK_URL": shop.webhook_url or "",
+        "SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET": shop.challenge_secret,
+    }
+
+
+async def _serve(options: Options, started: Callable[[Sandbox], None]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with Sandbox(options) as sandbox:
+        started(sandbox)
+        await stop.wait()

@@ -1,0 +1,1 @@
+"""The edges: the HTTP API, the confirm page, the control API, and the courier that delivers webhooks."""
