@@ -22,6 +22,7 @@ from deploy.cli import (
     prune,
     replay,
     reviews,
+    sandbox,
     send,
     tokens,
     topology,
@@ -59,6 +60,7 @@ app.command()(prune.prune)
 app.add_typer(users.app)
 app.add_typer(tokens.app)
 app.command()(send.send)
+app.add_typer(sandbox.app)
 app.add_typer(local.app)
 app.command()(demo.demo)
 app.command()(doctor.doctor)

@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from aiohttp import web
 
+from deploy.local.ports import LOOPBACK
 from deploy.sandbox.core.books import Books
 from deploy.sandbox.core.checkout import Session
 from deploy.sandbox.core.faults import Fault, Faults, Setting
@@ -21,8 +22,6 @@ from deploy.sandbox.server.pages import Pages
 from deploy.sandbox.server.site import Api, in_json
 from shared.observe.listening import BACKLOG, bind, port_of
 
-HOST: Final = "127.0.0.1"
-PORT: Final = 8787
 BODY_AT_MOST: Final = 1024 * 1024
 
 
@@ -59,9 +58,9 @@ class Sandbox:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            bound = bind(HOST, self.options.port)
+            bound = bind(LOOPBACK, self.options.port)
             stack.callback(bound.close)
-            self.root_url = f"http://{HOST}:{port_of(bound)}"
+            self.root_url = f"http://{LOOPBACK}:{port_of(bound)}"
             await stack.enter_async_context(self._courier)
             runner = await stack.enter_async_context(_running(self._app()))
             await web.SockSite(runner, bound, backlog=BACKLOG).start()

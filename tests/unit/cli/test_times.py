@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deploy.cli.times import moment
+from deploy.cli.times import moment, span
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -34,3 +34,17 @@ def test_a_moment_is_in_utc(text: str, meant: datetime) -> None:
 def test_what_is_no_moment_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="is no time: write 2026-11-20"):
         moment(text, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("90s", timedelta(seconds=90)), (" 2h ", timedelta(hours=2)), ("7d", timedelta(days=7)), ("4w", timedelta(28))],
+)
+def test_a_span_of_time(text: str, found: timedelta) -> None:
+    assert span(text) == found
+
+
+@pytest.mark.parametrize("text", ["", "7", "7 d", "-7d", "1.5h", "7y", "\uff17d", "999999999w"])
+def test_what_is_no_span(text: str) -> None:
+    with pytest.raises(ValueError, match="write 90s, 15m, 2h, 3d or 1w"):
+        span(text)
