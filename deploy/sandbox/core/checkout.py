@@ -26,6 +26,7 @@ class SessionStatus(StrEnum):
     PAID = "paid"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,8 @@ class Checkout:
         if session.status is SessionStatus.PAID:
             return session
         _require_open(session)
+        if self._dice.strikes(Fault.PAYMENT_FAILS):
+            return self._keep(replace(session, status=SessionStatus.FAILED))
         payment = self._payments.require(buyer, session.order, is_ours=True)
         self._payments.allow(buyer, session.order.currency)
         paid = self._payments.pay(payment, await_finality=True)

@@ -21,6 +21,7 @@ class Fault(StrEnum):
     SERVER_ERROR = "server_error"
     SLOW = "slow"
     CHECKOUT_DISABLED = "checkout_disabled"
+    PAYMENT_FAILS = "payment_fails"
     BILLING_INACTIVE = "billing_inactive"
     NOTICE_FAILS = "notice_fails"
     SETTLEMENT_FAILS = "settlement_fails"
@@ -40,6 +41,7 @@ MEANINGS: Final[Mapping[Fault, str]] = MappingProxyType(
         Fault.SERVER_ERROR: "the API answers 500, 502 or 503, before anything was done",
         Fault.SLOW: "the API answers late",
         Fault.CHECKOUT_DISABLED: "hosted checkout answers HOSTED_CHECKOUT_NOT_ENABLED",
+        Fault.PAYMENT_FAILS: "a buyer's payment of a checkout session fails, and the session with it",
         Fault.BILLING_INACTIVE: "merchants' billing status reads past_due",
         Fault.NOTICE_FAILS: "the debit notice of a batch is not delivered; tried again after 6 hours",
         Fault.SETTLEMENT_FAILS: "an attempt to settle a batch fails; tried again after 6 hours, 28 times at most",
@@ -85,7 +87,6 @@ class Faults:
 
     def seed(self, seed: int) -> None:
         """Begin all dice anew."""
-        self._seed = seed
         self._dice = {fault: Random(f"{seed} {fault}") for fault in Fault}  # noqa: S311 - repeatable is the point
 
     def switch(self, fault: Fault, setting: Setting) -> None:

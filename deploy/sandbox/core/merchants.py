@@ -77,9 +77,6 @@ class Merchants:
             raise Refused(403, "MERCHANT_FORBIDDEN", f"merchant {merchant.key!r} belongs to another user")
         return merchant
 
-    def keys_of(self, user: str) -> frozenset[str]:
-        return frozenset(merchant.key for merchant in self._merchants.values() if merchant.owner == user)
-
     def setup(self, user: str, body: fields.Body, *, now: datetime) -> tuple[Merchant, bool]:
         """Create or update; whether it was created. Raises Refused."""
         key = fields.text(body, "merchant").lower()

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import aiohttp
 import pytest
 from siglume_direct_request_payment import (
     DirectRequestPaymentBuyerMeteredSummary,
@@ -28,7 +29,7 @@ from siglume_direct_request_payment import (
 
 from deploy.sandbox.core.faults import Fault
 from deploy.sandbox.sandbox import Sandbox
-from tests.integration.sandbox.shop import Receiver, buyer, call, merchant, open_session, sell
+from tests.integration.sandbox.shop import MERCHANT_TOKEN, Receiver, buyer, call, merchant, open_session, sell
 
 MERCHANT = "sandbox_merchant"
 SECRET = "edrp_sandbox_local"
@@ -227,6 +228,21 @@ async def test_statements_of_a_buyer_and_a_provider(sandbox: Sandbox) -> None:
     (batch,) = mine["items"]
     assert_shape(batch, DirectRequestPaymentSettlementBatch)
     assert await call(provider.get_provider_settlement_batch, batch["settlement_batch_id"]) == batch
+
+
+async def test_a_batch_is_exported_as_csv(sandbox: Sandbox) -> None:
+    await sell(sandbox, "order-1", 200)
+    await sandbox.advance(timedelta(days=20))
+    (batch,) = sandbox.books().batches
+    url = f"{sandbox.base_url}/sdrp/metered/provider/settlement-batches/{batch.batch_id}/usage-events.csv"
+    async with aiohttp.ClientSession() as client:
+        async with client.get(url, headers={"Authorization": f"Bearer {MERCHANT_TOKEN}"}) as answer:
+            heading, row = (await answer.text()).splitlines()
+            assert answer.content_type == "text/csv"
+        async with client.get(url, headers={"Authorization": "Bearer somebody"}) as answer:
+            assert answer.status == 404
+    told = dict(zip(heading.split(","), row.split(","), strict=True))
+    assert (told["provider_receivable_minor"], told["status"]) == ("198", "settled")
 
 
 async def test_webhook_subscriptions_deliveries_and_probes(sandbox: Sandbox, shop: Receiver) -> None:

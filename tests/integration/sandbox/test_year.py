@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from random import Random
@@ -89,6 +90,27 @@ def is_honest(raw: bytes, signature: str) -> bool:
     except SignatureRefused:
         return False
     return True
+
+
+async def test_the_same_seed_makes_the_same_year_byte_by_byte(shop: Receiver) -> None:
+    years = []
+    for _ in range(2):
+        shop.received.clear()
+        same = replace(options(shop.url), run="again", seed=11)
+        async with Sandbox(same) as sandbox:
+            for fault in (
+                Fault.DROP,
+                Fault.DUPLICATE,
+                Fault.DELAY,
+                Fault.REORDER,
+                Fault.TAMPER,
+                Fault.SETTLEMENT_FAILS,
+            ):
+                sandbox.switch(fault, 0.2)
+            await sell_for_a_year(sandbox, orders=150)
+        years.append([each.raw for each in shop.received])
+    assert years[0] == years[1]
+    assert len(years[0]) > 300
 
 
 async def test_usage_is_paged_fast() -> None:

@@ -63,6 +63,16 @@ def test_a_paid_session_does_not_expire(town: Town) -> None:
     assert town.platform.checkout.find(session.id).status is SessionStatus.PAID
 
 
+def test_a_payment_that_fails_ends_the_session(town: Town) -> None:
+    town.platform.faults.switch(Fault.PAYMENT_FAILS, Setting(times=1))
+    session = town.sell(1200)
+    assert session.status is SessionStatus.FAILED
+    assert session.leads_to.startswith(f"{SHOP.origin}/cart")
+    assert refusal(town, nonce="order-1-attempt_1") == "CHECKOUT_NONCE_USED"
+    assert town.sell(1200).status is SessionStatus.PAID
+    assert len(town.platform.books().payments) == 1
+
+
 def test_a_cancelled_session_cannot_be_paid(town: Town) -> None:
     session = town.open()
     cancelled = town.platform.checkout.cancel(session.id)
