@@ -126,7 +126,7 @@ def _site(settings: Settings, listen: Listen, pools: Pools, registry: CollectorR
         settings.origin_of_console(),
         is_loopback=_is_loopback(listen.host),
     )
-    shops, approvals = settings.shops(), settings.review_approvals
+    shops, secrets, approvals = settings.shops(), _secrets(settings), settings.review_approvals
     plans = Plans(books=pools.plans, handlers=pools.predictions, shops=shops)
     api = Api(
         pool=pools.pages,
@@ -134,7 +134,7 @@ def _site(settings: Settings, listen: Listen, pools: Pools, registry: CollectorR
         plans=plans,
         frontier=frontier,
         shops=shops,
-        secrets=_secrets(settings),
+        secrets=secrets,
         approvals=approvals,
     )
     return Site(
@@ -144,6 +144,7 @@ def _site(settings: Settings, listen: Listen, pools: Pools, registry: CollectorR
         metrics=ConsoleMetrics(registry),
         plans=plans,
         shops=shops,
+        secrets=secrets,
         approvals=approvals,
         queues=Queues(settings.require_amqp_url()) if settings.amqp_url is not None else None,
         api=api.app,

@@ -1,7 +1,8 @@
 """How does a page write a value? Times in UTC, amounts in their currency, strange characters visible."""
 
+import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -9,6 +10,9 @@ from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
 
+from shared.sdrp.money import Currency
+
+_WHOLE = re.compile("[0-9]{1,16}", re.ASCII)
 SHOWN_BYTES = 16 * 1024
 """Of a body on a page."""
 
@@ -63,6 +67,14 @@ def counted(number: int, thing: str, things: str | None = None) -> str:
 def amount(minor: int, currency: str) -> str:
     """Minor units as people write them: `1,200 JPY`, `12.34 USD`."""
     return f"{minor:,} {currency}" if currency == "JPY" else f"{Decimal(minor) / 100:,.2f} {currency}"
+
+
+def amount_said(fields: Mapping[str, object]) -> str | None:
+    """The amount that an event or an order tells, when both of its fields can be read."""
+    minor, currency = str(fields.get("amount_minor")), fields.get("currency")
+    if not _WHOLE.fullmatch(minor) or currency not in list(Currency):
+        return None
+    return amount(int(minor), str(currency))
 
 
 def words(name: str) -> str:

@@ -49,6 +49,7 @@ from shared.ledger.database import Pool, TransientConflict, UnacceptableRow
 from shared.ledger.passwords import Verifier
 from shared.ledger.roles import Role
 from shared.ledger.sessions import Terms
+from shared.sdrp.signature import SigningSecret
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.console")
 
@@ -105,6 +106,7 @@ class Site:
         metrics: ConsoleMetrics,
         plans: Plans,
         shops: Mapping[str, Shop],
+        secrets: Mapping[str, Sequence[SigningSecret]] | None = None,
         approvals: int = 1,
         queues: Queues | None = None,
         terms: Terms | None = None,
@@ -127,6 +129,7 @@ class Site:
             plans=plans,
             watch=(watch := Watch(pool)),
             shops=shops,
+            secrets=secrets or {},
             approvals=approvals,
         )
         self.app.on_shutdown.append(_ends(watch, plans))

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import math
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -34,6 +34,7 @@ from shared.ledger.passwords import Verifier
 from shared.ledger.roles import Role
 from shared.ledger.slices import Place
 from shared.ledger.users import Credentials
+from shared.sdrp.signature import SigningSecret
 
 PAGE_ROWS: Final = 50
 EXPORTS_AT_ONCE: Final = 2
@@ -60,6 +61,8 @@ class Services:
     watch: Watch
     shops: Mapping[str, Shop]
     """What the merchant decided for each endpoint."""
+    secrets: Mapping[str, Sequence[SigningSecret]]
+    """Of each endpoint, what signatures are proved with again; empty where the console was given none."""
     approvals: int
     """People it takes to decide on a review where money moves."""
     exports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(EXPORTS_AT_ONCE))

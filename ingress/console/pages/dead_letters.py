@@ -18,6 +18,7 @@ from shared.ledger.dead_letter_search import (
 from shared.ledger.discards import DeadLetterElsewhere, GroupChanged, InvalidWhy, NothingSelected, Selection
 from shared.ledger.noted_groups import noted_groups
 from shared.ledger.notes import InvalidNote, NoteThing
+from shared.ledger.proved_receipts import prove_receipts
 from shared.ledger.slices import DEAD_LETTERS, take_slice
 
 ANY = "any"
@@ -120,8 +121,17 @@ async def _letter_page(visit: Visit, letter_id: int, *, back: Returned = FRESH, 
             letter, raw = await dead_letter_search.find(connection, letter_id)
         except DeadLetterNotFound:
             raise not_found(f"There is no dead letter {letter_id}") from None
-        _, receipt = await receipts.of_dead_letter(connection, letter_id)
-    return visit.page("dead_letters/show.html", status=status, back=back, letter=letter, raw=raw, receipt=receipt)
+        endpoint, receipt = await receipts.of_dead_letter(connection, letter_id)
+    secrets = visit.services.secrets
+    return visit.page(
+        "dead_letters/show.html",
+        status=status,
+        back=back,
+        letter=letter,
+        raw=raw,
+        receipt=receipt,
+        verdict=prove_receipts(endpoint, [receipt], secrets)[0].verdict if secrets else None,
+    )
 
 
 async def discard_group(visit: Visit) -> web.Response:

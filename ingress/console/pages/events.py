@@ -11,7 +11,7 @@ from shared.ledger import dead_letter_search, events, receipts, reviews
 from shared.ledger.books import Outcome
 from shared.ledger.dead_letter_search import DeadLetterFilter
 from shared.ledger.events import USUAL_KIND, EventFilter, EventNotFound
-from shared.ledger.proof import signed_at
+from shared.ledger.proved_receipts import prove_receipts
 from shared.ledger.replays.selection import Source
 from shared.ledger.reviews import ReviewFilter
 from shared.ledger.slices import EVENTS, take_slice
@@ -66,7 +66,8 @@ async def show(visit: Visit) -> web.Response:
         return visit.page(
             "events/show.html",
             event=event,
-            receipts=[(receipt, signed_at(receipt.signature)) for receipt in kept],
+            receipts=list(zip(kept, prove_receipts(endpoint, kept, visit.services.secrets), strict=True)),
+            proves=bool(visit.services.secrets),
             decisive=next((each for each in kept if each.receipt_id == event.receipt_id), None),
             letters=letters,
             reviews=await reviews.newest(connection, ReviewFilter(endpoint=endpoint, event_id=event_id), limit=SHOWN),

@@ -1,4 +1,4 @@
-"""Which webhook secrets do senders still sign with? By fingerprint: the console holds no secret."""
+"""Which webhook secrets do senders still sign with? By fingerprint: that is all the books know of a secret."""
 
 from aiohttp import web
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from ingress.console.decisions import TITLES, consequence, finished
 from ingress.console.forms import FRESH, Returned, in_words
 from ingress.console.sections import Section, act, page
+from ingress.console.shown import amount_said
 from ingress.console.visit import PAGE_ROWS, Failed, Visit, not_found
 from shared.errors import KessaiError
 from shared.ledger import audit, notes, receipts, resolve, reviews
@@ -113,6 +114,7 @@ async def _page(
         review=review,
         has_order=evidence.get("order") is not None,
         said=beside(evidence.get("event") or {}, evidence.get("order")),
+        amounts={side: amount_said(evidence.get(side) or {}) for side in ("event", "order")},
         receipt=next((each for each in kept if each.receipt_id == review.receipt_id), None),
         offers=[
             Offer(each.resolution, *consequence(each, needs_second=_needs_second(visit, each.resolution)))

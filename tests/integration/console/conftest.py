@@ -1,6 +1,6 @@
 """The console as a person meets it, in this process, over books of the test's own."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import TypeAlias
 
@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 from ingress.console.access.limits import LoginLimits
 from ingress.console.access.requests import Frontier
 from shared.ledger.database import Pool, open_pool
+from shared.sdrp.signature import SigningSecret
 from tests.integration.console.desk import Desk, site
 from tests.integration.console.furnished import let_in
 
@@ -37,9 +38,11 @@ async def seat(pool: Pool) -> AsyncIterator[Seat]:
             frontier: Frontier | None = None,
             limits: LoginLimits | None = None,
             approvals: int = 1,
+            secrets: Mapping[str, Sequence[SigningSecret]] | None = None,
         ) -> Desk:
             if not servers:
-                servers.append(TestServer(site(pool, frontier=frontier, limits=limits, approvals=approvals).app))
+                console = site(pool, frontier=frontier, limits=limits, approvals=approvals, secrets=secrets)
+                servers.append(TestServer(console.app))
                 await servers[0].start_server()
                 stack.push_async_callback(servers[0].close)
             desk = Desk(servers[0])

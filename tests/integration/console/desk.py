@@ -1,7 +1,7 @@
 """A person at the console: one browser's cookies, the pages they see, the forms they send."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
 from typing import Any, Self
@@ -18,6 +18,7 @@ from shared.ledger.books import Shop
 from shared.ledger.database import Pool
 from shared.ledger.roles import Role
 from shared.observe.metrics import new_registry
+from shared.sdrp.signature import SigningSecret
 from tests.given import ENDPOINT
 from tests.integration.console.furnished import PASSWORD
 
@@ -30,7 +31,12 @@ SHOPS = {ENDPOINT: Shop(merchant="tea_house", allow_metered_payments=True)}
 
 
 def site(
-    pool: Pool, *, frontier: Frontier | None = None, limits: LoginLimits | None = None, approvals: int = 1
+    pool: Pool,
+    *,
+    frontier: Frontier | None = None,
+    limits: LoginLimits | None = None,
+    approvals: int = 1,
+    secrets: Mapping[str, Sequence[SigningSecret]] | None = None,
 ) -> Site:
     return Site(
         pool=pool,
@@ -40,6 +46,7 @@ def site(
         limits=limits,
         plans=Plans(books=pool, handlers=pool, shops=SHOPS),
         shops=SHOPS,
+        secrets=secrets,
         approvals=approvals,
     )
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.ledger.database import Pool
-from tests.given import incoming, new_order, payment
+from tests.given import ENDPOINT, SECRET, incoming, new_order, payment
 from tests.integration.console.conftest import Seat
 from tests.integration.console.desk import Seen
 from tests.integration.console.furnished import PASSWORD, bury, furnish
@@ -84,6 +84,26 @@ async def test_downloads_leave_connections_to_the_pages(seat: Seat, monkeypatch:
     monkeypatch.setattr("ingress.console.visit.EXPORTS_AT_ONCE", 0)
     answer = await (await seat("vera")).act("/exports/orders", form="csv")
     assert (answer.status, "Others are taking files just now" in answer.words) == (503, True)
+
+
+async def test_a_console_that_was_given_the_secret_proves_signatures(pool: Pool, seat: Seat) -> None:
+    books = TestBooks(pool)
+    await books.register(new_order())
+    await books.apply(incoming(payment()))
+    await bury(pool, 1)
+    event = "/events/show?endpoint=siglume&id=evt-1"
+    vera = await seat("vera", secrets={ENDPOINT: (SECRET,)})
+    assert " proved " in (await vera.get(event)).words
+    assert " proved " in (await vera.get("/dead-letters/1")).words
+    await pool.execute("UPDATE kessai.webhook_archive SET raw = raw || ' '")
+    assert " does not match " in (await vera.get(event)).words
+
+
+async def test_a_console_without_secrets_says_where_signatures_are_proved(pool: Pool, seat: Seat) -> None:
+    await TestBooks(pool).apply(incoming(payment()))
+    page = await (await seat("vera")).get("/events/show?endpoint=siglume&id=evt-1")
+    assert "kessai events verify evt-1 --endpoint siglume" in page.words
+    assert "Signature" not in page.words
 
 
 async def test_keys_say_when_they_may_go(pool: Pool, seat: Seat) -> None:

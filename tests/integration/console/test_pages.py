@@ -128,7 +128,7 @@ async def test_bytes_that_cannot_be_seen_are_shown_as_codes(ada: Desk) -> None:
 async def test_a_review_marks_where_event_and_order_disagree(ada: Desk) -> None:
     page = await ada.get("/reviews/1")
     assert "1 field differs between the event and the order." in page.words
-    assert "amount minor 1900 1200 ≠ differs" in page.words
+    assert "amount minor 1900 = 1,900 JPY 1200 = 1,200 JPY ≠ differs" in page.words
     assert "currency JPY JPY = same" in page.words
 
 

@@ -51,6 +51,15 @@ async def planned(desk: Desk, on: str, **fields: str) -> str:
     raise AssertionError("never planned")
 
 
+async def test_a_plan_that_would_fail_again_says_so_before_it_is_started(books: TestBooks, seat: Seat) -> None:
+    async with connected(books.pool) as connection:
+        await dead_letters.archive(connection, [(envelope(b"{"), Failure("malformed:not_json", "MalformedEvent"))])
+    desk = await seat("otto")
+    plan = await desk.get(await planned(desk, "/dead-letters", source="dead_letters", everything="yes"))
+    assert "1 of 7 would fail again: mend their cause first" in plan.words
+    assert "Which events every one" in plan.words
+
+
 async def test_a_group_is_planned_read_started_and_steered(books: TestBooks, seat: Seat) -> None:
     desk, group = await seat("otto"), await group_of(books)
     listed = await desk.get("/dead-letters")

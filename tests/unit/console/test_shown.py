@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingress.console.shown import amount, body, link, pieces, span
+from ingress.console.shown import amount, amount_said, body, link, pieces, span
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,22 @@ def test_amounts_are_written_in_their_currency() -> None:
         *("1,234,567 JPY", "12,345.67 USD", "0.05 USD"),
     )
     assert amount(2**53 - 1, "USD") == "90,071,992,547,409.91 USD"
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"amount_minor": 717, "currency": "USD"}, "7.17 USD"),
+        ({"amount_minor": "1900", "currency": "JPY"}, "1,900 JPY"),
+        ({"amount_minor": "=cmd|'/c calc'!A1", "currency": "JPY"}, None),
+        ({"amount_minor": "0.25", "currency": "USD"}, None),
+        ({"amount_minor": 717, "currency": "<b>"}, None),
+        ({"amount_minor": True, "currency": ["JPY"]}, None),
+        ({}, None),
+    ],
+)
+def test_an_amount_that_somebody_said_is_read_only_when_it_is_one(fields: dict[str, object], text: str | None) -> None:
+    assert amount_said(fields) == text
 
 
 def test_any_text_can_be_an_id_in_an_address() -> None:
