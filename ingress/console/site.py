@@ -78,6 +78,10 @@ UNKNOWN_HOST: Final = "Open it at the address where it listens, or tell it its n
 WRONG_METHOD: Final = "Pages are read by GET, acts are sent by their forms."
 OUTDATED: Final = "Run kessai migrate, then reload."
 BOOKS_AWAY: Final = "Webhooks are still taken and wait in RabbitMQ; workers go on when Postgres is back. Reload then."
+ACT_UNKNOWN: Final = (
+    "Whether it was done will show on its page when Postgres is back: look there before you do it again. "
+    "The Back button of your browser keeps what you typed."
+)
 BOOKS_BUSY: Final = "Nothing was changed. Try again; narrow the list if it happens again."
 
 HEADERS: Final = {
@@ -160,7 +164,7 @@ class Site:
                 raise Failed(421, "This is not the address of the console", UNKNOWN_HOST)
             response = await handler(request)
         except Exception as error:
-            failed = _in_words(error)
+            failed = _in_words(error, is_act=request.method not in SAFE_METHODS)
             if failed.status >= 500 and failed.status != 503:
                 log.exception("console.failed", path=request.path, method=request.method)
             response = await self._failure(visit, failed)
@@ -199,7 +203,8 @@ class Site:
         if failed.status in {404, 405}:
             with suppress(KessaiError, Failed):
                 await self._identify(visit)
-        response = visit.page("failure.html", status=failed.status, failed=failed)
+        again = visit.request.path_qs if visit.request.method in SAFE_METHODS else visit.came_from
+        response = visit.page("failure.html", status=failed.status, failed=failed, again=again)
         if failed.retry_after is not None:
             response.headers["Retry-After"] = str(int(failed.retry_after) + 1)
         if failed.allowed:
@@ -270,7 +275,7 @@ async def _require_form(visit: Visit) -> None:
         raise Failed(403, "This form is out of date", "Nothing was changed. Go back, reload the page, and try again.")
 
 
-def _in_words(error: Exception) -> Failed:
+def _in_words(error: Exception, *, is_act: bool) -> Failed:
     """What went wrong, as a page may say it: no traceback, no SQL, no path."""
     match error:
         case Failed():
@@ -279,7 +284,7 @@ def _in_words(error: Exception) -> Failed:
             return Failed(503, "The database does not hold the books of this Kessai", OUTDATED, retry_after=5)
         case DatabaseUnavailable():
             # Not the driver's words: anybody may read them, and they name addresses. The log and /readyz have them.
-            return Failed(503, "Postgres is away", BOOKS_AWAY, retry_after=5)
+            return Failed(503, "Postgres is away", ACT_UNKNOWN if is_act else BOOKS_AWAY, retry_after=5)
         case TransientConflict():
             return Failed(503, "The books were busy", f"{error}. {BOOKS_BUSY}", retry_after=2)
         case UnacceptableRow():

@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 from jinja2 import Environment
+from yarl import URL
 
 from ingress.console.access import devices
 from ingress.console.access.limits import LoginLimits
@@ -130,6 +131,18 @@ class Visit:
 
     def may(self, needed: Role) -> bool:
         return self.visitor is not None and self.visitor.role.covers(needed)
+
+    @property
+    def came_from(self) -> str | None:
+        """The page of ours that an act was sent from, as far as the browser says it."""
+        try:
+            page = URL(self.request.headers.get("Referer", ""))
+        except ValueError:
+            return None
+        origin = self.services.frontier.origin
+        ours = {self.request.headers.get("Host"), origin.authority if origin is not None else None}
+        is_ours = page.authority in ours and page.raw_path.startswith("/") and not page.raw_path.startswith("//")
+        return page.raw_path_qs if is_ours else None
 
     # What the request says
 

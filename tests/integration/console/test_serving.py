@@ -52,6 +52,28 @@ async def test_it_starts_without_postgres_and_its_pages_say_so(database_url: str
         assert 'kessai_console_requests_total{page="/login",status="503"} 1.0' in (await get(f"{admin}/metrics"))[1]
 
 
+async def test_an_act_while_postgres_is_away_leads_back_to_its_page(database_url: str) -> None:
+    """Nobody knows whether it was done; a GET of its own address would only be refused."""
+    away = database_url.rpartition("@")[0] + "@127.0.0.1:1/kessai"
+    async with serving(KESSAI_DATABASE_URL=away) as (pages, _):
+        await get(f"{pages}/login")
+        for referer, leads_back in (
+            (f"{pages}/orders/show?id=a%20b", True),
+            ("https://evil.example/orders/show?id=a%20b", False),
+            (f"{pages}//evil.example", False),
+            ("[", False),
+        ):
+            async with (
+                aiohttp.ClientSession(cookies={"kessai-session": "x"}) as session,
+                session.post(f"{pages}/orders/cancel", headers={"Referer": referer}) as answer,
+            ):
+                text = await answer.text()
+            assert (answer.status, "look there before you do it again" in text) == (503, True)
+            assert ('href="/orders/show?id=a%20b">Back to the page</a>' in text) == leads_back
+            assert "evil.example" not in text
+            assert ("/orders/cancel" in text, "None" in text) == (False, False)
+
+
 async def test_depths_are_told_and_their_absence_too(amqp_url: str) -> None:
     queues = Queues(amqp_url, clock=lambda: 0.0)
     assert {each.depth for each in (await queues.depths()).queues} == {None}
