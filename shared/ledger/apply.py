@@ -5,6 +5,7 @@ from datetime import datetime
 
 from shared.ledger.books import Shop
 from shared.ledger.database import Connection
+from shared.ledger.effects import RequirementSpent
 from shared.ledger.incoming import Incoming
 from shared.ledger.lookup import load_books
 from shared.ledger.rulings import Changes, rule_batch
@@ -16,9 +17,21 @@ ACTOR = "worker:confirmations"
 async def apply_batch(
     connection: Connection, batch: Sequence[Incoming], shops: Mapping[str, Shop], *, now: datetime
 ) -> Changes:
-    """Apply a batch whole or not at all. Raises TransientConflict when another worker claimed an event meanwhile."""
+    """Apply a batch whole or not at all. Raises TransientConflict when another worker claimed an event meanwhile.
+
+    Requirements that paid before are looked for only once there is one: it hardly ever happens.
+    """
+    try:
+        return await _apply(connection, batch, shops, now=now, with_spent=False)
+    except RequirementSpent:
+        return await _apply(connection, batch, shops, now=now, with_spent=True)
+
+
+async def _apply(
+    connection: Connection, batch: Sequence[Incoming], shops: Mapping[str, Shop], *, now: datetime, with_spent: bool
+) -> Changes:
     async with connection.transaction():
-        books = await load_books(connection, batch)
+        books = await load_books(connection, batch, with_spent=with_spent)
         changes = rule_batch(batch, books, shops, now=now)
         await write(connection, changes, actor=ACTOR, now=now)
     return changes

@@ -101,3 +101,5 @@ class Books:
     """By settlement batch id."""
     reviews: Mapping[tuple[str, str], OpenReview] = field(default_factory=dict)
     """By event, of those that may be ruled on anew."""
+    spent: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """The order that each payment requirement has paid, as far as it was looked up."""

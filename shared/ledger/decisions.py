@@ -90,6 +90,8 @@ class Case:
     batches: Mapping[str, Batch]
     belongs_to: str | None = None
     """The order that has its challenge already."""
+    spent_on: str | None = None
+    """The order that its requirement has paid already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ def choices(reason: str, *, challenge_hash: str | None, order_id: str | None) ->
 def _reprocessed(case: Case, incoming: Incoming, shops: Mapping[str, Shop]) -> Answer:
     if case.reason in _CONFLICTS:
         return Unchanged()
-    ruling = rule(incoming, case.order, case.batches, shops)
+    ruling = rule(incoming, case.order, case.batches, shops, spent_on=case.spent_on)
     return Unchanged() if ruling.review is case.reason else Verdict(ruling)
 
 
@@ -167,8 +169,8 @@ def _linked(decision: Decision, case: Case, incoming: Incoming) -> Answer:
         return Refusal(f"{case.reason} is not about a missing order: {_instead(case, incoming)}")
     if case.reason in _AT_THE_SHOP and not decision.accept_mismatch:
         return Refusal(f"its event is {case.reason}: say --accept-mismatch as well to count it all the same")
-    fitting = rule_waiting(incoming, case.order)
-    answer = _counted(fitting, incoming, case.order, accept=decision.accept_mismatch)
+    fitting = rule_waiting(incoming, case.order, spent_on=case.spent_on)
+    answer = _counted(fitting, incoming, case.order, accept=decision.accept_mismatch, spent_on=case.spent_on)
     if isinstance(answer, Verdict) and case.reason in _AT_THE_SHOP:
         return replace(answer, accepted=case.reason)
     return answer
@@ -181,8 +183,8 @@ def _metered_accepted(decision: Decision, case: Case, incoming: Incoming, shops:
         return _no_order()
     endpoint = incoming.envelope.endpoint
     opted_in = replace(shops.get(endpoint, Shop()), allow_metered_payments=True)
-    fitting = rule(incoming, case.order, case.batches, {endpoint: opted_in})
-    return _counted(fitting, incoming, case.order, accept=decision.accept_mismatch)
+    fitting = rule(incoming, case.order, case.batches, {endpoint: opted_in}, spent_on=case.spent_on)
+    return _counted(fitting, incoming, case.order, accept=decision.accept_mismatch, spent_on=case.spent_on)
 
 
 def _mismatch_accepted(case: Case, incoming: Incoming) -> Answer:
@@ -194,14 +196,14 @@ def _mismatch_accepted(case: Case, incoming: Incoming) -> Answer:
         return Refusal("its event is read as no payment today: reprocess it")
     if case.order is None:
         return _no_order()
-    return _applied(rule_accepted(incoming, case.order), case.order, accepted=case.reason)
+    return _applied(rule_accepted(incoming, case.order, spent_on=case.spent_on), case.order, accepted=case.reason)
 
 
-def _counted(fitting: Ruling, incoming: Incoming, order: Order, *, accept: bool) -> Answer:
+def _counted(fitting: Ruling, incoming: Incoming, order: Order, *, accept: bool, spent_on: str | None) -> Answer:
     """A payment for an order that it is told to be for; `fitting` is the ruling that lets no misfit pass."""
     if fitting.review not in MISFITS or not isinstance(incoming.confirmation, StandardSettled | MeteredUsageAccepted):
         return _applied(fitting, order)
-    accepted = rule_accepted(incoming, order)
+    accepted = rule_accepted(incoming, order, spent_on=spent_on)
     if accepted.outcome is not Outcome.APPLIED:
         return _applied(accepted, order)
     return Verdict(accepted, accepted=fitting.review) if accept else _misfit(fitting.review, incoming, order)
@@ -215,6 +217,10 @@ def _applied(ruling: Ruling, order: Order | None, accepted: ReviewReason | None 
         return Refusal(f"it is {ruling.reason or 'in the books already'}: reject it")
     if ruling.outcome is Outcome.DUPLICATE:
         return Refusal(f"order {order.order_id!r} is {order.state} by this very payment already: reject it")
+    if ruling.spent_on is not None:
+        return Refusal(
+            f"its requirement has paid order {ruling.spent_on!r} already, and one payment pays one order: reject it"
+        )
     paid_by = f" by requirement {order.requirement_id!r}" if order.requirement_id else ""
     return Refusal(
         f"order {order.order_id!r} is {order.state}{paid_by} already, and counting this too would be "

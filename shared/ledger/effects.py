@@ -7,20 +7,26 @@ decision.
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
+import asyncpg
 import orjson
 
 from shared.ledger import outbox
 from shared.ledger.books import Order
 from shared.ledger.columns import given, pack
 from shared.ledger.database import Connection, TransientConflict, affected
+from shared.ledger.evidence import both_sides
 from shared.ledger.facts import OutboxFact
-from shared.ledger.rulings import Changes, ClaimRow, ReviewRow, evidence
+from shared.ledger.rulings import Changes, ClaimRow, ReviewRow
 from shared.ledger.transitions import queue_of
 from shared.sdrp.classify import MeteredUsageAccepted
 
 
+class RequirementSpent(TransientConflict):
+    """A payment requirement of this work has paid another order by now: rule again, and look for it first."""
+
+
 async def write_effects(connection: Connection, changes: Changes, *, actor: str) -> None:
-    """What the rulings did beyond the claims themselves, each table at once."""
+    """What the rulings did beyond the claims themselves, each table at once. Raises TransientConflict."""
     if changes.orders:
         await _move_orders(connection, changes.orders.values())
     usage = [row for row in changes.moves if isinstance(row.incoming.confirmation, MeteredUsageAccepted)]
@@ -150,7 +156,10 @@ async def _open_reviews(connection: Connection, reviews: Sequence[ReviewRow]) ->
         [review.incoming.digest for review in reviews],
         [review.order.order_id if review.order else None for review in reviews],
         [review.incoming.challenge_hash for review in reviews],
-        [orjson.dumps(evidence(review.incoming, review.order)).decode() for review in reviews],
+        [
+            orjson.dumps(both_sides(review.incoming, review.order, spent_on=review.spent_on)).decode()
+            for review in reviews
+        ],
     )
     opened = {tuple(row) for row in rows}
     known = []
@@ -170,8 +179,9 @@ def _without(told: Sequence[OutboxFact], untold: Sequence[OutboxFact]) -> Sequen
 
 
 AUDIT_MOVES = f"""
-INSERT INTO kessai.audit (actor, action, subject, endpoint, event_id, from_state, to_state, paid_at)
-SELECT actor, 'order.moved', order_id, endpoint, event_id, from_state, to_state, paid_at
+INSERT INTO kessai.audit (actor, action, subject, endpoint, event_id, from_state, to_state, paid_at,
+                          requirement_id)
+SELECT actor, 'order.moved', order_id, endpoint, event_id, from_state, to_state, paid_at, requirement_id
 FROM {
     given(
         actor="text",
@@ -181,22 +191,32 @@ FROM {
         from_state="text",
         to_state="text",
         paid_at="timestamptz",
+        requirement_id="text",
     )
 }
 """
 
 
 async def _audit_moves(connection: Connection, moves: Sequence[ClaimRow], actor: str) -> None:
+    """In the order of requirements, as they are unique: who meets waits instead of deadlocking.
+
+    Raises RequirementSpent.
+    """
     moved = [(row, row.ruling.order) for row in moves if row.ruling.order is not None]
-    await connection.execute(
-        AUDIT_MOVES,
-        *pack(
-            [actor] * len(moved),
-            [order.order_id for _, order in moved],
-            [order.endpoint for _, order in moved],
-            [row.incoming.event.id for row, _ in moved],
-            [row.ruling.moved_from for row, _ in moved],
-            [order.state for _, order in moved],
-            [order.paid_at.isoformat() if order.paid_at else None for _, order in moved],
-        ),
-    )
+    moved.sort(key=lambda move: move[1].requirement_id or "")
+    try:
+        await connection.execute(
+            AUDIT_MOVES,
+            *pack(
+                [actor] * len(moved),
+                [order.order_id for _, order in moved],
+                [row.incoming.envelope.endpoint for row, _ in moved],
+                [row.incoming.event.id for row, _ in moved],
+                [row.ruling.moved_from for row, _ in moved],
+                [order.state for _, order in moved],
+                [order.paid_at.isoformat() if order.paid_at else None for _, order in moved],
+                [order.requirement_id for _, order in moved],
+            ),
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise RequirementSpent("a requirement of this work has paid another order") from error

@@ -1,7 +1,12 @@
 """Where do the event and the order disagree? Both sides of a review, field by field."""
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from shared.ledger.books import Order
+from shared.ledger.incoming import Incoming
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +32,37 @@ def beside(event: Mapping[str, object], order: Mapping[str, object] | None) -> l
     return sorted(
         told, key=lambda each: (not each.differs, each.event is None or each.order is None, each.event is None)
     )
+
+
+def both_sides(incoming: Incoming, order: Order | None, *, spent_on: str | None = None) -> dict[str, Any]:
+    """What the event says and what the order says; `spent_on` is the order that its requirement has paid already."""
+    said = {name: _shown(incoming.event.data[name]) for name in _EVIDENCE if name in incoming.event.data}
+    return {
+        "event": said if spent_on is None else said | {"requirement_has_paid": spent_on},
+        "order": None
+        if order is None
+        else {
+            "order_id": order.order_id,
+            "endpoint": order.endpoint,
+            "amount_minor": order.amount_minor,
+            "currency": order.currency,
+            "state": order.state,
+            "requirement_id": order.requirement_id,
+            "chain_receipt_id": order.chain_receipt_id,
+        },
+    }
+
+
+_EVIDENCE = (
+    *("mode", "pricing_band", "settlement_cadence", "finality", "settlement_status"),
+    *("merchant", "amount_minor", "currency", "token_symbol", "requirement_id", "direct_payment_requirement_id"),
+    *("challenge_hash", "chain_receipt_id", "settlement_batch_id", "usage_event_digest", "settled_at"),
+)
+
+
+def _shown(value: object) -> object:
+    """A payload's value as a person may see it: short, not deep, and text that jsonb takes."""
+    if isinstance(value, bool | int | None):
+        return value if value is None or isinstance(value, bool) or abs(value) < 2**53 else str(value)
+    text = value if isinstance(value, str) else f"({type(value).__name__}) {reprlib.repr(value)}"
+    return text[:200].replace("\0", "\N{REPLACEMENT CHARACTER}")

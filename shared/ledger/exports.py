@@ -64,8 +64,8 @@ ARRAY(
 _SOURCES = {
     Export.ORDERS: _Source(
         columns=(
-            *("order_id", "orders.endpoint", "amount_minor", "currency", "state", "requirement_id", "chain_receipt_id"),
-            *("orders.paid_at", "created_at", "updated_at", _HASHES),
+            *("order_id", "orders.endpoint", "amount_minor", "currency", "state", "orders.requirement_id"),
+            *("chain_receipt_id", "orders.paid_at", "created_at", "updated_at", _HASHES),
         ),
         table="kessai.orders",
         time="created_at",

@@ -8,7 +8,7 @@ from shared.ledger.books import Order, Shop
 from shared.ledger.database import Connection
 from shared.ledger.decisions import Answer, Case, Decision, Resolution, choices, decide
 from shared.ledger.incoming import Incoming
-from shared.ledger.lookup import find_batches
+from shared.ledger.lookup import find_batches, find_spent
 from shared.ledger.reviews import RecordedReview
 from shared.ledger.transitions import ReviewReason
 from shared.sdrp.classify import MeteredBatchSettled
@@ -49,11 +49,13 @@ async def _case(connection: Connection, review: RecordedReview) -> Case:
     if incoming is None:
         return Case(reason, None, None, {})
     batch_id = _settlement_batch_id(incoming)
+    spent = await find_spent(connection, [incoming])
     return Case(
         reason,
         incoming,
         await _order_of(connection, incoming),
         await find_batches(connection, [batch_id]) if batch_id else {},
+        spent_on=spent.get(incoming.requirement) if incoming.requirement else None,
     )
 
 

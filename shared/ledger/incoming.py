@@ -35,6 +35,12 @@ class Incoming(NamedTuple):
         return confirmation.challenge_hash if isinstance(confirmation, _PAYMENTS) else None
 
     @property
+    def requirement(self) -> tuple[str, str] | None:
+        """Endpoint and id of the payment requirement that it confirms, if it is a payment."""
+        confirmation = self.confirmation
+        return (self.envelope.endpoint, confirmation.requirement_id) if isinstance(confirmation, _PAYMENTS) else None
+
+    @property
     def kind(self) -> str:
         return "ignored" if self.confirmation is None else self.confirmation.KIND
 

@@ -13,8 +13,11 @@ from shared.ledger.incoming import Incoming
 from shared.sdrp.classify import MeteredBatchSettled
 
 
-async def load_books(connection: Connection, batch: Sequence[Incoming]) -> Books:
-    """The rows that these events touch; the orders stay locked until the transaction ends."""
+async def load_books(connection: Connection, batch: Sequence[Incoming], *, with_spent: bool = True) -> Books:
+    """The rows that these events touch; the orders stay locked until the transaction ends.
+
+    Without `with_spent` a requirement that paid another order shows itself only as the effects are written.
+    """
     keys = sorted({incoming.key for incoming in batch})
     hashes = sorted({hash_ for incoming in batch if (hash_ := incoming.challenge_hash)})
     batch_ids = sorted({id_ for incoming in batch if (id_ := _settlement_batch_id(incoming))})
@@ -29,6 +32,7 @@ async def load_books(connection: Connection, batch: Sequence[Incoming]) -> Books
         orders=orders,
         batches=await find_batches(connection, batch_ids) if batch_ids else {},
         reviews=await lock_reviews(connection, again) if again else {},
+        spent=await find_spent(connection, batch) if with_spent else {},
     )
 
 
@@ -90,6 +94,22 @@ WHERE settlement_batch_id = ANY ($1::text[])
 async def find_batches(connection: Connection, batch_ids: Sequence[str]) -> dict[str, Batch]:
     rows = await connection.fetch(FIND_BATCHES, batch_ids)
     return {row["settlement_batch_id"]: Batch(**row) for row in rows}
+
+
+FIND_SPENT = f"""
+SELECT endpoint, requirement_id, subject AS order_id
+FROM {given(endpoint="text", requirement_id="text")}
+JOIN kessai.audit USING (endpoint, requirement_id)
+"""
+
+
+async def find_spent(connection: Connection, batch: Sequence[Incoming]) -> dict[tuple[str, str], str]:
+    """The order that the requirement of each of these payments has paid already."""
+    requirements = sorted({requirement for incoming in batch if (requirement := incoming.requirement)})
+    if not requirements:
+        return {}
+    rows = await connection.fetch(FIND_SPENT, *pack([key[0] for key in requirements], [key[1] for key in requirements]))
+    return {(row["endpoint"], row["requirement_id"]): row["order_id"] for row in rows}
 
 
 LOCK_REVIEWS = """

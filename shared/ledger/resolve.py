@@ -24,7 +24,7 @@ from shared.ledger.decisions import (
 )
 from shared.ledger.effects import write_effects
 from shared.ledger.incoming import Incoming
-from shared.ledger.lookup import load_books, lock_hashes
+from shared.ledger.lookup import find_spent, load_books, lock_hashes
 from shared.ledger.orders import OrderNotFound
 from shared.ledger.reviews import Ending, RecordedReview, ReviewChanged, ReviewTaken
 from shared.ledger.rulings import Changes, add_effects
@@ -161,12 +161,14 @@ async def _open_case(
         order = await _lock_order(connection, decision.order_id)
         await _lock_hash(connection, incoming)
         review = await reviews.lock_open(connection, review_id, version=version)
-        owner = await _owner(connection, incoming)
-        return review, Case(ReviewReason(review.reason), incoming, order, {}, belongs_to=owner)
+        owner, spent = await _owner(connection, incoming), await find_spent(connection, [incoming])
+        spent_on = spent.get(incoming.requirement) if incoming.requirement else None
+        return review, Case(ReviewReason(review.reason), incoming, order, {}, belongs_to=owner, spent_on=spent_on)
     books = await load_books(connection, [incoming])
     review = await reviews.lock_open(connection, review_id, version=version)
     order_of_hash = books.orders.get(incoming.challenge_hash) if incoming.challenge_hash else None
-    return review, Case(ReviewReason(review.reason), incoming, order_of_hash, books.batches)
+    spent_on = books.spent.get(incoming.requirement) if incoming.requirement else None
+    return review, Case(ReviewReason(review.reason), incoming, order_of_hash, books.batches, spent_on=spent_on)
 
 
 async def _lock_order(connection: Connection, order_id: str) -> Order:

@@ -1,11 +1,10 @@
 """What does each confirmation of a batch mean for the books? Pure: rows in, changes out."""
 
-import reprlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
 from shared.broker.envelope import ReplayMark
 from shared.ledger.books import Batch, Books, Claim, OpenReview, Order, Outcome, Shop
@@ -33,6 +32,8 @@ class Ruling(NamedTuple):
     batch: Batch | None = None
     """A batch that it settles."""
     review: ReviewReason | None = None
+    spent_on: str | None = None
+    """Another order, which its requirement has paid already."""
 
 
 class ClaimRow(NamedTuple):
@@ -46,6 +47,7 @@ class ReviewRow:
     reason: ReviewReason
     order: Order | None
     told: OutboxFact
+    spent_on: str | None = None
 
 
 class Tally(NamedTuple):
@@ -66,6 +68,8 @@ class Changes:
     """To be archived, too: other bytes under an event id that the books hold already."""
     orders: dict[str, Order] = field(default_factory=dict)
     moves: list[ClaimRow] = field(default_factory=list)
+    spent: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The order that each requirement of a move has paid."""
     batches: list[ClaimRow] = field(default_factory=list)
     reviews: list[ReviewRow] = field(default_factory=list)
     told: list[OutboxFact] = field(default_factory=list)
@@ -92,7 +96,8 @@ def rule_batch(batch: Sequence[Incoming], books: Books, shops: Mapping[str, Shop
         if claim is not None and review is None and not (_is_open(claim) and claim.digest == incoming.digest):
             _add_known(changes, incoming, claim, now)
             continue
-        ruling = rule(incoming, _order_of(incoming, books, changes), batches, shops)
+        order, spent_on = _order_of(incoming, books, changes), spent_by(incoming, books.spent, changes)
+        ruling = rule(incoming, order, batches, shops, spent_on=spent_on)
         if ruling.batch is not None:
             batches[ruling.batch.settlement_batch_id] = ruling.batch
         if review is not None:
@@ -105,8 +110,21 @@ def rule_batch(batch: Sequence[Incoming], books: Books, shops: Mapping[str, Shop
     return changes
 
 
-def rule(incoming: Incoming, order: Order | None, batches: Mapping[str, Batch], shops: Mapping[str, Shop]) -> Ruling:
-    """What this event, seen for the first time, means."""
+def spent_by(incoming: Incoming, spent: Mapping[tuple[str, str], str], changes: Changes) -> str | None:
+    """The order that its requirement has paid, by what was looked up or by what is about to be written."""
+    requirement = incoming.requirement
+    return None if requirement is None else changes.spent.get(requirement) or spent.get(requirement)
+
+
+def rule(
+    incoming: Incoming,
+    order: Order | None,
+    batches: Mapping[str, Batch],
+    shops: Mapping[str, Shop],
+    *,
+    spent_on: str | None = None,
+) -> Ruling:
+    """What this event, seen for the first time, means. `spent_on` is the order that its requirement has paid."""
     confirmation = incoming.confirmation
     shop = shops.get(incoming.envelope.endpoint, Shop())
     match confirmation:
@@ -119,65 +137,34 @@ def rule(incoming: Incoming, order: Order | None, batches: Mapping[str, Batch], 
                 return _to_review(ReviewReason.MERCHANT_MISMATCH)
             return _rule_settlement(confirmation, batches)
         case StandardSettled() | MeteredUsageAccepted():
-            return _refused_at_the_shop(confirmation, shop, order) or _rule_payment(incoming, confirmation, order)
+            return _refused_at_the_shop(confirmation, shop, order) or _rule_payment(
+                incoming, confirmation, order, spent_on
+            )
     assert_never(confirmation)
 
 
-def rule_waiting(incoming: Incoming, order: Order) -> Ruling:
+def rule_waiting(incoming: Incoming, order: Order, *, spent_on: str | None) -> Ruling:
     """What an event that waited for its order means, now that the order is known."""
     confirmation = incoming.confirmation
     if not isinstance(confirmation, StandardSettled | MeteredUsageAccepted):
         raise TypeError(f"event {incoming.event.id} names no order")
-    return _rule_payment(incoming, confirmation, order)
+    return _rule_payment(incoming, confirmation, order, spent_on)
 
 
-def rule_accepted(incoming: Incoming, order: Order) -> Ruling:
+def rule_accepted(incoming: Incoming, order: Order, *, spent_on: str | None) -> Ruling:
     """What a payment means for an order when a person takes it for that order although the two do not fit."""
     payment = incoming.confirmation
     if not isinstance(payment, StandardSettled | MeteredUsageAccepted):
         raise TypeError(f"event {incoming.event.id} names no order")
-    following = next_state(order.state, _fact(payment, order))
+    following = next_state(order.state, _fact(payment, order, spent_on))
     match following:
         case Review(reason):
-            return _to_review(reason, order)
+            return _to_review(reason, order, spent_on if reason is ReviewReason.REQUIREMENT_CONFLICT else None)
         case Nothing():
             return Ruling(Outcome.DUPLICATE, order=order)
         case Move(to):
             return Ruling(Outcome.APPLIED, order=_moved(incoming, payment, order, to), moved_from=order.state)
     assert_never(following)
-
-
-def evidence(incoming: Incoming, order: Order | None) -> dict[str, Any]:
-    """Both sides of a review: what the event says and what the order says."""
-    return {
-        "event": {name: _shown(incoming.event.data[name]) for name in _EVIDENCE if name in incoming.event.data},
-        "order": None
-        if order is None
-        else {
-            "order_id": order.order_id,
-            "endpoint": order.endpoint,
-            "amount_minor": order.amount_minor,
-            "currency": order.currency,
-            "state": order.state,
-            "requirement_id": order.requirement_id,
-            "chain_receipt_id": order.chain_receipt_id,
-        },
-    }
-
-
-_EVIDENCE = (
-    *("mode", "pricing_band", "settlement_cadence", "finality", "settlement_status"),
-    *("merchant", "amount_minor", "currency", "token_symbol", "requirement_id", "direct_payment_requirement_id"),
-    *("challenge_hash", "chain_receipt_id", "settlement_batch_id", "usage_event_digest", "settled_at"),
-)
-
-
-def _shown(value: object) -> object:
-    """A payload's value as a person may see it: short, not deep, and text that jsonb takes."""
-    if isinstance(value, bool | int | None):
-        return value if value is None or isinstance(value, bool) or abs(value) < 2**53 else str(value)
-    text = value if isinstance(value, str) else f"({type(value).__name__}) {reprlib.repr(value)}"
-    return text[:200].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _is_open(claim: Claim) -> bool:
@@ -191,8 +178,8 @@ def _order_of(incoming: Incoming, books: Books, changes: Changes) -> Order | Non
     return None if order is None else changes.orders.get(order.order_id, order)
 
 
-def _to_review(reason: ReviewReason, order: Order | None = None) -> Ruling:
-    return Ruling(Outcome.REVIEW, reason=reason, order=order, review=reason)
+def _to_review(reason: ReviewReason, order: Order | None = None, spent_on: str | None = None) -> Ruling:
+    return Ruling(Outcome.REVIEW, reason=reason, order=order, review=reason, spent_on=spent_on)
 
 
 def _refused_at_the_shop(payment: Payment, shop: Shop, order: Order | None) -> Ruling | None:
@@ -203,7 +190,7 @@ def _refused_at_the_shop(payment: Payment, shop: Shop, order: Order | None) -> R
     return None
 
 
-def _rule_payment(incoming: Incoming, payment: Payment, order: Order | None) -> Ruling:
+def _rule_payment(incoming: Incoming, payment: Payment, order: Order | None, spent_on: str | None) -> Ruling:
     metered = isinstance(payment, MeteredUsageAccepted)
     if order is None:
         return _to_review(
@@ -212,11 +199,13 @@ def _rule_payment(incoming: Incoming, payment: Payment, order: Order | None) -> 
     misfit = _misfit(incoming, payment, order)
     if misfit is not None:
         return _to_review(misfit, order)
-    return rule_accepted(incoming, order)
+    return rule_accepted(incoming, order, spent_on=spent_on)
 
 
-def _fact(payment: Payment, order: Order) -> Fact:
+def _fact(payment: Payment, order: Order, spent_on: str | None) -> Fact:
     again = order.requirement_id == payment.requirement_id
+    if not again and spent_on not in (None, order.order_id):
+        return Fact.SPENT_REQUIREMENT
     if isinstance(payment, MeteredUsageAccepted):
         return Fact.USAGE_AGAIN if again else Fact.USAGE
     return Fact.PAYMENT_AGAIN if again else Fact.PAYMENT
@@ -304,8 +293,9 @@ def _add_conflict(changes: Changes, incoming: Incoming, now: datetime) -> None:
     if incoming.envelope.replay is None:
         changes.repeats[incoming.key] += 1
     changes.conflicts.append(incoming)
-    add_review(changes, incoming, ReviewReason.EVENT_ID_CONFLICT, None, now)
-    _settle(changes, incoming, _to_review(ReviewReason.EVENT_ID_CONFLICT), now)
+    ruling = _to_review(ReviewReason.EVENT_ID_CONFLICT)
+    add_effects(changes, incoming, ruling, now)
+    _settle(changes, incoming, ruling, now)
 
 
 def _add_new_ruling(changes: Changes, incoming: Incoming, review: OpenReview, ruling: Ruling, now: datetime) -> None:
@@ -329,17 +319,20 @@ def add_effects(changes: Changes, incoming: Incoming, ruling: Ruling, now: datet
     if ruling.moved_from is not None and ruling.order is not None:
         changes.orders[ruling.order.order_id] = ruling.order
         changes.moves.append(row)
+        if incoming.requirement is not None:
+            changes.spent[incoming.requirement] = ruling.order.order_id
         changes.told.append(order_moved(ruling.order, incoming, now))
     if ruling.batch is not None:
         changes.batches.append(row)
         changes.told.append(batch_settled(ruling.batch, incoming, now))
     if ruling.review is not None:
-        add_review(changes, incoming, ruling.review, ruling.order, now)
+        _add_review(changes, row, ruling.review, now)
 
 
-def add_review(changes: Changes, incoming: Incoming, reason: ReviewReason, order: Order | None, now: datetime) -> None:
+def _add_review(changes: Changes, row: ClaimRow, reason: ReviewReason, now: datetime) -> None:
+    incoming, order = row.incoming, row.ruling.order
     told = review_opened(reason, order.order_id if order else None, incoming, now)
-    changes.reviews.append(ReviewRow(incoming, reason, order, told))
+    changes.reviews.append(ReviewRow(incoming, reason, order, told, row.ruling.spent_on))
     changes.told.append(told)
 
 

@@ -32,6 +32,7 @@ class Fact(StrEnum):
     PAYMENT_AGAIN = "payment_again"
     USAGE = "usage"
     USAGE_AGAIN = "usage_again"
+    SPENT_REQUIREMENT = "spent_requirement"
     USAGE_SETTLED = "usage_settled"
     USAGE_UNCOLLECTIBLE = "usage_uncollectible"
     USAGE_WRITTEN_OFF = "usage_written_off"
@@ -58,6 +59,7 @@ class ReviewReason(StrEnum):
     BAND_MISMATCH = "band_mismatch"
     SECOND_PAYMENT = "second_payment"
     PAID_AFTER_CLOSE = "paid_after_close"
+    REQUIREMENT_CONFLICT = "requirement_conflict"
     STATEMENT_CONFLICT = "statement_conflict"
     EVENT_ID_CONFLICT = "event_id_conflict"
     BATCH_CONFLICT = "batch_conflict"
@@ -115,36 +117,37 @@ _UNCOLLECTIBLE, _WRITTEN_OFF = Move(OrderState.UNCOLLECTIBLE), Move(OrderState.W
 _CANCELLED = Move(OrderState.CANCELLED)
 _SECOND, _CLOSED = Review(ReviewReason.SECOND_PAYMENT), Review(ReviewReason.PAID_AFTER_CLOSE)
 _BAND, _STATEMENT = Review(ReviewReason.BAND_MISMATCH), Review(ReviewReason.STATEMENT_CONFLICT)
+_SPENT = Review(ReviewReason.REQUIREMENT_CONFLICT)
 
 _ROWS: Final[dict[OrderState, tuple[Next, ...]]] = {
-    # in the order of Fact: payment, payment_again, usage, usage_again,
+    # in the order of Fact: payment, payment_again, usage, usage_again, spent_requirement,
     #                       usage_settled, usage_uncollectible, usage_written_off, cancellation
     OrderState.PENDING: (
-        *(_PAID, _PAID, _UNSETTLED, _UNSETTLED),
+        *(_PAID, _PAID, _UNSETTLED, _UNSETTLED, _SPENT),
         *(_STATEMENT, _STATEMENT, _STATEMENT, _CANCELLED),
     ),
     OrderState.PAID: (
-        *(_SECOND, _NOTHING, _SECOND, _BAND),
+        *(_SECOND, _NOTHING, _SECOND, _BAND, _SECOND),
         *(_STATEMENT, _STATEMENT, _STATEMENT, _NOTHING),
     ),
     OrderState.FULFILLED_UNSETTLED: (
-        *(_SECOND, _BAND, _SECOND, _NOTHING),
+        *(_SECOND, _BAND, _SECOND, _NOTHING, _SECOND),
         *(_SETTLED, _UNCOLLECTIBLE, _WRITTEN_OFF, _NOTHING),
     ),
     OrderState.SETTLED: (
-        *(_SECOND, _BAND, _SECOND, _NOTHING),
+        *(_SECOND, _BAND, _SECOND, _NOTHING, _SECOND),
         *(_NOTHING, _STATEMENT, _STATEMENT, _NOTHING),
     ),
     OrderState.UNCOLLECTIBLE: (
-        *(_CLOSED, _BAND, _CLOSED, _NOTHING),
+        *(_CLOSED, _BAND, _CLOSED, _NOTHING, _CLOSED),
         *(_STATEMENT, _NOTHING, _STATEMENT, _NOTHING),
     ),
     OrderState.WRITTEN_OFF: (
-        *(_CLOSED, _BAND, _CLOSED, _NOTHING),
+        *(_CLOSED, _BAND, _CLOSED, _NOTHING, _CLOSED),
         *(_STATEMENT, _STATEMENT, _NOTHING, _NOTHING),
     ),
     OrderState.CANCELLED: (
-        *(_CLOSED, _CLOSED, _CLOSED, _CLOSED),
+        *(_CLOSED, _CLOSED, _CLOSED, _CLOSED, _CLOSED),
         *(_STATEMENT, _STATEMENT, _STATEMENT, _NOTHING),
     ),
 }

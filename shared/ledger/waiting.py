@@ -11,8 +11,9 @@ from shared.ledger.books import Order
 from shared.ledger.database import Connection
 from shared.ledger.effects import write_effects
 from shared.ledger.incoming import Incoming
+from shared.ledger.lookup import find_spent
 from shared.ledger.reviews import Ending
-from shared.ledger.rulings import Changes, Ruling, add_effects, rule_waiting
+from shared.ledger.rulings import Changes, Ruling, add_effects, rule_waiting, spent_by
 
 
 class Became(StrEnum):
@@ -41,8 +42,11 @@ async def apply_waiting(
     """Apply what waited for these challenges. Their orders and hashes are locked by the caller."""
     changes = Changes()
     ruled: list[tuple[Ending, Incoming]] = []
-    for review_id, incoming, order in await _lock_waiting(connection, hashes):
-        ruling = rule_waiting(incoming, changes.orders.get(order.order_id, order))
+    waiting = await _lock_waiting(connection, hashes)
+    spent = await find_spent(connection, [incoming for _, incoming, _ in waiting])
+    for review_id, incoming, order in waiting:
+        now_is = changes.orders.get(order.order_id, order)
+        ruling = rule_waiting(incoming, now_is, spent_on=spent_by(incoming, spent, changes))
         add_effects(changes, incoming, ruling, now)
         ruled.append((Ending(review_id, ruling), incoming))
     if ruled:

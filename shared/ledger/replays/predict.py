@@ -28,6 +28,7 @@ class Foreseen:
     claims: dict[tuple[str, str], Claim] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
+    spent: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def onto(self, books: Books) -> Books:
         return Books(
@@ -35,12 +36,14 @@ class Foreseen:
             orders={hash_: self.orders.get(order.order_id, order) for hash_, order in books.orders.items()},
             batches={**books.batches, **self.batches},
             reviews=books.reviews,
+            spent={**books.spent, **self.spent},
         )
 
     def add(self, changes: Changes) -> None:
         for key, row in changes.claims.items():
             self.claims[key] = Claim(row.incoming.envelope.receipt_id, row.incoming.digest, row.ruling.outcome)
         self.orders |= changes.orders
+        self.spent |= changes.spent
         for row in changes.batches:
             if row.ruling.batch is not None:
                 self.batches[row.ruling.batch.settlement_batch_id] = row.ruling.batch

@@ -222,6 +222,19 @@ async def test_no_text_of_a_payload_is_mistaken_for_another_row(books: TestBooks
         assert (await books.order(order)).chain_receipt_id == text
 
 
+async def test_a_requirement_that_paid_another_order_goes_to_review(books: TestBooks) -> None:
+    """It is one payment, whatever challenge it names; the evidence says which order has it."""
+    await books.register(new_order("order-1"), new_order("order-2"), new_order("order-3"))
+    await books.apply(payment("evt-1", "order-1", requirement_id="req-x"))
+    await books.apply(payment("evt-2", "order-2", requirement_id="req-x"), payment("evt-3", "order-3"))
+    assert [(await books.order(f"order-{n}")).state for n in (1, 2, 3)] == ["paid", "pending", "paid"]
+    assert await books.outcome("evt-2") == ("review", "requirement_conflict", "order-2")
+    review = await books.row("SELECT queue, evidence FROM kessai.reviews")
+    assert review["queue"] == "mismatch"
+    assert orjson.loads(review["evidence"])["event"]["requirement_has_paid"] == "order-1"
+    assert await books.told() == [("order.paid", "order-1"), ("review.opened", "order-2"), ("order.paid", "order-3")]
+
+
 async def test_both_sides_of_a_review_are_kept_as_evidence(books: TestBooks) -> None:
     await books.register(new_order())
     raw = payment(merchant="tea\0house", amount_minor="HUGE", token_symbol="DEEP", settled_at={"a": "\0"})

@@ -41,7 +41,7 @@ def told_by(model: ModelBooks) -> dict[str, Any]:
         },
         "batches": {b.settlement_batch_id: (b.chain_receipt_id, b.settled_at) for b in model.batches.values()},
         "reviews": Counter((*key[1:], order_id) for key, order_id in model.reviews.items()),
-        "moves": model.moves,
+        "moves": sorted(model.moves),
         "told": [orjson.loads(fact.body) for fact in model.told],
     }
 
@@ -59,6 +59,6 @@ async def read(books: TestBooks) -> dict[str, Any]:
         "events": {row["event_id"]: tuple(row)[1:] for row in events},
         "batches": {row["settlement_batch_id"]: tuple(row)[1:] for row in batches},
         "reviews": Counter(tuple(row) for row in reviews),
-        "moves": await books.moves(),
+        "moves": sorted(await books.moves()),
         "told": [orjson.loads(row["body"]) for row in told],
     }

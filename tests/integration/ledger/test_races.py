@@ -47,7 +47,7 @@ async def test_overlapping_batches_in_opposite_order_have_each_effect_once(books
     await books.register(*(new_order(f"order-{n}") for n in numbers))
     deliveries = [incoming(payment(f"evt-{n}", f"order-{n}")) for n in numbers]
     deliveries += [incoming(payment(f"evt-{n}", f"order-{n}")) for n in numbers]  # delivered again
-    deliveries += [incoming(payment(f"evt-x{n}", f"order-{n}", requirement_id="req-x")) for n in numbers]
+    deliveries += [incoming(payment(f"evt-x{n}", f"order-{n}", requirement_id=f"req-x{n}")) for n in numbers]
     workers = [_shuffled(deliveries, seed) for seed in range(6)]
     workers[1] = workers[0][::-1]
     await asyncio.gather(*(_work_through(books, pile) for pile in workers))
@@ -56,6 +56,27 @@ async def test_overlapping_batches_in_opposite_order_have_each_effect_once(books
     assert names == {"order.paid": 60, "review.opened": 60}
     assert await books.value("SELECT count(*) FROM kessai.webhook_events") == 120
     assert await books.value("SELECT count(*) FROM kessai.reviews WHERE reason = 'second_payment'") == 60
+
+
+async def test_one_requirement_pays_one_order_however_workers_meet(books: TestBooks) -> None:
+    """Twenty requirements under three challenges each, in batches that cross, beside registrations of late orders."""
+    numbers = range(20)
+    await books.register(*(new_order(f"{n}-{name}") for n in numbers for name in "ab"))
+    deliveries = [
+        incoming(payment(f"evt-{n}-{name}", f"{n}-{name}", requirement_id=f"req-{n}"))
+        for n in numbers
+        for name in "abc"
+    ]
+    workers = [_shuffled(deliveries, seed) for seed in range(4)]
+    workers[1] = workers[0][::-1]
+    late = [soon(lambda n=n: books.register(new_order(f"{n}-c"))) for n in numbers]  # type: ignore[misc]
+    await asyncio.gather(*(_work_through(books, pile) for pile in workers), *late)
+    paid = await books.rows("SELECT requirement_id FROM kessai.orders WHERE state = 'paid'")
+    assert sorted(row["requirement_id"] for row in paid) == sorted(f"req-{n}" for n in numbers)
+    assert Counter(name for name, _ in await books.told())["order.paid"] == 20
+    conflicts = await books.rows("SELECT event_id FROM kessai.reviews WHERE reason = 'requirement_conflict'")
+    assert len(conflicts) == 40
+    assert not await books.rows(STRANDED)
 
 
 def _shuffled(deliveries: Sequence[Incoming], seed: int) -> list[Incoming]:

@@ -57,6 +57,14 @@ async def test_waiting_usage_is_applied_and_booked(books: TestBooks) -> None:
     assert await books.value("SELECT order_id FROM kessai.metered_usage") == "order-1"
 
 
+async def test_a_waiting_payment_of_a_spent_requirement_does_not_pay_again(books: TestBooks) -> None:
+    await books.apply(*(payment(f"evt-{n}", f"order-{n}", requirement_id="req-x") for n in (1, 2, 3)))
+    await books.register(new_order("order-1"), new_order("order-2"))
+    await books.register(new_order("order-3"))
+    assert await books.moves() == [("order-1", "pending", "paid")]
+    assert (await books.reviews())[3:] == [(f"evt-{n}", "requirement_conflict", "open") for n in (2, 3)]
+
+
 async def test_of_two_waiting_payments_the_second_is_a_second_payment(books: TestBooks) -> None:
     await books.apply(payment("evt-1"), payment("evt-2", requirement_id="req-other"), payment("evt-3"))
     assert await books.register(new_order()) == Registered(new=1, known=0, applied=1, reviewed=1)

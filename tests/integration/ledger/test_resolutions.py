@@ -134,6 +134,26 @@ async def test_what_cannot_be_linked_is_refused_and_nothing_changes(
     assert await unchanged(books, before)
 
 
+async def test_no_decision_counts_a_requirement_twice(books: TestBooks, desk: Desk) -> None:
+    """Neither by another amount, nor without a challenge that an order has, nor by ruling again."""
+    await books.register(new_order("order-1"), new_order("order-2"))
+    await books.apply(payment("evt-1", requirement_id="req-x"))
+    await books.apply(
+        payment("evt-2", "order-2", requirement_id="req-x"),
+        payment("evt-3", "order-2", requirement_id="req-x", amount_minor=1),
+        payment("evt-4", requirement_id="req-x", challenge_hash=LOST),
+    )
+    before = await books.everything()
+    spent, differs, lost = sorted(await desk.listed())
+    assert (await desk.resolve(spent, "reprocess")).done == "unchanged"
+    for review_id, resolution, order_id in ((differs, "accept-mismatch", None), (lost, "link-order", "order-2")):
+        with pytest.raises(CannotResolve, match="its requirement has paid order 'order-1' already"):
+            await desk.resolve(review_id, resolution, order_id)
+    assert await unchanged(books, before)
+    await desk.resolve(spent, "reject")
+    assert (await books.order("order-2")).state == "pending"
+
+
 async def test_usage_is_accepted_without_the_opt_in(books: TestBooks, desk: Desk) -> None:
     books.shops = {ENDPOINT: Shop(merchant="tea_house")}
     await books.register(new_order(amount_minor=200))

@@ -12,7 +12,7 @@ from shared.broker.topology import DEAD, DEAD_LETTER, REPLAYS_QUEUE
 from shared.ledger import discards, reviews
 from shared.ledger.books import Shop
 from shared.ledger.database import connected
-from shared.ledger.replays import items, jobs
+from shared.ledger.replays import items, jobs, predict
 from shared.ledger.replays.jobs import Act, NotPossibleNow, Replay, ReplayState, Terms
 from shared.ledger.replays.plans import BeyondHorizon, NothingToReplay, Plan, plan
 from shared.ledger.replays.selection import EmptyFilter, Selection, Source
@@ -94,6 +94,15 @@ async def test_what_was_predicted_comes_true(bench: Bench) -> None:
     assert [(await bench.books.order(f"order-{n}")).state for n in range(3)] == ["paid"] * 3
     open_letters = [letter for letter in await bench.letters() if letter["state"] == "open"]
     assert [(letter["raw"], letter["attempts"]) for letter in open_letters] == [(b"{broken", 2)]
+
+
+async def test_a_requirement_that_an_earlier_page_would_spend_is_foreseen(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "PAGE", 1)
+    await bench.books.register(new_order("order-1"), new_order("order-2"))
+    await bury(bench, *(payment(f"evt-{n}", f"order-{n}", requirement_id="req-x") for n in (1, 2)))
+    assert (await planned(bench)).predicted == {"applied": 1, "review": 1}
 
 
 async def test_replaying_the_whole_archive_twice_changes_nothing(bench: Bench) -> None:

@@ -25,6 +25,7 @@ class ModelBooks:
     batches: dict[str, Batch] = field(default_factory=dict)
     reviews: dict[tuple[str, str, str, bytes], str | None] = field(default_factory=dict)
     """Order id of each review by (endpoint, event id, reason, digest): the books hold one of a kind."""
+    spent: dict[tuple[str, str], str] = field(default_factory=dict)
     moves: list[tuple[str, OrderState, OrderState]] = field(default_factory=list)
     told: list[OutboxFact] = field(default_factory=list)
 
@@ -57,6 +58,7 @@ class ModelBooks:
             assert row.ruling.moved_from is not None
             self.moves.append((row.ruling.order.order_id, row.ruling.moved_from, row.ruling.order.state))
         self.orders |= changes.orders
+        self.spent |= changes.spent
         self.batches |= {
             row.ruling.batch.settlement_batch_id: row.ruling.batch for row in changes.batches if row.ruling.batch
         }
@@ -72,7 +74,7 @@ class ModelBooks:
 
     def _as_read(self) -> Books:
         orders = {hash_: self.orders[order_id] for hash_, order_id in self.order_of_hash.items()}
-        return Books(claims=self.claims, orders=orders, batches=self.batches)
+        return Books(claims=self.claims, orders=orders, batches=self.batches, spent=self.spent)
 
     def story(self) -> tuple[object, ...]:
         """What a merchant would see: everything but the count of deliveries."""

@@ -142,6 +142,20 @@ def test_another_requirement_for_a_paid_order_is_a_second_payment() -> None:
     assert review_of(payment("evt-2", requirement_id="req-other"), books=books) == ReviewReason.SECOND_PAYMENT
 
 
+@pytest.mark.parametrize("in_one_batch", [True, False])
+@pytest.mark.parametrize("second", [payment("evt-2", "order-2"), usage("evt-2", "order-3")])
+def test_a_requirement_pays_one_order_whatever_challenges_it_names(second: bytes, in_one_batch: bool) -> None:
+    books = ModelBooks.of([new_order("order-1"), new_order("order-2"), new_order("order-3", 200)])
+    own = incoming(second).requirement
+    assert own is not None
+    deliveries = [incoming(payment(requirement_id=own[1])), incoming(second)]
+    for batch in [deliveries] if in_one_batch else [[delivery] for delivery in deliveries]:
+        changes = books.apply(batch)
+    assert {order.order_id for order in books.orders.values() if order.state is not OrderState.PENDING} == {"order-1"}
+    assert books.reasons[ENDPOINT, "evt-2"] == ReviewReason.REQUIREMENT_CONFLICT
+    assert [review.spent_on for review in changes.reviews] == ["order-1"]
+
+
 def test_in_one_batch_the_second_payment_sees_the_first() -> None:
     books = ModelBooks.of([new_order()])
     books.apply([incoming(payment()), incoming(payment("evt-2", requirement_id="req-other"))])

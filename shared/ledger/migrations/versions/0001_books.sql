@@ -187,8 +187,12 @@ CREATE TABLE kessai.audit (
     event_id   text,
     from_state text,
     to_state   text,
-    paid_at    timestamptz -- of a move to 'paid', as its order has it
+    paid_at    timestamptz, -- of a move to 'paid', as its order has it
+    requirement_id text     -- of a move by a payment
 );
+
+-- A requirement is one payment, whatever challenges it names: it moves one order. NULLs are no payments.
+CREATE UNIQUE INDEX audit_requirements_once ON kessai.audit (requirement_id, endpoint) WHERE requirement_id IS NOT NULL;
 
 -- Payments in the order in which they were made. An index of orders by it would cost each payment its update in place.
 CREATE INDEX audit_payments ON kessai.audit (paid_at, audit_id) WHERE paid_at IS NOT NULL;
