@@ -4,7 +4,7 @@ Shared by whatever rules: the batches of workers, the registration of an order w
 decision.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 
 import asyncpg
@@ -27,8 +27,8 @@ class RequirementSpent(TransientConflict):
 
 async def write_effects(connection: Connection, changes: Changes, *, actor: str) -> None:
     """What the rulings did beyond the claims themselves, each table at once. Raises TransientConflict."""
-    if changes.orders:
-        await _move_orders(connection, changes.orders.values())
+    if changes.moves:
+        await _move_orders(connection, changes.moves, actor)
     usage = [row for row in changes.moves if isinstance(row.incoming.confirmation, MeteredUsageAccepted)]
     if usage:
         await _book_usage(connection, usage)
@@ -38,32 +38,59 @@ async def write_effects(connection: Connection, changes: Changes, *, actor: str)
     told = _without(changes.told, [review.told for review in known])
     if told:
         await outbox.put(connection, told)
-    if changes.moves:
-        await _audit_moves(connection, changes.moves, actor)
 
 
+# The orders are locked already, so the order of the update does not matter. That of the audit does: a requirement is
+# unique there, and whoever meets must wait instead of deadlocking.
 MOVE_ORDERS = f"""
-UPDATE kessai.orders
-SET state = given.state, requirement_id = given.requirement_id, chain_receipt_id = given.chain_receipt_id,
-    paid_at = given.paid_at, updated_at = now()
-FROM {given(order_id="text", state="text", requirement_id="text", chain_receipt_id="text", paid_at="timestamptz")}
-WHERE orders.order_id = given.order_id
+WITH given AS (
+    SELECT *
+    FROM {
+    given(
+        order_id="text",
+        from_state="text",
+        state="text",
+        requirement_id="text",
+        chain_receipt_id="text",
+        paid_at="timestamptz",
+        endpoint="text",
+        event_id="text",
+    )
+}
+), moved AS (
+    UPDATE kessai.orders
+    SET state = given.state, requirement_id = given.requirement_id, chain_receipt_id = given.chain_receipt_id,
+        paid_at = given.paid_at, updated_at = now()
+    FROM given
+    WHERE orders.order_id = given.order_id
+)
+INSERT INTO kessai.audit (actor, action, subject, endpoint, event_id, from_state, to_state, paid_at, requirement_id)
+SELECT $11, 'order.moved', order_id, endpoint, event_id, from_state, state, paid_at, requirement_id
+FROM given
 """
 
 
-async def _move_orders(connection: Connection, orders: Iterable[Order]) -> None:
-    """The orders are locked already, so the order of this update does not matter."""
-    moved = list(orders)
-    await connection.execute(
-        MOVE_ORDERS,
-        *pack(
-            [order.order_id for order in moved],
-            [order.state for order in moved],
-            [order.requirement_id for order in moved],
-            [order.chain_receipt_id for order in moved],
-            [order.paid_at.isoformat() if order.paid_at else None for order in moved],
-        ),
-    )
+async def _move_orders(connection: Connection, moves: Sequence[ClaimRow], actor: str) -> None:
+    """Move each order and write down what moved it, once each. Raises RequirementSpent."""
+    moved = [(row, row.ruling.order) for row in moves if row.ruling.order is not None]
+    moved.sort(key=lambda move: move[1].requirement_id or "")
+    try:
+        await connection.execute(
+            MOVE_ORDERS,
+            *pack(
+                [order.order_id for _, order in moved],
+                [row.ruling.moved_from for row, _ in moved],
+                [order.state for _, order in moved],
+                [order.requirement_id for _, order in moved],
+                [order.chain_receipt_id for _, order in moved],
+                [order.paid_at.isoformat() if order.paid_at else None for _, order in moved],
+                [row.incoming.envelope.endpoint for row, _ in moved],
+                [row.incoming.event.id for row, _ in moved],
+            ),
+            actor,
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise RequirementSpent("a requirement of this work has paid another order") from error
 
 
 BOOK_USAGE = """
@@ -176,47 +203,3 @@ def _without(told: Sequence[OutboxFact], untold: Sequence[OutboxFact]) -> Sequen
     """Facts but for these very ones; others may read the same."""
     silent = {id(fact) for fact in untold}
     return [fact for fact in told if id(fact) not in silent] if silent else told
-
-
-AUDIT_MOVES = f"""
-INSERT INTO kessai.audit (actor, action, subject, endpoint, event_id, from_state, to_state, paid_at,
-                          requirement_id)
-SELECT actor, 'order.moved', order_id, endpoint, event_id, from_state, to_state, paid_at, requirement_id
-FROM {
-    given(
-        actor="text",
-        order_id="text",
-        endpoint="text",
-        event_id="text",
-        from_state="text",
-        to_state="text",
-        paid_at="timestamptz",
-        requirement_id="text",
-    )
-}
-"""
-
-
-async def _audit_moves(connection: Connection, moves: Sequence[ClaimRow], actor: str) -> None:
-    """In the order of requirements, as they are unique: who meets waits instead of deadlocking.
-
-    Raises RequirementSpent.
-    """
-    moved = [(row, row.ruling.order) for row in moves if row.ruling.order is not None]
-    moved.sort(key=lambda move: move[1].requirement_id or "")
-    try:
-        await connection.execute(
-            AUDIT_MOVES,
-            *pack(
-                [actor] * len(moved),
-                [order.order_id for _, order in moved],
-                [row.incoming.envelope.endpoint for row, _ in moved],
-                [row.incoming.event.id for row, _ in moved],
-                [row.ruling.moved_from for row, _ in moved],
-                [order.state for _, order in moved],
-                [order.paid_at.isoformat() if order.paid_at else None for _, order in moved],
-                [order.requirement_id for _, order in moved],
-            ),
-        )
-    except asyncpg.UniqueViolationError as error:
-        raise RequirementSpent("a requirement of this work has paid another order") from error

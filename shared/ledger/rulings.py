@@ -319,8 +319,8 @@ def add_effects(changes: Changes, incoming: Incoming, ruling: Ruling, now: datet
     if ruling.moved_from is not None and ruling.order is not None:
         changes.orders[ruling.order.order_id] = ruling.order
         changes.moves.append(row)
-        if incoming.requirement is not None:
-            changes.spent[incoming.requirement] = ruling.order.order_id
+        if ruling.order.requirement_id is not None:
+            changes.spent[incoming.envelope.endpoint, ruling.order.requirement_id] = ruling.order.order_id
         changes.told.append(order_moved(ruling.order, incoming, now))
     if ruling.batch is not None:
         changes.batches.append(row)
