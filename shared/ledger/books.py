@@ -1,10 +1,10 @@
 """What the books say, as values: orders, claims of events, settlement batches."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 from uuid import UUID
 
 from shared.ledger.transitions import OrderState
@@ -82,6 +82,10 @@ class Batch:
     settled_at: datetime | None
 
 
+ReviewKey: TypeAlias = tuple[str, str, str, bytes]
+"""Endpoint, event id, reason, and digest of the bytes: a review is opened once for these."""
+
+
 class OpenReview(NamedTuple):
     """What an event waits in, as far as ruling on it anew needs to know."""
 
@@ -102,4 +106,6 @@ class Books:
     reviews: Mapping[tuple[str, str], OpenReview] = field(default_factory=dict)
     """By event, of those that may be ruled on anew."""
     spent: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """The order that each payment requirement has paid, as far as it was looked up."""
+    """The order that each payment requirement has paid, as far as it was looked for."""
+    decided: Set[ReviewKey] = frozenset()
+    """Reviews of these events that are closed, as far as they were looked for."""

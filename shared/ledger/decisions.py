@@ -11,8 +11,9 @@ from typing import Final, assert_never
 
 from shared.errors import KessaiError
 from shared.ledger.books import Batch, Order, Outcome, Shop
+from shared.ledger.changes import Ruling
 from shared.ledger.incoming import Incoming
-from shared.ledger.rulings import Ruling, rule, rule_accepted, rule_waiting
+from shared.ledger.rulings import rule, rule_accepted, rule_waiting
 from shared.ledger.text import is_keepable
 from shared.ledger.transitions import ReviewReason
 from shared.sdrp.classify import UNREADABLE, MeteredBatchSettled, MeteredUsageAccepted, StandardSettled

@@ -12,21 +12,24 @@ import orjson
 
 from shared.ledger import outbox
 from shared.ledger.books import Order
+from shared.ledger.changes import Changes, ClaimRow, ReviewRow
 from shared.ledger.columns import given, pack
 from shared.ledger.database import Connection, TransientConflict, affected
 from shared.ledger.evidence import both_sides
 from shared.ledger.facts import OutboxFact
-from shared.ledger.rulings import Changes, ClaimRow, ReviewRow
 from shared.ledger.transitions import queue_of
 from shared.sdrp.classify import MeteredUsageAccepted
 
 
-class RequirementSpent(TransientConflict):
-    """A payment requirement of this work has paid another order by now: rule again, and look for it first."""
+class NotLookedFor(TransientConflict):
+    """The books hold what the rulings did not know of: rule again after a thorough look."""
 
 
-async def write_effects(connection: Connection, changes: Changes, *, actor: str) -> None:
-    """What the rulings did beyond the claims themselves, each table at once. Raises TransientConflict."""
+async def write_effects(connection: Connection, changes: Changes, *, actor: str) -> list[ReviewRow]:
+    """What the rulings did beyond the claims themselves, each table at once. Raises TransientConflict.
+
+    Returns the reviews that the books held already.
+    """
     if changes.moves:
         await _move_orders(connection, changes.moves, actor)
     usage = [row for row in changes.moves if isinstance(row.incoming.confirmation, MeteredUsageAccepted)]
@@ -38,6 +41,7 @@ async def write_effects(connection: Connection, changes: Changes, *, actor: str)
     told = _without(changes.told, [review.told for review in known])
     if told:
         await outbox.put(connection, told)
+    return known
 
 
 # The orders are locked already, so the order of the update does not matter. That of the audit does: a requirement is
@@ -71,7 +75,7 @@ FROM given
 
 
 async def _move_orders(connection: Connection, moves: Sequence[ClaimRow], actor: str) -> None:
-    """Move each order and write down what moved it, once each. Raises RequirementSpent."""
+    """Move each order and write down what moved it, once each. Raises NotLookedFor."""
     moved = [(row, row.ruling.order) for row in moves if row.ruling.order is not None]
     moved.sort(key=lambda move: move[1].requirement_id or "")
     try:
@@ -90,7 +94,7 @@ async def _move_orders(connection: Connection, moves: Sequence[ClaimRow], actor:
             actor,
         )
     except asyncpg.UniqueViolationError as error:
-        raise RequirementSpent("a requirement of this work has paid another order") from error
+        raise NotLookedFor("a requirement of this work has paid another order") from error
 
 
 BOOK_USAGE = """
@@ -191,9 +195,8 @@ async def _open_reviews(connection: Connection, reviews: Sequence[ReviewRow]) ->
     opened = {tuple(row) for row in rows}
     known = []
     for review in reviews:
-        key = (*review.incoming.key, str(review.reason), review.incoming.digest)
-        if key in opened:
-            opened.remove(key)  # the same review again in this very batch is not another one
+        if review.key in opened:
+            opened.remove(review.key)  # the same review again in this very batch is not another one
         else:
             known.append(review)
     return known

@@ -6,17 +6,18 @@ batches of several workers wait for each other instead of deadlocking.
 
 from collections.abc import Sequence
 
-from shared.ledger.books import Batch, Books, Claim, OpenReview, Order, Outcome
+from shared.ledger.books import Batch, Books, Claim, OpenReview, Order, Outcome, ReviewKey
 from shared.ledger.columns import given, pack
 from shared.ledger.database import Connection
 from shared.ledger.incoming import Incoming
 from shared.sdrp.classify import MeteredBatchSettled
 
 
-async def load_books(connection: Connection, batch: Sequence[Incoming], *, with_spent: bool = True) -> Books:
+async def load_books(connection: Connection, batch: Sequence[Incoming], *, thorough: bool = True) -> Books:
     """The rows that these events touch; the orders stay locked until the transaction ends.
 
-    Without `with_spent` a requirement that paid another order shows itself only as the effects are written.
+    What hardly ever is there, requirements that paid another order and reviews that were decided, is looked for by a
+    `thorough` look alone; else it shows itself as the rulings are written, by NotLookedFor.
     """
     keys = sorted({incoming.key for incoming in batch})
     hashes = sorted({hash_ for incoming in batch if (hash_ := incoming.challenge_hash)})
@@ -32,7 +33,8 @@ async def load_books(connection: Connection, batch: Sequence[Incoming], *, with_
         orders=orders,
         batches=await find_batches(connection, batch_ids) if batch_ids else {},
         reviews=await lock_reviews(connection, again) if again else {},
-        spent=await find_spent(connection, batch) if with_spent else {},
+        spent=await find_spent(connection, batch) if thorough else {},
+        decided=await find_decided(connection, keys) if thorough else frozenset(),
     )
 
 
@@ -110,6 +112,20 @@ async def find_spent(connection: Connection, batch: Sequence[Incoming]) -> dict[
         return {}
     rows = await connection.fetch(FIND_SPENT, *pack([key[0] for key in requirements], [key[1] for key in requirements]))
     return {(row["endpoint"], row["requirement_id"]): row["order_id"] for row in rows}
+
+
+FIND_DECIDED = """
+SELECT endpoint, event_id, reason, body_digest
+FROM unnest($1::text[], $2::text[]) AS given (endpoint, event_id)
+JOIN kessai.reviews USING (endpoint, event_id)
+WHERE state = 'closed'
+"""
+
+
+async def find_decided(connection: Connection, keys: Sequence[tuple[str, str]]) -> frozenset[ReviewKey]:
+    """The closed reviews of these events."""
+    rows = await connection.fetch(FIND_DECIDED, [key[0] for key in keys], [key[1] for key in keys])
+    return frozenset((row["endpoint"], row["event_id"], row["reason"], row["body_digest"]) for row in rows)
 
 
 LOCK_REVIEWS = """

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from shared.errors import KessaiError
 from shared.ledger import archive, reviews
 from shared.ledger.books import Order, Shop
+from shared.ledger.changes import Changes
 from shared.ledger.database import Connection
 from shared.ledger.decisions import (
     MOVES_MONEY,
@@ -27,7 +28,7 @@ from shared.ledger.incoming import Incoming
 from shared.ledger.lookup import find_spent, load_books, lock_hashes
 from shared.ledger.orders import OrderNotFound
 from shared.ledger.reviews import Ending, RecordedReview, ReviewChanged, ReviewTaken
-from shared.ledger.rulings import Changes, add_effects
+from shared.ledger.rulings import add_effects
 from shared.ledger.transitions import ReviewReason
 from shared.ledger.waiting import Became, apply_waiting
 

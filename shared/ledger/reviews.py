@@ -10,9 +10,9 @@ import orjson
 
 from shared.errors import KessaiError
 from shared.ledger import audit
+from shared.ledger.changes import Ruling
 from shared.ledger.conditions import Conditions
 from shared.ledger.database import Connection
-from shared.ledger.rulings import Ruling
 from shared.ledger.slices import REVIEWS
 
 

@@ -1,14 +1,12 @@
 """What does each confirmation of a batch mean for the books? Pure: rows in, changes out."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
-from shared.broker.envelope import ReplayMark
 from shared.ledger.books import Batch, Books, Claim, OpenReview, Order, Outcome, Shop
-from shared.ledger.facts import OutboxFact, batch_settled, order_moved, review_opened
+from shared.ledger.changes import Changes, ClaimRow, ReviewRow, Ruling, Tally
+from shared.ledger.facts import batch_settled, order_moved, review_opened
 from shared.ledger.incoming import Incoming, parse_time
 from shared.ledger.transitions import Fact, Move, Nothing, OrderState, Review, ReviewReason, next_state
 from shared.sdrp.classify import UNREADABLE, MeteredBatchSettled, MeteredUsageAccepted, StandardSettled, Unknown
@@ -19,71 +17,8 @@ Payment = StandardSettled | MeteredUsageAccepted
 
 HELD = "held_or_decided"
 """Reason for which an event is not ruled on anew: a person holds its review, or has decided it."""
-
-
-class Ruling(NamedTuple):
-    """What one event does: its outcome and at most one effect."""
-
-    outcome: Outcome
-    reason: str | None = None
-    order: Order | None = None
-    """The order it names; as it stands afterwards when it moved."""
-    moved_from: OrderState | None = None
-    batch: Batch | None = None
-    """A batch that it settles."""
-    review: ReviewReason | None = None
-    spent_on: str | None = None
-    """Another order, which its requirement has paid already."""
-
-
-class ClaimRow(NamedTuple):
-    incoming: Incoming
-    ruling: Ruling
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewRow:
-    incoming: Incoming
-    reason: ReviewReason
-    order: Order | None
-    told: OutboxFact
-    spent_on: str | None = None
-
-
-class Tally(NamedTuple):
-    deliveries: int
-    longest_wait: float
-    """Seconds from receipt."""
-
-
-@dataclass(slots=True)
-class Changes:
-    """Everything one transaction will write, in the order in which it was decided."""
-
-    claims: dict[tuple[str, str], ClaimRow] = field(default_factory=dict)
-    repeats: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Further deliveries of an event that the books already hold."""
-    archive: list[Incoming] = field(default_factory=list)
-    conflicts: list[Incoming] = field(default_factory=list)
-    """To be archived, too: other bytes under an event id that the books hold already."""
-    orders: dict[str, Order] = field(default_factory=dict)
-    moves: list[ClaimRow] = field(default_factory=list)
-    spent: dict[tuple[str, str], str] = field(default_factory=dict)
-    """The order that each requirement of a move has paid."""
-    batches: list[ClaimRow] = field(default_factory=list)
-    reviews: list[ReviewRow] = field(default_factory=list)
-    told: list[OutboxFact] = field(default_factory=list)
-    """What other systems must hear, in order."""
-    outcomes: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
-    """Deliveries by (endpoint, kind, outcome, reason), for the metrics."""
-    tallies: dict[tuple[str, str, str, str], Tally] = field(default_factory=dict)
-    """Deliveries by (endpoint, kind, outcome, key fingerprint), for the charts."""
-    no_longer_dead: list[Incoming] = field(default_factory=list)
-    """Events that have another outcome now, whose dead letters are resolved."""
-    reruled: list[tuple[OpenReview, ClaimRow]] = field(default_factory=list)
-    """Reviews that a new ruling closes."""
-    replayed: dict[ReplayMark, Ruling] = field(default_factory=dict)
-    """What became of each item of a replay."""
+DECIDED = "decided"
+"""Reason of an event that would open a review which is closed: the claim that told so is forgotten, the answer not."""
 
 
 def rule_batch(batch: Sequence[Incoming], books: Books, shops: Mapping[str, Shop], *, now: datetime) -> Changes:
@@ -94,7 +29,7 @@ def rule_batch(batch: Sequence[Incoming], books: Books, shops: Mapping[str, Shop
         claim = claims.get(incoming.key)
         review = reviews.pop(incoming.key, None) if _asks_for_new_ruling(incoming, claim) else None
         if claim is not None and review is None and not (_is_open(claim) and claim.digest == incoming.digest):
-            _add_known(changes, incoming, claim, now)
+            _add_known(changes, incoming, claim, books, now)
             continue
         order, spent_on = _order_of(incoming, books, changes), spent_by(incoming, books.spent, changes)
         ruling = rule(incoming, order, batches, shops, spent_on=spent_on)
@@ -105,6 +40,7 @@ def rule_batch(batch: Sequence[Incoming], books: Books, shops: Mapping[str, Shop
             continue
         if claim is not None:
             changes.no_longer_dead.append(incoming)
+        ruling = _unless_decided(ruling, incoming, books)
         claims[incoming.key] = Claim(incoming.envelope.receipt_id, incoming.digest, ruling.outcome)
         _add_ruling(changes, incoming, ruling, now)
     return changes
@@ -180,6 +116,13 @@ def _order_of(incoming: Incoming, books: Books, changes: Changes) -> Order | Non
 
 def _to_review(reason: ReviewReason, order: Order | None = None, spent_on: str | None = None) -> Ruling:
     return Ruling(Outcome.REVIEW, reason=reason, order=order, review=reason, spent_on=spent_on)
+
+
+def _unless_decided(ruling: Ruling, incoming: Incoming, books: Books) -> Ruling:
+    """A question that was answered for these very bytes is not asked again."""
+    if ruling.review is None or (*incoming.key, str(ruling.review), incoming.digest) not in books.decided:
+        return ruling
+    return Ruling(Outcome.DUPLICATE, reason=DECIDED, order=ruling.order)
 
 
 def _refused_at_the_shop(payment: Payment, shop: Shop, order: Order | None) -> Ruling | None:
@@ -276,10 +219,10 @@ def _asks_for_new_ruling(incoming: Incoming, claim: Claim | None) -> bool:
     return mark is not None and mark.rule_again and claim is not None and claim.digest == incoming.digest
 
 
-def _add_known(changes: Changes, incoming: Incoming, claim: Claim, now: datetime) -> None:
+def _add_known(changes: Changes, incoming: Incoming, claim: Claim, books: Books, now: datetime) -> None:
     """The books hold this event id already. What the broker merely delivers again is not even counted."""
     if claim.digest != incoming.digest:
-        _add_conflict(changes, incoming, now)
+        _add_conflict(changes, incoming, books, now)
     elif incoming.envelope.replay is not None:
         held = HELD if incoming.envelope.replay.rule_again else None
         _settle(changes, incoming, Ruling(Outcome.DUPLICATE, reason=held), now)
@@ -288,12 +231,12 @@ def _add_known(changes: Changes, incoming: Incoming, claim: Claim, now: datetime
         _settle(changes, incoming, Ruling(Outcome.DUPLICATE), now)
 
 
-def _add_conflict(changes: Changes, incoming: Incoming, now: datetime) -> None:
+def _add_conflict(changes: Changes, incoming: Incoming, books: Books, now: datetime) -> None:
     """The same event id with other bytes: the first stands, the second is kept and looked at."""
     if incoming.envelope.replay is None:
         changes.repeats[incoming.key] += 1
     changes.conflicts.append(incoming)
-    ruling = _to_review(ReviewReason.EVENT_ID_CONFLICT)
+    ruling = _unless_decided(_to_review(ReviewReason.EVENT_ID_CONFLICT), incoming, books)
     add_effects(changes, incoming, ruling, now)
     _settle(changes, incoming, ruling, now)
 

@@ -8,12 +8,13 @@ from typing import NamedTuple
 from shared.ledger import archive, audit, reviews
 from shared.ledger.audit import Act
 from shared.ledger.books import Order
+from shared.ledger.changes import Changes, Ruling
 from shared.ledger.database import Connection
 from shared.ledger.effects import write_effects
 from shared.ledger.incoming import Incoming
 from shared.ledger.lookup import find_spent
 from shared.ledger.reviews import Ending
-from shared.ledger.rulings import Changes, Ruling, add_effects, rule_waiting, spent_by
+from shared.ledger.rulings import add_effects, rule_waiting, spent_by
 
 
 class Became(StrEnum):

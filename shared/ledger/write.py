@@ -7,19 +7,20 @@ from shared.broker.envelope import ReplayMark
 from shared.ledger import audit, reviews
 from shared.ledger.audit import Act
 from shared.ledger.books import OpenReview
+from shared.ledger.changes import Changes, ClaimRow, ReviewRow, Ruling, Tally
 from shared.ledger.columns import given, pack
 from shared.ledger.database import Connection, TransientConflict, affected
-from shared.ledger.effects import write_effects
+from shared.ledger.effects import NotLookedFor, write_effects
 from shared.ledger.incoming import Incoming
+from shared.ledger.lookup import find_decided
 from shared.ledger.replays.items import ItemResult, settle_items
-from shared.ledger.rulings import Changes, ClaimRow, Ruling, Tally
 
 REPROCESSED = "reprocessed"
 """Resolution of a review that a new ruling closes."""
 
 
 async def write(connection: Connection, changes: Changes, *, actor: str, now: datetime) -> None:
-    """Write what was ruled, each table at once."""
+    """Write what was ruled, each table at once. Raises TransientConflict."""
     if changes.claims:
         await _claim_events(connection, changes.claims)
     if changes.archive:
@@ -28,7 +29,9 @@ async def write(connection: Connection, changes: Changes, *, actor: str, now: da
         await _archive(connection, ARCHIVE_CONFLICTS, changes.conflicts)
     if changes.reruled:
         await _close_reviews(connection, changes.reruled, actor)
-    await write_effects(connection, changes, actor=actor)
+    known = await write_effects(connection, changes, actor=actor)
+    if known:
+        await _require_open(connection, known)
     if changes.repeats:
         await _count_deliveries(connection, changes.repeats)
     if changes.no_longer_dead:
@@ -190,6 +193,13 @@ async def _close_reviews(connection: Connection, reruled: Sequence[tuple[OpenRev
     endings = [reviews.Ending(review.review_id, row.ruling) for review, row in reruled]
     await reviews.close(connection, endings, by=actor, resolution=REPROCESSED)
     await audit.record_all(connection, [_new_ruling(review, row, actor) for review, row in reruled])
+
+
+async def _require_open(connection: Connection, known: Sequence[ReviewRow]) -> None:
+    """An event must not wait in a review that nobody sees any more. Raises NotLookedFor."""
+    decided = await find_decided(connection, sorted({review.incoming.key for review in known}))
+    if any(review.key in decided for review in known):
+        raise NotLookedFor("a review of this work is decided already")
 
 
 def _new_ruling(review: OpenReview, row: ClaimRow, actor: str) -> Act:

@@ -9,9 +9,9 @@ import structlog
 from shared.broker.errors import HoldTooLong
 from shared.ledger.apply import apply_batch
 from shared.ledger.books import Shop
+from shared.ledger.changes import Changes
 from shared.ledger.database import Connection
 from shared.ledger.incoming import Incoming
-from shared.ledger.rulings import Changes
 from shared.observe.metrics import WorkerMetrics
 from workers.books import PatientBooks
 

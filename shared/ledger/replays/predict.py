@@ -8,11 +8,12 @@ from typing import Any
 from shared.broker.envelope import Envelope
 from shared.ledger.apply import ACTOR
 from shared.ledger.books import Batch, Books, Claim, Order, Outcome, Shop
+from shared.ledger.changes import Changes, Ruling
 from shared.ledger.database import Connection, Pool, TransientConflict, UnacceptableRow, connected
 from shared.ledger.incoming import Incoming, read
 from shared.ledger.lookup import load_books
 from shared.ledger.replays.items import ItemResult, Withheld, predict_items, take
-from shared.ledger.rulings import Changes, Ruling, rule_batch
+from shared.ledger.rulings import rule_batch
 from shared.ledger.write import write
 from shared.sdrp.events import MalformedEvent
 
@@ -37,6 +38,7 @@ class Foreseen:
             batches={**books.batches, **self.batches},
             reviews=books.reviews,
             spent={**books.spent, **self.spent},
+            decided=books.decided,
         )
 
     def add(self, changes: Changes) -> None:

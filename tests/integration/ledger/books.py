@@ -9,10 +9,10 @@ import asyncpg
 from shared.ledger import orders
 from shared.ledger.apply import apply_batch
 from shared.ledger.books import Order, Shop
+from shared.ledger.changes import Changes
 from shared.ledger.database import Pool, connected
 from shared.ledger.incoming import Incoming
 from shared.ledger.orders import NewOrder, Registered
-from shared.ledger.rulings import Changes
 from tests.given import ENDPOINT, NOW, incoming
 
 TABLES = (

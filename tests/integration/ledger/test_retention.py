@@ -10,6 +10,7 @@ from shared.ledger.database import connected
 from shared.ledger.retention import Keep, Pruned, prune
 from tests.given import envelope, incoming, new_order, payment
 from tests.integration.ledger.books import TestBooks
+from tests.integration.ledger.desk import Desk
 
 OLD = datetime(2025, 1, 15, tzinfo=UTC)
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -104,3 +105,37 @@ async def test_what_lies_in_no_month_goes_by_its_own_time(books: TestBooks) -> N
     await pruned(books)
     (kept,) = await books.rows("SELECT event_id FROM kessai.webhook_archive_default")
     assert kept["event_id"] == "evt-open", "an open review needs its bytes"
+
+
+@pytest.mark.parametrize(("resolution", "state"), [("reject", "pending"), ("accept-mismatch", "paid")])
+async def test_what_was_decided_stays_decided_when_its_claim_is_gone(
+    books: TestBooks, resolution: str, state: str
+) -> None:
+    """The review is closed and opens once only: the event must not wait in it, where nobody would look."""
+    await books.register(new_order("order-1"))
+    raw = payment("evt-old", amount_minor=1)
+    await books.pool.execute("SELECT kessai.ensure_archive_month($1::date)", OLD.date())
+    await books.apply(incoming(raw, received_at=OLD))
+    await Desk(books).resolve(1, resolution)
+    told = await books.told()
+    assert (await pruned(books)).claims == 1
+
+    assert await outcomes(books, raw) == [("duplicate", "decided")]
+
+    assert await books.outcome("evt-old") == ("duplicate", "decided", "order-1")
+    assert await books.reviews() == [("evt-old", "amount_mismatch", "closed")]
+    assert ((await books.order()).state, await books.told()) == (state, told)
+
+
+async def test_conflicting_bytes_that_were_decided_on_are_told_as_such(books: TestBooks) -> None:
+    await books.register(new_order("order-1"))
+    await books.apply(payment())
+    conflict = payment(amount_minor=1)
+    assert await outcomes(books, conflict) == await outcomes(books, conflict) == [("review", "event_id_conflict")]
+    await Desk(books).resolve(1, "reject")
+    assert await outcomes(books, conflict) == [("duplicate", "decided")]
+
+
+async def outcomes(books: TestBooks, raw: bytes) -> list[tuple[str, str]]:
+    """Outcome and reason that one delivery is counted by."""
+    return [(outcome, reason) for _, _, outcome, reason in (await books.apply(raw)).outcomes]

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.ledger.books import Batch, Books, Claim, Order, Shop
+from shared.ledger.changes import Changes
 from shared.ledger.facts import OutboxFact
 from shared.ledger.incoming import Incoming
 from shared.ledger.orders import NewOrder
-from shared.ledger.rulings import Changes, rule_batch
+from shared.ledger.rulings import rule_batch
 from shared.ledger.transitions import OrderState
 from tests.given import ENDPOINT, NOW
 

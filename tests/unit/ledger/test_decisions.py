@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.ledger.books import Batch, Order, Outcome, Shop
+from shared.ledger.changes import Ruling
 from shared.ledger.decisions import (
     MOVES_MONEY,
     Answer,
@@ -18,7 +19,6 @@ from shared.ledger.decisions import (
     choices,
     decide,
 )
-from shared.ledger.rulings import Ruling
 from shared.ledger.transitions import TABLE, Fact, Move, OrderState, ReviewReason
 from shared.sdrp.money import Currency
 from tests.given import ENDPOINT, challenge_hash, confirmation, incoming, payment, settlement, usage
