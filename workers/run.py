@@ -132,6 +132,7 @@ async def _parts(
                 publisher=await stack.enter_async_context(_publisher(settings, name)),
                 metrics=metrics,
                 batch_size=settings.batch_size,
+                largest=settings.max_body,
                 drain_timeout=settings.drain_timeout,
             )
             return [confirmations]
@@ -141,6 +142,7 @@ async def _parts(
                 books=PatientBooks(pool),
                 metrics=ArchiveMetrics(registry),
                 batch_size=min(100, settings.batch_size),
+                largest=settings.max_body,
                 drain_timeout=settings.drain_timeout,
             )
             publisher = await stack.enter_async_context(_publisher(settings, name))

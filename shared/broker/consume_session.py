@@ -20,6 +20,8 @@ T = TypeVar("T")
 RPC_TIMEOUT = 15.0
 """Seconds for each question to the broker."""
 CONSUMER_TAG = "kessai"
+EAGER_BYTES = 4096
+"""A larger message waits as its bytes: what it is read into may take twenty times as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,20 @@ class Delivery(Generic[T]):
     """How often a quorum queue has delivered the message before, as far as it counts; 0 at first."""
 
 
+@dataclass(frozen=True, slots=True)
+class Large:
+    """A message that is prepared with its batch."""
+
+    deliver: frames.Deliver
+    headers: Mapping[str, Any]
+    body: bytes
+
+
 class ConsumeSession(Generic[T]):
     """Lives and dies with its connection; the consumer makes the next one."""
 
     def __init__(self, prepare: Callable[[bytes, Mapping[str, Any]], T]) -> None:
-        self.arrived: deque[Delivery[T]] = deque()
+        self.arrived: deque[Delivery[T] | Large] = deque()
         self.changed = asyncio.Event()
         self._prepare = prepare
         self._link: Link | None = None
@@ -91,9 +102,20 @@ class ConsumeSession(Generic[T]):
         if self._lost_because is not None:
             raise BrokerUnavailable(self._lost_because)
 
-    def next_batch(self, size: int) -> list[Delivery[T]]:
-        take = self.arrived.popleft
-        return [take() for _ in range(min(size, len(self.arrived)))]
+    def next_batch(self, size: int, most_bytes: int) -> list[Delivery[T]]:
+        """The next `size` messages at most, and fewer when they have more bytes; a single one may."""
+        batch: list[Delivery[T]] = []
+        left = most_bytes
+        while self.arrived and len(batch) < size:
+            waiting = self.arrived[0]
+            left -= len(waiting.body)
+            if left < 0 and batch:
+                break
+            self.arrived.popleft()
+            if isinstance(waiting, Large):
+                waiting = self._prepared(waiting.deliver, waiting.headers, waiting.body)
+            batch.append(waiting)
+        return batch
 
     def acknowledge(self, tag: int) -> None:
         """Settle every delivery up to `tag`, unless their channel is gone: then they come again."""
@@ -126,14 +148,18 @@ class ConsumeSession(Generic[T]):
         return True
 
     def _arrive(self, body: bytes) -> None:
-        count = self._headers.get("x-delivery-count", 0) if self._headers else 0
-        try:
-            prepared = self._prepare(body, self._headers)
-        except Exception as error:  # raised again by check(), in the task that consumes
-            self._failure = self._failure or error
+        if len(body) > EAGER_BYTES:
+            self.arrived.append(Large(self._deliver, self._headers, body))
         else:
-            self.arrived.append(Delivery(self._deliver.tag, body, prepared, self._deliver.redelivered, int(count)))
+            try:
+                self.arrived.append(self._prepared(self._deliver, self._headers, body))
+            except Exception as error:  # raised again by check(), in the task that consumes
+                self._failure = self._failure or error
         self.changed.set()
+
+    def _prepared(self, deliver: frames.Deliver, headers: Mapping[str, Any], body: bytes) -> Delivery[T]:
+        count = headers.get("x-delivery-count", 0) if headers else 0
+        return Delivery(deliver.tag, body, self._prepare(body, headers), deliver.redelivered, int(count))
 
 
 async def _never_called(_: object) -> None:

@@ -19,6 +19,12 @@ from shared.errors import BrokerUnavailable
 T = TypeVar("T")
 MAX_PREFETCH = 2000
 """What a quorum queue allows one consumer."""
+HOLD_BYTES = 128 * 1024 * 1024
+"""Of what one consumer is given ahead of its handler, at most, whatever the size of the messages."""
+BATCH_BYTES = 4 * 1024 * 1024
+"""Of the messages of one batch: read, each takes many times its bytes."""
+LARGEST = 256 * 1024
+"""Bytes of one message."""
 HOLD_LIMIT = 29 * 60.0
 """Seconds a handler may keep a batch; RabbitMQ closes the channel of a delivery unacknowledged for 30 minutes."""
 
@@ -28,11 +34,12 @@ log = structlog.get_logger()
 class BatchConsumer(Generic[T]):
     """Hands a queue's messages to `handle`, 1 to `batch_size` at a time, and acknowledges them when it returns.
 
-    `prepare(body, headers)` runs as each message arrives, while `handle` may be waiting for something; it must not
-    raise: what it cannot read it returns as such. When `handle` raises, everything in hand goes back to the queue and
-    consuming resumes after a pause. A handler that cannot work for now holds its batch (the queue then spends no
-    delivery) and raises HoldTooLong before HOLD_LIMIT. Consuming begins, and then resumes, when `ready()` returns: a
-    process that is restarted while its handler could not work would else spend a delivery of all it had taken.
+    `prepare(body, headers)` runs as each message arrives, while `handle` may be waiting for something (but for large
+    ones, which wait as mere bytes); it must not raise: what it cannot read it returns as such. When `handle` raises,
+    everything in hand goes back to the queue and consuming resumes after a pause. A handler that cannot work for now
+    holds its batch (the queue then spends no delivery) and raises HoldTooLong before HOLD_LIMIT. Consuming begins, and
+    then resumes, when `ready()` returns: a process that is restarted while its handler could not work would else spend
+    a delivery of all it had taken.
     """
 
     def __init__(
@@ -45,22 +52,29 @@ class BatchConsumer(Generic[T]):
         handle: Callable[[Sequence[Delivery[T]]], Awaitable[None]],
         name: str = "",
         prefetch: int | None = None,
+        largest: int = LARGEST,
+        hold_bytes: int = HOLD_BYTES,
+        batch_bytes: int = BATCH_BYTES,
         ready: Callable[[], Awaitable[None]] | None = None,
         linger: float = 0.0,
         idle_limit: float = 60.0,
         hold_limit: float = HOLD_LIMIT,
         drain_timeout: float = 20.0,
     ) -> None:
-        """`linger`: seconds a batch that is not full may wait for company. `idle_limit`: seconds without a delivery
-        after which the connection is made anew; when the queue is not empty and a fresh connection hears nothing,
-        either, this consumer is stuck. `drain_timeout`: seconds that what is in hand may take after a stop."""
+        """`largest`: bytes that a message may have. `hold_bytes`: of all that was delivered and waits; RabbitMQ counts
+        messages, so that there are never more than would fit if each were the largest. `batch_bytes`: of one batch,
+        unless a single message has more. `linger`: seconds a batch that is not full may wait for company.
+        `idle_limit`: seconds without a delivery after which the connection is made anew; when the queue is not empty
+        and a fresh connection hears nothing, either, this consumer is stuck. `drain_timeout`: seconds that what is in
+        hand may take after a stop."""
         self._url = url
         self._queue = queue
         self._batch_size = batch_size
         self._prepare = prepare
         self._handle = handle
         self._name = name or f"kessai consumer of {queue}"
-        self._prefetch = min(prefetch or 2 * batch_size, MAX_PREFETCH)
+        self._batch_bytes = batch_bytes
+        self._prefetch = min(prefetch or 2 * batch_size, MAX_PREFETCH, max(1, hold_bytes // largest))
         self._ready = ready
         self._linger = linger
         self._idle_limit = idle_limit
@@ -189,7 +203,7 @@ class BatchConsumer(Generic[T]):
     async def _handle_batch(self, session: ConsumeSession[T], stop: asyncio.Event) -> bool:
         """Handle and acknowledge up to a batch; False when there was nothing."""
         session.check()
-        batch = session.next_batch(self._batch_size)
+        batch = session.next_batch(self._batch_size, self._batch_bytes)
         if not batch:
             return False
         self._handling = len(batch)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from shared.broker.consume_session import Delivery
-from shared.broker.consumer import BatchConsumer
+from shared.broker.consumer import LARGEST, BatchConsumer
 from shared.broker.publisher import Publisher
 from shared.broker.topology import CONFIRMATIONS_QUEUE, REPLAYS_QUEUE
 from shared.ledger.books import Shop
@@ -37,9 +37,10 @@ class Confirmations:
         publisher: Publisher,
         metrics: WorkerMetrics,
         batch_size: int,
+        largest: int = LARGEST,
         drain_timeout: float = 20.0,
     ) -> None:
-        """`drain_timeout`: seconds that what is in hand may take after a stop."""
+        """`largest`: bytes that a message may have. `drain_timeout`: seconds for what is in hand after a stop."""
         self._books = books
         self._applier = Applier(books, shops, metrics)
         self._shops = shops
@@ -49,6 +50,7 @@ class Confirmations:
                 amqp_url,
                 queue=queue,
                 batch_size=size,
+                largest=largest,
                 prepare=prepare,
                 handle=self.handle,
                 name=f"kessai worker {queue}",

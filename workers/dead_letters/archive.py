@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from shared.broker.consume_session import Delivery
-from shared.broker.consumer import BatchConsumer
+from shared.broker.consumer import LARGEST, BatchConsumer
 from shared.broker.envelope import Envelope, Failure, UnreadableEnvelope, decode, foreign
 from shared.broker.topology import DEAD_LETTERS_QUEUE, DELIVERY_LIMIT
 from shared.ledger import dead_letters
@@ -35,6 +35,7 @@ class DeadLetters:
         books: PatientBooks,
         metrics: ArchiveMetrics,
         batch_size: int,
+        largest: int = LARGEST,
         drain_timeout: float = 20.0,
     ) -> None:
         self._books = books
@@ -43,6 +44,7 @@ class DeadLetters:
             amqp_url,
             queue=DEAD_LETTERS_QUEUE,
             batch_size=batch_size,
+            largest=largest,
             prepare=read_letter,
             handle=self.handle,
             name=f"kessai worker {DEAD_LETTERS_QUEUE}",

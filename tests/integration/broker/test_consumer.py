@@ -12,7 +12,7 @@ from pamqp.common import FieldValue
 from deploy.local.stack import Stack
 from shared.broker import topology
 from shared.broker.consume_session import Delivery
-from shared.broker.consumer import BatchConsumer
+from shared.broker.consumer import BATCH_BYTES, HOLD_BYTES, BatchConsumer
 from shared.broker.errors import ConsumerStuck, HoldTooLong
 from shared.broker.publisher import Outgoing, Publisher
 from shared.broker.topology import CONFIRMATION, CONFIRMATIONS_QUEUE, EVENTS
@@ -41,6 +41,9 @@ def consumer(
     queue: str = CONFIRMATIONS_QUEUE,
     prepare: Callable[[bytes, Mapping[str, Any]], int] = number_of,
     prefetch: int | None = None,
+    largest: int = 1000,
+    hold_bytes: int = HOLD_BYTES,
+    batch_bytes: int = BATCH_BYTES,
     ready: Callable[[], Awaitable[None]] | None = None,
     linger: float = 0.0,
     idle_limit: float = 60.0,
@@ -54,6 +57,9 @@ def consumer(
         prepare=prepare,
         handle=handle,
         prefetch=prefetch,
+        largest=largest,
+        hold_bytes=hold_bytes,
+        batch_bytes=batch_bytes,
         ready=ready,
         linger=linger,
         idle_limit=idle_limit,
@@ -109,6 +115,34 @@ async def test_batches_hold_what_is_there_in_order_and_are_acknowledged(declared
     assert max(len(batch) for batch in seen.batches) == 10
     assert not any(each.redelivered or each.delivery_count for batch in seen.batches for each in batch)
     await rabbit.holds(declared_url, CONFIRMATIONS_QUEUE, 0)
+
+
+async def test_a_batch_is_bounded_by_bytes_and_a_single_message_never_waits(declared_url: str) -> None:
+    sizes = [10, 5000, 60, 5000, 9000, 30, 20, 9000]  # of messages that are prepared at once, and later
+    async with Publisher(declared_url, name="kessai test") as publisher:
+        bodies = [str(number).encode().ljust(size) for number, size in enumerate(sizes)]
+        assert await publisher.publish_many([Outgoing(body, EVENTS, CONFIRMATION) for body in bodies]) == [None] * 8
+    seen = Seen()
+    async with running(consumer(declared_url, seen, linger=0.5, batch_bytes=6000)):
+        await seen.all_of(8)
+    assert seen.numbers == list(range(8))
+    assert [sum(len(each.body) for each in batch) for batch in seen.batches] == [5070, 5000, 9000, 50, 9000]
+
+
+async def test_no_more_is_taken_ahead_than_there_is_room_for_if_all_were_the_largest(declared_url: str) -> None:
+    await fill(declared_url, 30)
+    release = asyncio.Event()
+
+    async def hold(_: Batch) -> None:
+        await release.wait()
+
+    seen = Seen(hold)
+    one = consumer(declared_url, seen, largest=1000, hold_bytes=7500)
+    async with running(one):
+        await rabbit.holds(declared_url, CONFIRMATIONS_QUEUE, 23)
+        assert one.in_hand == 7
+        release.set()
+        await seen.all_of(30)
 
 
 async def test_a_single_message_does_not_wait_for_company(declared_url: str) -> None:
@@ -372,4 +406,4 @@ async def test_bodies_of_several_frames_and_headers_arrive_whole(declared_url: s
             return len(got) == 2
 
         await rabbit.eventually(both)
-    assert got == [(body, {"name": "value"}), (b"", {})]
+    assert sorted(got, key=lambda each: len(each[0])) == [(b"", {}), (body, {"name": "value"})]
