@@ -1,23 +1,18 @@
 """Who calls with this token? Tokens of the admin API; the books know one by its SHA-256 alone."""
 
-import hashlib
 import re
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from shared.errors import KessaiError
 from shared.ledger import audit
+from shared.ledger.bearer_tokens import USED_EVERY, digest, fresh
 from shared.ledger.database import Connection
 from shared.ledger.roles import Role
 from shared.ledger.users import UserNotFound
 
-TOKEN: Final = re.compile(r"kessai_[A-Za-z0-9_-]{43}", re.ASCII)
-"""256 random bits; the beginning lets scanners of leaked secrets know it."""
 LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
-USED_EVERY: Final = timedelta(minutes=1)
-"""How exactly the last use of a token is known: a call that reads should cost no write."""
 
 
 class InvalidLabel(KessaiError):
@@ -69,7 +64,7 @@ async def add(connection: Connection, name: str, label: str, *, lifetime: timede
     """A fresh token, told this once. Raises InvalidLabel, UserNotFound, LabelTaken."""
     if not LABEL.fullmatch(label):
         raise InvalidLabel(label)
-    token = f"kessai_{secrets.token_urlsafe(32)}"
+    token = fresh()
     async with connection.transaction():
         await _lock_user(connection, name)
         if await connection.fetchval(
@@ -82,7 +77,7 @@ async def add(connection: Connection, name: str, label: str, *, lifetime: timede
             VALUES ($1, $2, $3, now() + $4::interval)
             RETURNING expires_at
             """,
-            _digest(token),
+            digest(token),
             label,
             name,
             lifetime,
@@ -131,13 +126,13 @@ async def holder_of(connection: Connection, token: str) -> Holder | None:
         JOIN kessai.users ON name = user_name
         WHERE token_digest = $1 AND (expires_at IS NULL OR expires_at > now()) AND disabled_at IS NULL
         """,
-        _digest(token),
+        digest(token),
         USED_EVERY,
     )
     if row is None:
         return None
     if row["is_stale"]:
-        await connection.execute("UPDATE kessai.api_tokens SET used_at = now() WHERE token_digest = $1", _digest(token))
+        await connection.execute("UPDATE kessai.api_tokens SET used_at = now() WHERE token_digest = $1", digest(token))
     return Holder(row["name"], Role(row["role"]), row["label"])
 
 
@@ -150,7 +145,3 @@ async def _lock_user(connection: Connection, name: str) -> None:
     """Two tokens of one person are added one after the other, so that a label is one token's. Raises UserNotFound."""
     if await connection.fetchrow("SELECT FROM kessai.users WHERE name = $1 FOR NO KEY UPDATE", name) is None:
         raise UserNotFound(name)
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

@@ -2,9 +2,10 @@
 
 from typing import Final
 
+from ingress.api.inputs import Paged, Since, Text, Until
+from ingress.api.operation import Listed
 from ingress.console.api.call import Call, Page
-from ingress.console.api.inputs import Paged, Since, Text, Until
-from ingress.console.api.operation import AnyOperation, Listed, read
+from ingress.console.api.operation import AnyOperation, read
 from shared.ledger import audit
 from shared.ledger.audit import ActFilter, RecordedAct
 

@@ -1,30 +1,26 @@
 """What does an operation have at hand? Who calls, the books, and where its list goes on."""
 
-from asyncio import sleep
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-import asyncpg
 from aiohttp import web
 
+from ingress.api.books import in_books
+from ingress.api.problems import BUSY, Refused
 from ingress.console.api import cursors
 from ingress.console.api.cursors import Maker
-from ingress.console.api.refusals import BUSY, Refused
 from ingress.console.plans import Plans
 from shared.ledger import users
 from shared.ledger.api_tokens import Holder
 from shared.ledger.books import Shop
-from shared.ledger.database import Connection, Pool, TransientConflict, connected
+from shared.ledger.database import Connection, Pool
 from shared.sdrp.signature import SigningSecret
 
 T = TypeVar("T")
 Row = TypeVar("Row")
 
-TRIES: Final = 3
-"""Of one transaction that others were in the way of."""
-RAN_INTO_OTHERS: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 EXPORTS_AT_ONCE: Final = 2
 """Each holds a snapshot of the books, and a connection, as long as its reader takes."""
 
@@ -75,15 +71,6 @@ class Page(Generic[Row]):
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """What an act made, where that is not simply 200."""
-
-    thing: object
-    status: int
-    location: str
-
-
-@dataclass(frozen=True, slots=True)
 class Call:
     request: web.Request
     services: Services
@@ -99,19 +86,8 @@ class Call:
         return users.subject(self.holder.name)
 
     async def books(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """One piece of work that commits or changes nothing, done again when others were in its way.
-
-        Raises KessaiError.
-        """
-        for tries_left in reversed(range(TRIES)):
-            try:
-                async with connected(self.services.pool) as connection:
-                    return await work(connection)
-            except TransientConflict as error:
-                if not tries_left or not isinstance(error.__cause__, RAN_INTO_OTHERS):
-                    raise  # what waited too long would wait as long again
-                await sleep(0.05)
-        raise AssertionError("the last try returns or raises")
+        """One piece of work that commits or changes nothing. Raises KessaiError."""
+        return await in_books(self.services.pool, work)
 
     def place(self, cursor: str | None, *makers: Maker) -> tuple[Any, ...] | None:
         """Behind which row the list goes on. Raises Refused."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from ingress.console.api.inputs import MAX_ID, invalid
-from ingress.console.api.refusals import Fault
+from ingress.api.inputs import MAX_ID, invalid
+from ingress.api.problems import Fault
 
 Maker: TypeAlias = Callable[[str], object]
 """Makes a part of a key from its text; raises ValueError."""

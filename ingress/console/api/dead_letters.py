@@ -6,11 +6,12 @@ from typing import Annotated, Final
 from aiohttp import web
 from pydantic import ConfigDict, Field, model_validator
 
+from ingress.api.inputs import Id, Input, Number, Paged, Since, Text, Until
+from ingress.api.operation import Bytes, Listed, Thing
+from ingress.api.problems import CONFLICT, NOT_FOUND
 from ingress.console.api import cursors
 from ingress.console.api.call import Call, Page
-from ingress.console.api.inputs import Id, Input, Number, Paged, Since, Text, Until
-from ingress.console.api.operation import AnyOperation, Bytes, Listed, Thing, act, read
-from ingress.console.api.refusals import CONFLICT, NOT_FOUND
+from ingress.console.api.operation import AnyOperation, act, read
 from shared.ledger import dead_letter_search, discards, receipts
 from shared.ledger.dead_letter_search import DeadLetter, DeadLetterFilter, DeadLetterState
 from shared.ledger.discards import MAX_WHY, Selection

@@ -1,49 +1,40 @@
-"""The road of a call through the API: from where, by whom, may they, what is asked; then the answer as JSON."""
+"""The road of a call through the admin API: from where, by whom, may they; then the operation."""
 
-import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final
-from uuid import UUID
 
-import orjson
 import structlog
-from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
+from aiohttp import web
 
-from ingress.console.access.limits import Failures
+from ingress.api import door, inputs, openapi
+from ingress.api.answers import answered
+from ingress.api.bearer import Bearers
+from ingress.api.failures import Failures
+from ingress.api.problems import FORBIDDEN, Refused
 from ingress.console.access.requests import SAFE_METHODS, Frontier
-from ingress.console.api import inputs, openapi
-from ingress.console.api.call import EXPORTS_AT_ONCE, Call, Made, Room, Services
+from ingress.console.api.call import EXPORTS_AT_ONCE, Call, Room, Services
 from ingress.console.api.operation import ROOT, AnyOperation
-from ingress.console.api.refusals import (
-    CROSS_SITE,
-    FORBIDDEN,
-    INTERNAL,
-    MISDIRECTED,
-    TOO_MANY_FAILURES,
-    UNAUTHENTICATED,
-    Refused,
-    refusal_of,
-)
+from ingress.console.api.refusals import CROSS_SITE, MISDIRECTED, refusal_of
 from ingress.console.api.table import OPERATIONS
 from ingress.console.plans import Plans
 from shared.ledger import api_tokens
-from shared.ledger.api_tokens import TOKEN, Holder
+from shared.ledger.api_tokens import Holder
 from shared.ledger.books import Shop
-from shared.ledger.database import Pool, connected
+from shared.ledger.database import Pool
 from shared.sdrp.signature import SigningSecret
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.console")
 
 HOLDER: Final = web.RequestKey("holder", Holder)
-FAILURES: Final = 30
-FAILURES_WITHIN: Final = 60.0
-"""Seconds. Nobody guesses 256 bits: this only bounds what strangers and forgotten scripts cost the books."""
-NO_TOKEN: Final = (
-    "A live token is needed, as in Authorization: Bearer kessai_... "  # noqa: S105 - says how, holds none
-    "`kessai tokens list` tells which are, `kessai tokens add` gives out another."
+TITLE: Final = "Kessai admin API"
+ABOUT: Final = (
+    "What the operators' desk can do. A call carries `Authorization: Bearer ...` with a token of `kessai tokens add`; "
+    "it may do what the token's user may: viewers read, operators act, admins say who the others are. Lists go on at "
+    "`next_cursor`. Amounts are whole minor units, times are UTC. An act that comes too late for what its caller saw "
+    "is a 409 and changes nothing."
 )
+ADVICE: Final = "`kessai tokens list` tells which are, `kessai tokens add` gives out another."
 
 
 def is_of_api(request: web.Request) -> bool:
@@ -67,8 +58,7 @@ class Api:
     ) -> None:
         """`pool` connects as workers do; `patient` is for exports. Whoever made `plans` closes them."""
         self._frontier = frontier
-        self._pool = pool
-        self._failures = failures or Failures(allowed=FAILURES, within=FAILURES_WITHIN, clock=time.monotonic)
+        self._bearers = Bearers(pool, api_tokens.holder_of, log=log, advice=ADVICE, failures=failures)
         self._services = Services(
             pool=pool,
             patient=patient,
@@ -79,30 +69,12 @@ class Api:
             exports=Room(EXPORTS_AT_ONCE),
             document=_document,
         )
-        self.app = web.Application(middlewares=[self._through])
-        for operation in OPERATIONS:
-            self._add(operation)
+        self.app = door.application(OPERATIONS, admit=self._admit, enter=self._enter, refusal_of=refusal_of, log=log)
 
-    def _add(self, operation: AnyOperation) -> None:
-        async def enter(request: web.Request) -> web.StreamResponse:
-            return await self._enter(operation, request)
-
-        self.app.router.add_route(operation.method, operation.route, enter)
-
-    @web.middleware
-    async def _through(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Every call, whatever becomes of it: an answer in JSON."""
-        try:
-            self._check_origin(request)
-            request[HOLDER] = await self._holder(request)
-            return await handler(request)
-        except Exception as error:
-            refused = refusal_of(error)
-            if refused.kind is INTERNAL:
-                log.exception("api.failed", path=request.path, method=request.method)
-            elif refused.kind.status >= 500:
-                log.warning("api.unavailable", path=request.path, error=f"{type(error).__name__}: {error}")
-            return refused.response()
+    async def _admit(self, request: web.Request) -> None:
+        """Raises Refused."""
+        self._check_origin(request)
+        request[HOLDER] = await self._bearers.holder(request, self._frontier.client_of(request))
 
     def _check_origin(self, request: web.Request) -> None:
         """Raises Refused for what a page of another site, or at another name of ours, makes a browser send."""
@@ -110,27 +82,6 @@ class Api:
             raise Refused(MISDIRECTED, "Call it where it listens, or tell it its name in KESSAI_CONSOLE_ORIGIN.")
         if request.method not in SAFE_METHODS and self._frontier.comes_from_elsewhere(request):
             raise Refused(CROSS_SITE, "The Origin of this call is another site. Nothing was done.")
-
-    async def _holder(self, request: web.Request) -> Holder:
-        """Whose token it is; one answer for every cause. Raises Refused.
-
-        Failures alone are counted, by address. A live token is taken all the same: behind one proxy everybody has the
-        address of the strangers.
-        """
-        address = self._frontier.client_of(request)
-        wait = self._failures.wait(address)
-        token = _token(request)
-        holder = None
-        if token is not None:
-            async with connected(self._pool) as connection:
-                holder = await api_tokens.holder_of(connection, token)
-        if holder is None and wait > 0:
-            raise Refused(TOO_MANY_FAILURES, "Too many calls from here had no live token.", retry_after=wait)
-        if holder is None:
-            self._failures.count(address)
-            log.warning("api.unauthenticated", address=address, path=request.path)
-            raise Refused(UNAUTHENTICATED, NO_TOKEN, headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="kessai"'})
-        return holder
 
     async def _enter(self, operation: AnyOperation, request: web.Request) -> web.StreamResponse:
         """What every operation asks first; there is no other way to one."""
@@ -143,39 +94,10 @@ class Api:
         answer = await operation.handler(call, await inputs.read(operation.asks, request))
         if request.method not in SAFE_METHODS:
             log.info("api.acted", operation=operation.name, path=request.path, user=holder.name, label=holder.label)
-        return _answered(answer)
-
-
-def _token(request: web.Request) -> str | None:
-    """What could be a token, of the one Authorization header."""
-    lines = request.headers.getall(hdrs.AUTHORIZATION, [])
-    scheme, _, token = lines[0].partition(" ") if len(lines) == 1 else ("", "", "")
-    token = token.strip()
-    return token if scheme.lower() == "bearer" and TOKEN.fullmatch(token) else None
-
-
-def _answered(answer: object) -> web.StreamResponse:
-    if isinstance(answer, web.StreamResponse):
-        return answer
-    if isinstance(answer, Made):
-        return _json(answer.thing, status=answer.status, headers={hdrs.LOCATION: answer.location})
-    return _json(answer)
-
-
-def _json(thing: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """As `--json` of the commands tells it: every field by its name, times in UTC."""
-    body = orjson.dumps(thing, default=_own_form, option=orjson.OPT_UTC_Z)
-    return web.Response(status=status, body=body, content_type=inputs.JSON, headers=headers)
-
-
-def _own_form(value: object) -> str:
-    """asyncpg's ids are not those that orjson knows."""
-    if isinstance(value, UUID):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+        return answered(answer)
 
 
 @cache
 def _document() -> bytes:
     """Made when it is first asked for: most consoles never are."""
-    return openapi.document(OPERATIONS)
+    return openapi.document(OPERATIONS, title=TITLE, about=ABOUT, root=ROOT)

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
+from ingress.api.inputs import Input, Paged, Since, Text, Until
+from ingress.api.operation import Listed, Thing
 from ingress.console.api import cursors
 from ingress.console.api.call import Call, Page
-from ingress.console.api.inputs import Input, Paged, Since, Text, Until
-from ingress.console.api.operation import AnyOperation, Listed, Thing, read
+from ingress.console.api.operation import AnyOperation, read
 from shared.ledger import events, receipts
 from shared.ledger.books import Outcome
 from shared.ledger.database import Connection

@@ -6,9 +6,10 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from ingress.api.inputs import Input, Since, Until
+from ingress.api.operation import Bytes
 from ingress.console.api.call import Call
-from ingress.console.api.inputs import Input, Since, Until
-from ingress.console.api.operation import AnyOperation, Bytes, read
+from ingress.console.api.operation import AnyOperation, read
 from shared.ledger import audit
 from shared.ledger.database import Connection, connected
 from shared.ledger.export_lines import ExportFormat

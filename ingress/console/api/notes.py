@@ -5,9 +5,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from ingress.api.inputs import Input, Text
+from ingress.api.operation import Listed, Thing
 from ingress.console.api.call import Call, Page
-from ingress.console.api.inputs import Input, Text
-from ingress.console.api.operation import AnyOperation, Listed, Thing, act, read
+from ingress.console.api.operation import AnyOperation, act, read
 from ingress.console.api.orders import OfOrder
 from ingress.console.api.replays import OfReplay
 from ingress.console.api.reviews import OfReview

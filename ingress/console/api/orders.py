@@ -8,11 +8,13 @@ from urllib.parse import quote
 
 from pydantic import Field
 
+from ingress.api.answers import Made
+from ingress.api.inputs import EndpointName, Input, Paged, Text
+from ingress.api.operation import Listed, Thing
+from ingress.api.problems import CONFLICT
 from ingress.console.api import cursors
-from ingress.console.api.call import Call, Made, Page
-from ingress.console.api.inputs import EndpointName, Input, Paged, Text
-from ingress.console.api.operation import ROOT, AnyOperation, Listed, Thing, act, read
-from ingress.console.api.refusals import CONFLICT
+from ingress.console.api.call import Call, Page
+from ingress.console.api.operation import ROOT, AnyOperation, act, read
 from shared.ledger import attempts, orders
 from shared.ledger.books import Order
 from shared.ledger.database import Connection

@@ -5,10 +5,12 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from ingress.console.api.call import Call, Made, Page
-from ingress.console.api.inputs import Id, Input, Moment, Paged, Text
-from ingress.console.api.operation import ROOT, AnyOperation, Listed, Thing, act, read
-from ingress.console.api.refusals import CONFLICT
+from ingress.api.answers import Made
+from ingress.api.inputs import Id, Input, Moment, Paged, Text
+from ingress.api.operation import Listed, Thing
+from ingress.api.problems import CONFLICT
+from ingress.console.api.call import Call, Page
+from ingress.console.api.operation import ROOT, AnyOperation, act, read
 from shared.ledger.books import Outcome
 from shared.ledger.database import Connection
 from shared.ledger.replays import items, jobs

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from ingress.api.inputs import Id, Input, Paged, Since, Text, Until, Version
+from ingress.api.operation import Listed, Thing
+from ingress.api.problems import CONFLICT
 from ingress.console.api.call import Call, Page
-from ingress.console.api.inputs import Id, Input, Paged, Since, Text, Until, Version
-from ingress.console.api.operation import AnyOperation, Listed, Thing, act, read
-from ingress.console.api.refusals import CONFLICT
+from ingress.console.api.operation import AnyOperation, act, read
 from shared.ledger import audit, notes, resolve, reviews
 from shared.ledger.audit import ActFilter, RecordedAct
 from shared.ledger.database import Connection

@@ -4,10 +4,11 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from ingress.api.inputs import Nothing
+from ingress.api.operation import Thing
 from ingress.console.api import audit, dead_letters, events, exports, notes, orders, replays, reviews, tokens, users
 from ingress.console.api.call import Call
-from ingress.console.api.inputs import Nothing
-from ingress.console.api.operation import AnyOperation, Thing, read
+from ingress.console.api.operation import AnyOperation, read
 
 
 async def describe(call: Call, _asked: Nothing) -> web.Response:

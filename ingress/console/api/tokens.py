@@ -6,10 +6,11 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from ingress.api.inputs import Input, Nothing, Text
+from ingress.api.operation import Listed, Thing
+from ingress.api.problems import CONFLICT, NOT_FOUND
 from ingress.console.api.call import Call, Page
-from ingress.console.api.inputs import Input, Nothing, Text
-from ingress.console.api.operation import AnyOperation, Listed, Thing, act, read
-from ingress.console.api.refusals import CONFLICT, NOT_FOUND
+from ingress.console.api.operation import AnyOperation, act, read
 from shared.ledger import api_tokens
 from shared.ledger.api_tokens import ApiToken
 from shared.ledger.database import Connection

@@ -7,10 +7,12 @@ from typing import Annotated, Final
 
 from pydantic import Field, SecretStr
 
-from ingress.console.api.call import Call, Made, Page
-from ingress.console.api.inputs import Input, Nothing, Text
-from ingress.console.api.operation import ROOT, AnyOperation, Listed, Thing, act, read
-from ingress.console.api.refusals import CONFLICT
+from ingress.api.answers import Made
+from ingress.api.inputs import Input, Nothing, Text
+from ingress.api.operation import Listed, Thing
+from ingress.api.problems import CONFLICT
+from ingress.console.api.call import Call, Page
+from ingress.console.api.operation import ROOT, AnyOperation, act, read
 from shared.ledger import users
 from shared.ledger.database import Connection
 from shared.ledger.passwords import LONGEST, SHORTEST, hashed

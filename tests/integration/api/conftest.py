@@ -7,7 +7,7 @@ from typing import TypeAlias
 import pytest
 from aiohttp.test_utils import TestServer
 
-from ingress.console.access.limits import Failures
+from ingress.api.failures import Failures
 from ingress.console.access.requests import Frontier
 from shared.ledger import api_tokens
 from shared.ledger.database import Pool, connected

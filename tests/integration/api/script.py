@@ -11,10 +11,10 @@ from aiohttp.test_utils import TestServer
 from jsonschema import Draft202012Validator, FormatChecker
 from yarl import URL
 
-from ingress.console.access.limits import Failures
+from ingress.api import openapi
+from ingress.api.failures import Failures
 from ingress.console.access.requests import Frontier
-from ingress.console.api import openapi
-from ingress.console.api.door import Api
+from ingress.console.api.door import ABOUT, TITLE, Api
 from ingress.console.api.operation import ROOT
 from ingress.console.api.table import OPERATIONS
 from ingress.console.metrics import ConsoleMetrics
@@ -92,7 +92,7 @@ class Told:
 
 @cache
 def document() -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(openapi.document(OPERATIONS))
+    told: dict[str, Any] = json.loads(openapi.document(OPERATIONS, title=TITLE, about=ABOUT, root=ROOT))
     return told
 
 

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from ingress.console.access.limits import Failures
+from ingress.api.failures import Failures
 from ingress.console.access.requests import Frontier
 from ingress.console.api.table import OPERATIONS
 from shared.ledger import api_tokens, users

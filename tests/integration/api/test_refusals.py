@@ -5,9 +5,9 @@ import json
 import pytest
 from aiohttp.test_utils import TestServer
 
+from ingress.api.problems import Refused
 from ingress.console.api import cursors
 from ingress.console.api.call import Room
-from ingress.console.api.refusals import Refused
 from shared.ledger.database import Pool, open_pool
 from tests.given import new_order, payment
 from tests.integration.api.conftest import Line

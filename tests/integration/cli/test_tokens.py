@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from shared.ledger import api_tokens, users
+from shared.ledger.bearer_tokens import TOKEN
 from shared.ledger.database import connected
 from shared.ledger.roles import Role
 from tests.integration.cli.conftest import Given, Terminal
@@ -18,7 +19,7 @@ def test_a_token_is_shown_once_and_works_until_it_is_revoked(kessai: Terminal, g
     given_books(otto)
     added = kessai("tokens", "add", "otto", "--label", "ci", "--days", "30")
     token = added.stdout.strip()
-    assert api_tokens.TOKEN.fullmatch(token)
+    assert TOKEN.fullmatch(token)
     assert "not shown again" in added.stderr
 
     async def holds(books: TestBooks) -> None:

@@ -1,6 +1,7 @@
 """Guessing is slowed; the memory of it is bounded."""
 
-from ingress.console.access.limits import Failures, LoginLimits
+from ingress.api.failures import Failures
+from ingress.console.access.limits import LoginLimits
 
 
 def test_old_failures_are_forgotten_one_by_one() -> None:

@@ -7,26 +7,21 @@ from typing import Any, Final
 import orjson
 from pydantic import TypeAdapter
 
-from ingress.console.api.inputs import JSON, is_optional
-from ingress.console.api.operation import ROOT, AnyOperation, Bytes, Listed, Thing
-from ingress.console.api.refusals import MEDIA_TYPE, Kind
+from ingress.api.inputs import JSON, is_optional
+from ingress.api.operation import Bytes, Listed, Operation, Thing
+from ingress.api.problems import MEDIA_TYPE, Kind
 
 Schema = dict[str, Any]
+AnyOperation = Operation[Any, Any]
 
 REF: Final = "#/components/schemas/{model}"
-
-ABOUT: Final = (
-    "What the operators' desk can do. A call carries `Authorization: Bearer ...` with a token of `kessai tokens add`; "
-    "it may do what the token's user may: viewers read, operators act, admins say who the others are. Lists go on at "
-    "`next_cursor`. Amounts are whole minor units, times are UTC. An act that comes too late for what its caller saw "
-    "is a 409 and changes nothing."
-)
 
 PROBLEM: Final[Schema] = {
     "type": "object",
     "description": "Problem details (RFC 9457).",
     "properties": {
         "type": {"type": "string", "format": "uri"},
+        "code": {"type": "string", "description": "The same, as a word."},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
@@ -40,7 +35,7 @@ PROBLEM: Final[Schema] = {
             },
         },
     },
-    "required": ["type", "title", "status", "detail"],
+    "required": ["type", "code", "title", "status", "detail"],
     "additionalProperties": False,
 }
 
@@ -52,8 +47,8 @@ NOT_HTTP: Final[Schema] = {
 """What the HTTP server itself refuses: nothing of ours has seen it."""
 
 
-def document(operations: Sequence[AnyOperation]) -> bytes:
-    """The whole document as JSON."""
+def document(operations: Sequence[AnyOperation], *, title: str, about: str, root: str) -> bytes:
+    """The whole document as JSON; `root` is the path that those of the operations begin at."""
     schemas = Schemas()
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
@@ -61,8 +56,8 @@ def document(operations: Sequence[AnyOperation]) -> bytes:
     return orjson.dumps(
         {
             "openapi": "3.1.0",
-            "info": {"title": "Kessai admin API", "version": "1", "description": ABOUT},
-            "servers": [{"url": ROOT}],
+            "info": {"title": title, "version": "1", "description": about},
+            "servers": [{"url": root}],
             "security": [{"token": []}],
             "paths": paths,
             "components": {
@@ -109,20 +104,19 @@ def _whole(schema: Schema) -> Schema:
 def _operation(operation: AnyOperation, schemas: Schemas) -> Schema:
     asked = schemas.asked(operation.asks)
     names = operation.path_names
-    is_act = operation.method == "POST"
     told: Schema = {
         "operationId": operation.name,
         "summary": operation.summary,
         "tags": [operation.path.split("/")[1]],
-        "x-kessai-role": operation.needs,
+        **operation.extensions,
         "parameters": [
             _parameter(name, schema, asked, in_path=name in names)
             for name, schema in asked.get("properties", {}).items()
-            if name in names or not is_act
+            if name in names or not operation.is_act
         ],
         "responses": _answers(operation, schemas) | {"400": NOT_HTTP} | _refusals(operation.refusals),
     }
-    if is_act:
+    if operation.is_act:
         body = _body(asked, names)
         told["requestBody"] = {"required": not is_optional(body), "content": {JSON: {"schema": body}}}
     return told
@@ -172,6 +166,8 @@ def _answer(status: HTTPStatus, content: Schema) -> Schema:
     told: Schema = {"description": status.phrase, "content": content}
     if status in (HTTPStatus.CREATED, HTTPStatus.ACCEPTED):
         told["headers"] = {"Location": {"required": True, "schema": {"type": "string"}}}
+    if status is HTTPStatus.ACCEPTED:
+        told["headers"] |= {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
     return told
 
 

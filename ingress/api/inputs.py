@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, TypeVar
 from aiohttp import hdrs, web
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from ingress.console.api.refusals import INVALID, TOO_LARGE, UNSUPPORTED, Fault, Refused
+from ingress.api.problems import INVALID, TOO_LARGE, UNSUPPORTED, Fault, Refused
 
 BODY_BYTES: Final = 64 * 1024
 JSON: Final = "application/json"

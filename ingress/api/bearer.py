@@ -1,0 +1,71 @@
+"""Whose call is it? The bearer of a live token's; strangers are slowed."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, Generic, TypeVar
+
+import structlog
+from aiohttp import hdrs, web
+
+from ingress.api.failures import Failures
+from ingress.api.problems import TOO_MANY_FAILURES, UNAUTHENTICATED, Refused
+from shared.ledger.bearer_tokens import TOKEN
+from shared.ledger.database import Connection, Pool, connected
+
+Holder = TypeVar("Holder")
+
+FAILURES: Final = 30
+FAILURES_WITHIN: Final = 60.0
+"""Seconds. Nobody guesses 256 bits: this only bounds what strangers and forgotten scripts cost the books."""
+
+
+class Bearers(Generic[Holder]):
+    """Lets in who has a live token; one answer for every cause."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        holder_of: Callable[[Connection, str], Awaitable[Holder | None]],
+        *,
+        log: structlog.stdlib.BoundLogger,
+        advice: str,
+        failures: Failures | None = None,
+    ) -> None:
+        """`advice` says how to come by a token."""
+        self._pool = pool
+        self._holder_of = holder_of
+        self._log = log
+        self._advice = advice
+        self._failures = failures or Failures(allowed=FAILURES, within=FAILURES_WITHIN, clock=time.monotonic)
+
+    async def holder(self, request: web.Request, address: str) -> Holder:
+        """Raises Refused, and KessaiError when the books cannot say.
+
+        Failures alone are counted, by address. A live token is taken all the same: behind one proxy everybody has the
+        address of the strangers.
+        """
+        wait = self._failures.wait(address)
+        token = _token(request)
+        holder = None
+        if token is not None:
+            async with connected(self._pool) as connection:
+                holder = await self._holder_of(connection, token)
+        if holder is None and wait > 0:
+            raise Refused(TOO_MANY_FAILURES, "Too many calls from here had no live token.", retry_after=wait)
+        if holder is None:
+            self._failures.count(address)
+            self._log.warning("api.unauthenticated", address=address, path=request.path)
+            raise Refused(
+                UNAUTHENTICATED,
+                f"A live token is needed, as in Authorization: Bearer kessai_... {self._advice}",
+                headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="kessai"'},
+            )
+        return holder
+
+
+def _token(request: web.Request) -> str | None:
+    """What could be a token, of the one Authorization header."""
+    lines = request.headers.getall(hdrs.AUTHORIZATION, [])
+    scheme, _, token = lines[0].partition(" ") if len(lines) == 1 else ("", "", "")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and TOKEN.fullmatch(token) else None

@@ -1,0 +1,80 @@
+"""What is an operation of an API? One row of its table, from which routes, checks and the document are made."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
+
+from ingress.api.inputs import Asked
+from ingress.api.problems import NOT_FOUND, Kind
+
+Call = TypeVar("Call")
+
+_PATH_NAME: Final = re.compile(r"\{(\w+)\}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One JSON object."""
+
+    shape: Any
+    """Its type."""
+    statuses: tuple[HTTPStatus, ...] = (HTTPStatus.OK,)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of a list."""
+
+    shape: Any
+    """The type of its items."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """Whatever it is, as a file."""
+
+    media_types: tuple[str, ...]
+
+
+Answers: TypeAlias = Thing | Listed | Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[Call, Asked]):
+    name: str
+    """As clients that are made from the document call it."""
+    method: Literal["GET", "POST", "PUT"]
+    path: str
+    """Below the API's root; `{name}` stands for one part of it, percent-decoded once."""
+    summary: str
+    asks: type[Asked]
+    answers: Answers
+    handler: Callable[[Call, Asked], Awaitable[object]]
+    refuses: tuple[Kind, ...]
+    """Every way in which a call of it may be refused, beside naming what is not there."""
+
+    @property
+    def is_act(self) -> bool:
+        return self.method != "GET"
+
+    @property
+    def path_names(self) -> list[str]:
+        return _PATH_NAME.findall(self.path)
+
+    @property
+    def route(self) -> str:
+        """As aiohttp is told: a part may hold any character, braces included."""
+        return _PATH_NAME.sub(r"{\1:[^/]+}", self.path)
+
+    @property
+    def refusals(self) -> list[Kind]:
+        """Every way in which a call of it may be refused."""
+        of_paths = (NOT_FOUND,) if self.path_names else ()
+        return list(dict.fromkeys((*self.refuses, *of_paths)))
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """What the document says of it beside what OpenAPI has names for."""
+        return {}

@@ -1,0 +1,1 @@
+"""Where payments start: the JSON API that a merchant's own systems call."""

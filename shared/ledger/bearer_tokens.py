@@ -1,0 +1,20 @@
+"""What does a token of ours look like, and what do the books keep of it? Its SHA-256 alone."""
+
+import hashlib
+import re
+import secrets
+from datetime import timedelta
+from typing import Final
+
+TOKEN: Final = re.compile(r"kessai_[A-Za-z0-9_-]{43}", re.ASCII)
+"""256 random bits; the beginning lets scanners of leaked secrets know it."""
+USED_EVERY: Final = timedelta(minutes=1)
+"""How exactly the last use of a token is known: a call that reads should cost no write."""
+
+
+def fresh() -> str:
+    return f"kessai_{secrets.token_urlsafe(32)}"
+
+
+def digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
