@@ -33,6 +33,9 @@ class Told:
 HEADLINES: Final = {
     "order.registered": "Registered",
     "checkout.created": "Challenge for the buyer",
+    "checkout.begun": "Payment started",
+    "checkout.opened": "Payment can be made",
+    "checkout.ended": "Payment attempt over",
     "webhook.received": "Webhook received",
     "event.applied": "Event applied",
     "event.review": "Event to review",

@@ -1,6 +1,7 @@
 """Who did what to which thing? Written with the act itself, never updated.
 
-Moves and registrations of orders are here too, by the million; what people did beside them is little and indexed.
+Moves and registrations of orders and their checkouts are here too, by the million; what people did beside them is
+little and indexed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,7 +61,7 @@ class ActFilter:
     until: datetime | None = None
     """Before this time."""
     moves_too: bool = False
-    """Also moves and registrations of orders, of which every payment makes one."""
+    """Also moves, registrations and checkouts of orders, of which every payment makes some."""
 
 
 _COLUMNS = "audit_id, at, actor, action, subject, endpoint, event_id, from_state, to_state, detail"

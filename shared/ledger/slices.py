@@ -78,7 +78,13 @@ EVENTS: Final = Shelf("kessai.webhook_events", ("received_at", "receipt_id"))
 REVIEWS: Final = Shelf("kessai.reviews", ("review_id",))
 DEAD_LETTERS: Final = Shelf("kessai.dead_letters", ("received_at", "dead_letter_id"))
 AUDIT: Final = Shelf("kessai.audit", ("audit_id",))
-AUDIT_OF_PEOPLE: Final = Shelf("kessai.audit", ("audit_id",), "action NOT IN ('order.moved', 'order.registered')")
+AUDIT_OF_PEOPLE: Final = Shelf(
+    "kessai.audit",
+    ("audit_id",),
+    # As the partial indexes say it: another wording would not find them.
+    "action NOT IN ('order.moved', 'order.registered', "
+    "'checkout.begun', 'checkout.opened', 'checkout.challenged', 'checkout.ended')",
+)
 
 
 async def take_slice(

@@ -6,7 +6,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.ledger.timeline import SPAN, Found, Known, story, windows
+from shared.ledger.timeline import SPAN, story, windows
+from shared.ledger.timeline_rows import Found, Known
 from tests.given import NOW
 
 _moments = st.integers(0, 200).map(lambda seconds: NOW + timedelta(seconds=seconds))
@@ -22,7 +23,7 @@ def known(**rows: object) -> Known:
         "updated_at": NOW,
     }
     nothing: dict[str, object] = dict.fromkeys(
-        ("attempts", "reviews", "events", "dead_letters", "replays", "acts", "notes"), ()
+        ("attempts", "checkouts", "reviews", "events", "dead_letters", "replays", "acts", "notes"), ()
     )
     return Known(order=of_order, **nothing | rows)  # type: ignore[arg-type]
 

@@ -57,8 +57,11 @@ CREATE INDEX notes_by_thing ON kessai.notes (thing, thing_id, note_id);
 ALTER TABLE kessai.audit ADD COLUMN detail jsonb;
 CREATE INDEX audit_by_time ON kessai.audit USING brin (at) WITH (pages_per_range = 64, autosummarize = on);
 CREATE INDEX audit_of_people ON kessai.audit (subject, audit_id)
-    WHERE action NOT IN ('order.moved', 'order.registered');
-CREATE INDEX audit_of_people_newest ON kessai.audit (audit_id) WHERE action NOT IN ('order.moved', 'order.registered');
+    WHERE action NOT IN (
+        'order.moved', 'order.registered', 'checkout.begun', 'checkout.opened', 'checkout.challenged', 'checkout.ended');
+CREATE INDEX audit_of_people_newest ON kessai.audit (audit_id)
+    WHERE action NOT IN (
+        'order.moved', 'order.registered', 'checkout.begun', 'checkout.opened', 'checkout.challenged', 'checkout.ended');
 CREATE INDEX outbox_by_time ON kessai.outbox USING brin (created_at) WITH (pages_per_range = 64, autosummarize = on);
 
 -- A plan freezes what is to be handled again; once started, the same row is the job.

@@ -1,4 +1,4 @@
-"""The books, and what the people at the operators' desk need beside them."""
+"""The books, what the people at the operators' desk need beside them, and the start of payments."""
 
 from pathlib import Path
 
@@ -11,5 +11,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    for name in ("0001_books.sql", "0001_desk.sql"):
+    for name in ("0001_books.sql", "0001_desk.sql", "0001_checkout.sql"):
         op.execute(Path(__file__).with_name(name).read_text(encoding="utf-8"))
