@@ -5,8 +5,7 @@
 
 import os
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -17,21 +16,22 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from yarl import URL
 
+from shared.checkout_terms import CheckoutTerms, terms_of, terms_of_default
+from shared.endpoint_tables import merchant_key, read_secret_file, secrets_of, shop_of, signing_secret, tables
 from shared.errors import KessaiError, SettingsError
 from shared.ledger.books import Shop
 from shared.ledger.roles import Role
 from shared.sdrp.api.access import Access, default_base_url
-from shared.sdrp.challenge import normalize_merchant
 from shared.sdrp.signature import SigningSecret
 
 DEFAULT_ENDPOINT = "siglume"
-ENDPOINT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 SECRET_NAMES = (
     "KESSAI_DATABASE_URL",
     "KESSAI_AMQP_URL",
     "SIGLUME_WEBHOOK_SECRET",
     "SIGLUME_MERCHANT_AUTH_TOKEN",
     "SIGLUME_AUTH_TOKEN",
+    "SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET",
 )
 """Each may be given as `<NAME>_FILE` instead: the path of a file that holds the value."""
 
@@ -68,6 +68,17 @@ class Settings(BaseSettings):
     platform: str | None = Field(None, validation_alias=AliasChoices("SIGLUME_ENV"))
     """`sandbox`, or else the real one."""
     sandbox_api_base: str | None = Field(None, validation_alias=AliasChoices("SIGLUME_SANDBOX_API_BASE"))
+
+    challenge_secret: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET")
+    )
+    shop_origin: str | None = Field(None, validation_alias=AliasChoices("SHOP_PUBLIC_ORIGIN"))
+    """Where buyers may be sent back to."""
+    checkout_success_url: str | None = None
+    """Where they go when a call does not say."""
+    checkout_cancel_url: str | None = None
+    checkout_deadline: float = Field(15.0, ge=1)
+    """Seconds a call of the checkout API may take, Siglume's part included."""
 
     max_body: int = Field(256 * 1024, ge=1, le=16 * 1024 * 1024)
     """Bytes of a webhook body."""
@@ -150,6 +161,24 @@ class Settings(BaseSettings):
         except KessaiError as error:
             raise SettingsError(str(error)) from None
 
+    def checkouts(self) -> dict[str, CheckoutTerms]:
+        """How payments of each endpoint's orders are started. Raises SettingsError."""
+        has_token = self.merchant_auth_token is not None or self.auth_token is not None
+        default = terms_of_default(
+            access=self.merchant_access() if has_token else None,
+            challenge_secret=self.challenge_secret,
+            origin=self.shop_origin,
+            success_url=self.checkout_success_url,
+            cancel_url=self.checkout_cancel_url,
+        )
+        base = default_base_url(api_base=self.api_base, environment=self.platform, sandbox_base=self.sandbox_api_base)
+        return {DEFAULT_ENDPOINT: default} | {
+            name: terms_of(
+                table, where, path.parent, base=base, default=default if name == DEFAULT_ENDPOINT else CheckoutTerms()
+            )
+            for name, table, where, path in tables(self.config)
+        }
+
     def origin_of_console(self) -> URL | None:
         """Raises SettingsError."""
         if self.console_origin is None or not self.console_origin.strip():
@@ -193,14 +222,14 @@ class Settings(BaseSettings):
         anyone signs with an empty key.
         """
         doors = {
-            name: Endpoint(name, _secrets_of_table(table, where, beside=path.parent))
-            for name, table, where, path in _tables(self.config)
+            name: Endpoint(name, secrets_of(table, where, beside=path.parent))
+            for name, table, where, path in tables(self.config)
         }
         if self.webhook_secret is not None:
             if DEFAULT_ENDPOINT in doors:
                 given_twice = f"[endpoints.{DEFAULT_ENDPOINT}] of {self.config}"
                 raise SettingsError(f"both SIGLUME_WEBHOOK_SECRET and {given_twice} are given: keep one")
-            secret = _signing_secret(self.webhook_secret.get_secret_value(), "SIGLUME_WEBHOOK_SECRET")
+            secret = signing_secret(self.webhook_secret.get_secret_value(), "SIGLUME_WEBHOOK_SECRET")
             doors[DEFAULT_ENDPOINT] = Endpoint(DEFAULT_ENDPOINT, (secret,))
         if not doors:
             raise SettingsError(
@@ -212,10 +241,10 @@ class Settings(BaseSettings):
     def shops(self) -> dict[str, Shop]:
         """What the merchant decided for each endpoint; needs no secret, so that workers hold none."""
         merchant = self.merchant if self.merchant and self.merchant.strip() else None
-        default = Shop(_merchant(merchant, "SIGLUME_DIRECT_PAYMENT_MERCHANT"), self.allow_metered_payments)
+        default = Shop(merchant_key(merchant, "SIGLUME_DIRECT_PAYMENT_MERCHANT"), self.allow_metered_payments)
         return {DEFAULT_ENDPOINT: default} | {
-            name: _shop_of_table(table, where, default=default if name == DEFAULT_ENDPOINT else Shop())
-            for name, table, where, _ in _tables(self.config)
+            name: shop_of(table, where, default=default if name == DEFAULT_ENDPOINT else Shop())
+            for name, table, where, _ in tables(self.config)
         }
 
 
@@ -259,15 +288,8 @@ def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
             continue
         if name in values:
             raise SettingsError(f"both {name} and {name}_FILE are set: keep one")
-        values[name] = _read_secret_file(Path(path), f"{name}_FILE")
+        values[name] = read_secret_file(Path(path), f"{name}_FILE")
     return values
-
-
-def _read_secret_file(path: Path, named_by: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{named_by}: cannot read {path}: {type(error).__name__}") from None
 
 
 def _variable(model: type[BaseSettings], field_name: str) -> str:
@@ -285,64 +307,3 @@ def _by_field(model: type[BaseSettings], environ: Mapping[str, str]) -> dict[str
         if variable in environ:
             found[variable if info.validation_alias else name] = environ[variable]
     return found
-
-
-def _signing_secret(secret: object, named_by: str) -> SigningSecret:
-    if not isinstance(secret, str) or not secret.strip():
-        raise SettingsError(f"{named_by} is blank: an empty secret verifies anything that anyone signs; set whsec_...")
-    try:
-        return SigningSecret.from_text(secret)
-    except KessaiError as error:
-        raise SettingsError(f"{named_by}: {error}") from None
-
-
-def _merchant(value: object, named_by: str) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise SettingsError(f"{named_by} must be text")
-    try:
-        return normalize_merchant(value)
-    except KessaiError as error:
-        raise SettingsError(f"{named_by}: {error}") from None
-
-
-def _tables(path: Path | None) -> Iterator[tuple[str, Mapping[str, object], str, Path]]:
-    """Each endpoint of the TOML file: its name, its table, how to name it in an error, and the file."""
-    if path is None:
-        return
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"KESSAI_CONFIG: cannot read {path}: {error}") from None
-    tables = document.get("endpoints", {})
-    if not isinstance(tables, dict):
-        raise SettingsError(f"KESSAI_CONFIG: `endpoints` in {path} must hold one table an endpoint")
-    for name, table in tables.items():
-        where = f"{path}: [endpoints.{name}]"
-        if not ENDPOINT_NAME.fullmatch(name):
-            raise SettingsError(f"{where}: a name is 1 to 64 of a-z, 0-9, - and _, and begins with a letter or digit")
-        if not isinstance(table, dict):
-            raise SettingsError(f"{where} must be a table")
-        unknown = set(table) - {"secrets", "secret_files", "merchant", "allow_metered_payments"}
-        if unknown:
-            raise SettingsError(f"{where}: unknown settings {', '.join(sorted(unknown))}")
-        yield name, table, where, path
-
-
-def _shop_of_table(table: Mapping[str, object], where: str, *, default: Shop) -> Shop:
-    """What the table leaves out is as `default` says: the environment still speaks for the default endpoint."""
-    allow_metered = table.get("allow_metered_payments", default.allow_metered_payments)
-    if not isinstance(allow_metered, bool):
-        raise SettingsError(f"{where}: allow_metered_payments must be true or false")
-    return Shop(_merchant(table.get("merchant", default.merchant), f"{where}: merchant"), allow_metered)
-
-
-def _secrets_of_table(table: Mapping[str, object], where: str, *, beside: Path) -> tuple[SigningSecret, ...]:
-    given, files = table.get("secrets", []), table.get("secret_files", [])
-    if not isinstance(given, list) or not isinstance(files, list):
-        raise SettingsError(f"{where}: secrets and secret_files must be lists")
-    texts = [*given, *(_read_secret_file(beside / str(file), f"{where}: secret_files") for file in files)]
-    if not texts:
-        raise SettingsError(f"{where}: no secret: list `secrets` or `secret_files`")
-    return tuple(_signing_secret(text, f"{where}: a secret") for text in texts)

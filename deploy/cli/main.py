@@ -9,6 +9,8 @@ import typer
 
 from deploy.cli import (
     bench,
+    checkout,
+    checkout_clients,
     console,
     dead_letters,
     demo,
@@ -36,7 +38,7 @@ app = typer.Typer(name="kessai", no_args_is_help=True, add_completion=False, pre
 
 FAULT_OF_OURS = 70
 """Exit code for what should never happen (EX_SOFTWARE)."""
-ROLES = ("ingress", "worker", "console")
+ROLES = ("ingress", "worker", "checkout", "console")
 """Commands that go on, and log."""
 
 
@@ -49,6 +51,8 @@ app.command()(migrate.migrate)
 app.add_typer(topology.app)
 app.command()(ingress.ingress)
 app.command()(worker.worker)
+app.command()(checkout.checkout)
+app.add_typer(checkout_clients.app)
 app.command()(console.console)
 app.add_typer(orders.app)
 app.add_typer(events.app)

@@ -10,9 +10,9 @@ from typing import BinaryIO
 import orjson
 
 from deploy.cli.file_format import FileFormat
+from shared.endpoint_tables import ENDPOINT_NAME
 from shared.errors import KessaiError
 from shared.ledger.orders import InvalidOrder, NewOrder
-from shared.settings import ENDPOINT_NAME
 
 REQUIRED = ("order_id", "amount_minor", "currency")
 OPTIONAL = ("challenge_hash", "endpoint")

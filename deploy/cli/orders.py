@@ -228,7 +228,8 @@ def _standing(order: Mapping[str, Any]) -> str:
 
 
 def _warn_of_unknown(endpoint: str) -> None:
-    from shared.settings import ENDPOINT_NAME, Settings
+    from shared.endpoint_tables import ENDPOINT_NAME
+    from shared.settings import Settings
 
     if not ENDPOINT_NAME.fullmatch(endpoint):
         raise typer.BadParameter(f"{endpoint[:64]!r} is no name of an endpoint: a-z, 0-9, - and _, at most 64")

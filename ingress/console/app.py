@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from ipaddress import ip_address
 from math import inf
@@ -13,6 +13,7 @@ import uvloop
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from ingress.api.health import Health, looking
 from ingress.console.access.requests import Frontier
 from ingress.console.api.call import EXPORTS_AT_ONCE
 from ingress.console.api.door import Api
@@ -20,10 +21,10 @@ from ingress.console.metrics import ConsoleMetrics
 from ingress.console.plans import AT_ONCE, Plans
 from ingress.console.queues import Queues
 from ingress.console.site import Site
-from shared.errors import DatabaseUnavailable, SettingsError
-from shared.ledger.database import Pool, connected, open_pool
+from shared.errors import SettingsError
+from shared.ledger.database import Pool, open_pool
 from shared.observe import log as logging
-from shared.observe.admin import AdminServer, Readiness
+from shared.observe.admin import AdminServer
 from shared.observe.listening import BACKLOG, bind, port_of
 from shared.observe.metrics import new_registry
 from shared.sdrp.signature import SigningSecret
@@ -33,8 +34,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.console")
 
 STATEMENT_TIMEOUT = 10.0
 """Seconds a page may ask Postgres for: a person who waits longer reloads, and asks twice."""
-LOOK_EVERY = 5.0
-"""Seconds between two looks whether the books are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> N
         admin = await stack.enter_async_context(
             AdminServer(listen.admin_host, listen.admin_port, registry=registry, ready=health.readiness)
         )
-        await stack.enter_async_context(_looking(health, pools.pages))
+        await stack.enter_async_context(looking(health, pools.pages, log))
         runner = web.AppRunner(site.app, access_log=None, shutdown_timeout=max(0.5, settings.drain_timeout / 2 - 0.5))
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -158,44 +157,6 @@ def _secrets(settings: Settings) -> Mapping[str, Sequence[SigningSecret]]:
     except SettingsError as error:
         log.info("console.proves_no_signature", because=str(error))
         return {}
-
-
-@dataclass(slots=True)
-class Health:
-    """What /readyz says. An absent Postgres is told, not failed: the page that says so must be reached."""
-
-    is_listening: bool = False
-    books_away_because: str | None = None
-
-    def readiness(self) -> Readiness:
-        failing = {} if self.is_listening else {"listening": "not listening"}
-        degraded = {"postgres": self.books_away_because} if self.books_away_because is not None else {}
-        return Readiness(failing, degraded)
-
-
-@asynccontextmanager
-async def _looking(health: Health, pool: Pool) -> AsyncIterator[None]:
-    looking = asyncio.create_task(_keep_looking(health, pool), name="console: looks for the books")
-    try:
-        yield
-    finally:
-        looking.cancel()
-        with suppress(asyncio.CancelledError):
-            await looking
-
-
-async def _keep_looking(health: Health, pool: Pool) -> None:
-    while True:
-        before = health.books_away_because
-        try:
-            async with connected(pool) as connection:
-                await connection.execute("SELECT FROM kessai.users LIMIT 1")
-            health.books_away_because = None
-        except DatabaseUnavailable as error:
-            health.books_away_because = str(error)
-        if (before is None) != (health.books_away_because is None):
-            log.warning("console.books", away=health.books_away_because)
-        await asyncio.sleep(LOOK_EVERY)
 
 
 def _is_loopback(host: str) -> bool:

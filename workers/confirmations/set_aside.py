@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from shared.broker.envelope import Envelope, Failure, encode
 from shared.broker.publisher import Outgoing
 from shared.broker.topology import DEAD, DEAD_LETTER, RETRY_TIERS
+from shared.endpoint_tables import ENDPOINT_NAME
 from shared.errors import KessaiError
 from shared.ledger.database import TransientConflict, UnacceptableRow
 from shared.ledger.incoming import Incoming
-from shared.settings import ENDPOINT_NAME
 from workers.confirmations.prepare import Poison
 
 

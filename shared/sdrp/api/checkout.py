@@ -24,6 +24,10 @@ class NewCheckoutSession:
     challenge_hash: str
     status: str | None
     expires_at: datetime | None
+    merchant: str | None
+    amount_minor: int | None
+    currency: str | None
+    """These three are None where the platform leaves them to `get_checkout_session`."""
 
     @classmethod
     def read(cls, record: Record) -> Self:
@@ -37,6 +41,9 @@ class NewCheckoutSession:
             challenge_hash=record.text("challenge_hash"),
             status=record.text_or_none("status"),
             expires_at=record.time_or_none("expires_at"),
+            merchant=record.text_or_none("merchant"),
+            amount_minor=record.integer_or_none("amount_minor"),
+            currency=record.text_or_none("currency"),
         )
 
 

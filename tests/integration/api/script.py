@@ -1,14 +1,11 @@
 """A script that calls the admin API with a token; whatever it is told must be as the document says."""
 
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from aiohttp.test_utils import TestServer
-from jsonschema import Draft202012Validator, FormatChecker
 from yarl import URL
 
 from ingress.api import openapi
@@ -25,6 +22,7 @@ from shared.ledger.database import Pool
 from shared.observe.metrics import new_registry
 from tests.given import ENDPOINT, SECRET
 from tests.integration.console.desk import ROLES, Desk
+from tests.integration.told import Told, conform
 
 SHOPS = {ENDPOINT: Shop(merchant="tea_house", allow_metered_payments=True)}
 MANY = Failures(allowed=10**9, within=1.0, clock=lambda: 0.0)
@@ -59,56 +57,10 @@ def console(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """An answer as it came."""
-
-    status: int
-    raw: bytes
-    headers: Mapping[str, str]
-
-    @property
-    def json(self) -> dict[str, Any]:
-        found = json.loads(self.raw)
-        assert isinstance(found, dict), found
-        return found
-
-    @property
-    def items(self) -> list[dict[str, Any]]:
-        assert self.status == 200, self.raw
-        found: list[dict[str, Any]] = self.json["items"]
-        return found
-
-    @property
-    def problem(self) -> str:
-        """What is wrong, after the problem details were found to be some."""
-        assert self.headers["Content-Type"].startswith("application/problem+json"), self.headers
-        told = self.json
-        assert told["status"] == self.status
-        assert told["title"]
-        assert told["detail"]
-        return str(told["type"]).removeprefix("urn:kessai:problem:")
-
-
 @cache
 def document() -> dict[str, Any]:
     told: dict[str, Any] = json.loads(openapi.document(OPERATIONS, title=TITLE, about=ABOUT, root=ROOT))
     return told
-
-
-def conform(method: str, path: str, told: Told) -> None:
-    """The answer of an operation is one that the document has; what is at no path, or by no method, it cannot have."""
-    for operation in OPERATIONS:
-        if operation.method == method and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", operation.path), path):
-            answers = document()["paths"][operation.path][method.lower()]["responses"]
-            assert str(told.status) in answers, (operation.name, told.status)
-            content = answers[str(told.status)]["content"]
-            media_type = told.headers["Content-Type"].partition(";")[0]
-            assert media_type in content, (operation.name, media_type)
-            if "schema" in content[media_type]:
-                schema = content[media_type]["schema"] | {"components": document()["components"]}
-                Draft202012Validator(schema, format_checker=FormatChecker()).validate(told.json)
-            return
 
 
 class Script:
@@ -146,7 +98,7 @@ class Script:
             allow_redirects=False,
         ) as response:
             told = Told(response.status, await response.read(), response.headers.copy())
-        conform(method, path.partition("?")[0], told)
+        conform(document(), method, path.partition("?")[0], told)
         return told
 
     async def walk(self, path: str, *, limit: int, **query: object) -> list[dict[str, Any]]:

@@ -1,0 +1,80 @@
+"""Challenges for buyers' programs, which pay an order without a page."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from ingress.api.operation import Thing
+from ingress.api.problems import NOT_FOUND, Refused
+from ingress.checkout.call import Call
+from ingress.checkout.operation import AnyOperation, act
+from ingress.checkout.orders import OfOrder
+from ingress.checkout.refusals import CHALLENGES_NOT_ENABLED, OF_STARTS
+from shared.ledger import checkouts
+from shared.ledger.books import Order
+from shared.sdrp.challenge import Challenge, create_challenge
+from shared.sdrp.money import Currency
+
+
+@dataclass(frozen=True, slots=True)
+class GivenChallenge:
+    """What a buyer's program needs to pay. The books know its hash already."""
+
+    order_id: str
+    attempt: int
+    nonce: str
+    challenge: str
+    challenge_hash: str
+    merchant: str
+    amount_minor: int
+    currency: Currency
+
+
+async def give_challenge(call: Call, asked: OfOrder) -> GivenChallenge:
+    counter = call.counter
+    merchant, secret = counter.shop.merchant, counter.terms.challenge_secret
+    if merchant is None or secret is None:
+        raise Refused(
+            CHALLENGES_NOT_ENABLED,
+            f"Endpoint {call.client.endpoint!r} has no challenge secret or no merchant key here: set "
+            "SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET and SIGLUME_DIRECT_PAYMENT_MERCHANT.",
+        )
+    order = (await call.stand(asked.order_id)).order
+    call.require_payable(order)
+
+    def make(order: Order, nonce: str) -> Challenge:
+        return create_challenge(
+            secret=secret.get_secret_value(),
+            merchant=merchant,
+            amount_minor=order.amount_minor,
+            currency=order.currency,
+            nonce=nonce,
+        )
+
+    now = datetime.now(UTC)
+    attempt, challenge = await call.books(
+        lambda connection: checkouts.give_challenge(connection, order.order_id, make, actor=call.actor, now=now)
+    )
+    return GivenChallenge(
+        order_id=order.order_id,
+        attempt=attempt.attempt,
+        nonce=attempt.nonce,
+        challenge=str(challenge),
+        challenge_hash=challenge.hash,
+        merchant=merchant,
+        amount_minor=order.amount_minor,
+        currency=order.currency,
+    )
+
+
+OPERATIONS: Final[tuple[AnyOperation, ...]] = (
+    act(
+        "giveChallenge",
+        "/challenges",
+        "The challenge of an order for a buyer's program; the same one as long as the attempt is active.",
+        OfOrder,
+        Thing(GivenChallenge),
+        give_challenge,
+        refuses=(*OF_STARTS, CHALLENGES_NOT_ENABLED, NOT_FOUND),
+    ),
+)

@@ -1,0 +1,167 @@
+"""What does Siglume say to a session for an order? Each answer and each failure is one of a few outcomes."""
+
+import re
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Final, TypeAlias, TypeVar
+
+from ingress.checkout.metrics import CheckoutMetrics
+from shared.ledger.books import Order
+from shared.ledger.checkout_states import Attempt, AttemptFact
+from shared.ledger.checkouts import OpenedSession
+from shared.sdrp.api.checkout import CheckoutSession, NewCheckoutSession
+from shared.sdrp.api.clients import MerchantClient
+from shared.sdrp.api.errors import (
+    HostedCheckoutNotAvailableError,
+    InvalidCall,
+    SiglumeApiError,
+    Unreachable,
+    UnusableAnswer,
+)
+
+T = TypeVar("T")
+
+HASH: Final = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+FACTS: Final = {fact.value: fact for fact in AttemptFact}
+"""By the platform's word for a session's status; any other word is one for a session that can still be paid."""
+NOT_OURS: Final = frozenset({401, 403})
+"""The token is refused, whatever the nonce."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The session of this order, and how far it is."""
+
+    session: OpenedSession
+    fact: AttemptFact
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A session that is not what was asked for."""
+
+    session_id: str
+    fields: tuple[str, ...]
+    """Those that differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotEnabled:
+    """No Hosted Checkout for this merchant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """No answer, or none now; the same may be asked again later."""
+
+    why: str
+    retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The platform will not do it."""
+
+    why: str
+    code: str
+    status: int | None = None
+    """Of the platform's answer."""
+
+    @property
+    def is_about_attempt(self) -> bool:
+        """Whether another nonce may fare better."""
+        return self.status is not None and self.status not in NOT_OURS
+
+
+Outcome: TypeAlias = Answered | Unfit | NotEnabled | Away | Denied
+
+
+class HostedCheckout:
+    """The sessions of one endpoint's merchant."""
+
+    def __init__(self, client: MerchantClient, merchant: str, metrics: CheckoutMetrics) -> None:
+        self._client = client
+        self._merchant = merchant
+        self._metrics = metrics
+
+    async def create(self, order: Order, attempt: Attempt) -> Outcome:
+        """The session of the attempt's nonce, whether it is new or there already."""
+        try:
+            session = await self._timed(
+                "create",
+                self._client.create_checkout_session(
+                    merchant=self._merchant,
+                    amount_minor=order.amount_minor,
+                    currency=order.currency,
+                    nonce=attempt.nonce,
+                    success_url=attempt.success_url or "",
+                    cancel_url=attempt.cancel_url or "",
+                    metadata={"order_id": order.order_id, "attempt_id": attempt.nonce},
+                ),
+            )
+            told: NewCheckoutSession | CheckoutSession = session
+            if None in (session.merchant, session.amount_minor, session.currency):
+                told = await self._timed("get", self._client.get_checkout_session(session.session_id))
+        except (SiglumeApiError, InvalidCall) as error:
+            return _failed(error)
+        return self._answered(order, told, session.checkout_url)
+
+    async def look(self, order: Order, attempt: Attempt) -> Outcome:
+        """How far the attempt's session is."""
+        session_id, checkout_url = attempt.session_id or "", attempt.checkout_url or ""
+        try:
+            told = await self._timed("get", self._client.get_checkout_session(session_id))
+        except (SiglumeApiError, InvalidCall) as error:
+            return _failed(error)
+        return self._answered(order, told, checkout_url, attempt.challenge_hash)
+
+    def _answered(
+        self,
+        order: Order,
+        told: NewCheckoutSession | CheckoutSession,
+        checkout_url: str,
+        challenge_hash: str | None = None,
+    ) -> Outcome:
+        """`challenge_hash`: of the session as it was kept."""
+        differing = misfits(order, self._merchant, told, challenge_hash)
+        if differing:
+            return Unfit(told.session_id, differing)
+        session = OpenedSession(told.session_id, checkout_url, told.challenge_hash, told.expires_at)
+        return Answered(session, FACTS.get(told.status or "", AttemptFact.OPENED))
+
+    async def _timed(self, call: str, answer: Awaitable[T]) -> T:
+        began, outcome = time.perf_counter(), "failed"
+        try:
+            found = await answer
+            outcome = "answered"
+        finally:
+            self._metrics.platform(call, outcome, time.perf_counter() - began)
+        return found
+
+
+def misfits(
+    order: Order, merchant: str, told: NewCheckoutSession | CheckoutSession, challenge_hash: str | None = None
+) -> tuple[str, ...]:
+    """The fields in which a session is not that of the order."""
+    fits = {
+        "merchant": (told.merchant or "").lower() == merchant,
+        "amount_minor": told.amount_minor == order.amount_minor,
+        "currency": (told.currency or "").upper() == order.currency,
+        "challenge_hash": bool(HASH.fullmatch(told.challenge_hash)) and challenge_hash in (None, told.challenge_hash),
+    }
+    return tuple(name for name, does in fits.items() if not does)
+
+
+def _failed(error: SiglumeApiError | InvalidCall) -> NotEnabled | Away | Denied:
+    match error:
+        case InvalidCall():
+            return Denied(str(error), "INVALID_CALL")
+        case HostedCheckoutNotAvailableError():
+            return NotEnabled()
+        case UnusableAnswer():
+            return Denied(str(error), error.code)
+        case SiglumeApiError() if error.retryable or isinstance(error, Unreachable):
+            return Away(str(error), error.retry_after)
+        case _:
+            return Denied(str(error), error.code, error.status)

@@ -1,0 +1,52 @@
+"""What is an operation of the checkout API? Any live token of the order's own endpoint may call it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias
+
+from ingress.api.inputs import Asked
+from ingress.api.operation import Answers, Operation
+from ingress.api.problems import ANY_ACT, ANY_CALL, Kind
+from ingress.checkout.call import Call
+from ingress.checkout.refusals import TOO_SLOW
+
+AnyOperation: TypeAlias = Operation[Call, Any]
+CheckoutOperation: TypeAlias = Operation[Call, Asked]
+Handler: TypeAlias = Callable[[Call, Asked], Awaitable[object]]
+
+_ANY_CALL: Final = (*ANY_CALL, TOO_SLOW)
+_ANY_ACT: Final = (*_ANY_CALL, *ANY_ACT)
+
+
+def read(
+    name: str, path: str, summary: str, asks: type[Asked], answers: Answers, handler: Handler[Asked]
+) -> CheckoutOperation[Asked]:
+    """What reads; it changes nothing."""
+    return Operation(name, "GET", path, summary, asks, answers, handler, _ANY_CALL)
+
+
+def act(
+    name: str,
+    path: str,
+    summary: str,
+    asks: type[Asked],
+    answers: Answers,
+    handler: Handler[Asked],
+    *,
+    refuses: tuple[Kind, ...],
+) -> CheckoutOperation[Asked]:
+    """What changes something, audited by what it calls."""
+    return Operation(name, "POST", path, summary, asks, answers, handler, (*_ANY_ACT, *refuses))
+
+
+def put(
+    name: str,
+    path: str,
+    summary: str,
+    asks: type[Asked],
+    answers: Answers,
+    handler: Handler[Asked],
+    *,
+    refuses: tuple[Kind, ...],
+) -> CheckoutOperation[Asked]:
+    """What changes something once, however often it is called."""
+    return Operation(name, "PUT", path, summary, asks, answers, handler, (*_ANY_ACT, *refuses))

@@ -1,0 +1,138 @@
+"""Orders as a merchant's own systems author and read them."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Final, Self
+from urllib.parse import quote
+
+from pydantic import Field
+
+from ingress.api.answers import Made
+from ingress.api.inputs import EndpointName, Input, Text
+from ingress.api.operation import Thing
+from ingress.api.problems import CONFLICT, FORBIDDEN, Refused
+from ingress.checkout.call import Call
+from ingress.checkout.operation import AnyOperation, act, put, read
+from shared.ledger import orders
+from shared.ledger.checkout_rows import Stand, stand
+from shared.ledger.checkout_states import Attempt, AttemptState
+from shared.ledger.database import Connection
+from shared.ledger.transitions import OrderState
+from shared.sdrp.money import MAX_SAFE_INTEGER, Currency
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAttempt:
+    """The newest attempt at the payment of an order."""
+
+    attempt: int
+    state: AttemptState
+    nonce: str
+    session_id: str | None
+    checkout_url: str | None
+    expires_at: datetime | None
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> Self:
+        return cls(
+            attempt.attempt,
+            attempt.state,
+            attempt.nonce,
+            attempt.session_id,
+            attempt.checkout_url,
+            attempt.expires_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutOrder:
+    """An order as it stands; amounts are minor units: yen, or US cents."""
+
+    order_id: str
+    state: OrderState
+    amount_minor: int
+    currency: Currency
+    endpoint: str
+    paid_at: datetime | None
+    attempt: ShownAttempt | None
+    """None before its payment was started."""
+
+    @classmethod
+    def of(cls, at: Stand) -> Self:
+        order = at.order
+        return cls(
+            order_id=order.order_id,
+            state=order.state,
+            amount_minor=order.amount_minor,
+            currency=order.currency,
+            endpoint=order.endpoint,
+            paid_at=order.paid_at,
+            attempt=None if at.attempt is None else ShownAttempt.of(at.attempt),
+        )
+
+
+class OfOrder(Input):
+    order_id: Text
+
+
+class AuthoredOrder(OfOrder):
+    amount_minor: Annotated[int, Field(ge=1, le=MAX_SAFE_INTEGER, description="In minor units: yen, or US cents.")]
+    currency: Currency
+    endpoint: Annotated[EndpointName | None, Field(description="Whose payments may pay it: the token's own.")] = None
+
+
+async def put_order(call: Call, asked: AuthoredOrder) -> Made:
+    """Registering an order again changes nothing."""
+    endpoint = call.client.endpoint
+    if asked.endpoint not in (None, endpoint):
+        raise Refused(FORBIDDEN, f"This token is for orders of endpoint {endpoint!r}.")
+    _ = call.counter
+    order = orders.NewOrder(asked.order_id, asked.amount_minor, asked.currency.value, endpoint)
+
+    async def work(connection: Connection) -> Made:
+        done = await orders.register(connection, [order], actor=call.actor, now=datetime.now(UTC))
+        status = HTTPStatus.CREATED if done.new else HTTPStatus.OK
+        at = await stand(connection, order.order_id)
+        return Made(CheckoutOrder.of(at), status, location(order.order_id))
+
+    return await call.books(work)
+
+
+async def get_order(call: Call, asked: OfOrder) -> CheckoutOrder:
+    return CheckoutOrder.of(await call.stand(asked.order_id))
+
+
+async def cancel_order(call: Call, asked: OfOrder) -> CheckoutOrder:
+    """The session that a buyer may have open cannot be closed from here: a payment that still comes is reviewed."""
+    at = await call.stand(asked.order_id)
+    now = datetime.now(UTC)
+    order = await call.books(lambda connection: orders.cancel(connection, asked.order_id, actor=call.actor, now=now))
+    return CheckoutOrder.of(Stand(order, at.attempt, at.now))
+
+
+def location(order_id: str) -> str:
+    return f"/orders/{quote(order_id, safe='')}"
+
+
+OPERATIONS: Final[tuple[AnyOperation, ...]] = (
+    put(
+        "putOrder",
+        "/orders/{order_id}",
+        "Say what an order costs, before its payment starts; it keeps its values. 200: it was said already.",
+        AuthoredOrder,
+        Thing(CheckoutOrder, (HTTPStatus.CREATED, HTTPStatus.OK)),
+        put_order,
+        refuses=(CONFLICT,),
+    ),
+    read("getOrder", "/orders/{order_id}", "One order.", OfOrder, Thing(CheckoutOrder), get_order),
+    act(
+        "cancelOrder",
+        "/orders/{order_id}/cancel",
+        "Close a pending order; a payment that comes later opens a review.",
+        OfOrder,
+        Thing(CheckoutOrder),
+        cancel_order,
+        refuses=(CONFLICT,),
+    ),
+)

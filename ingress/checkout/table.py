@@ -1,0 +1,23 @@
+"""Every operation of the API: what is not here does not exist, and is in no document."""
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from ingress.api.inputs import Nothing
+from ingress.api.operation import Thing
+from ingress.checkout import challenges, orders, start
+from ingress.checkout.call import Call
+from ingress.checkout.operation import AnyOperation, read
+
+
+async def describe(call: Call, _asked: Nothing) -> web.Response:
+    return web.Response(body=call.services.document(), content_type="application/json")
+
+
+OPERATIONS: Final[tuple[AnyOperation, ...]] = (
+    *orders.OPERATIONS,
+    *start.OPERATIONS,
+    *challenges.OPERATIONS,
+    read("describe", "/openapi.json", "This document.", Nothing, Thing(dict[str, Any]), describe),
+)

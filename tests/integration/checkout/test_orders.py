@@ -1,0 +1,103 @@
+"""An order is authored once, by the system of its own endpoint, and keeps its values."""
+
+import pytest
+
+from shared.ledger import checkout_clients
+from shared.ledger.database import connected
+from tests.integration.checkout.counter import Counters, System
+from tests.integration.ledger.books import TestBooks
+
+
+async def test_authoring_an_order_again_changes_nothing(system: System, books: TestBooks) -> None:
+    new, known = await system.put(), await system.put()
+    assert (new.status, known.status, new.json) == (201, 200, known.json)
+    assert new.headers["Location"] == "/orders/order-1"
+    assert new.json == (await system.order()).json
+    assert new.json == {
+        "order_id": "order-1",
+        "state": "pending",
+        "amount_minor": 1200,
+        "currency": "JPY",
+        "endpoint": "siglume",
+        "paid_at": None,
+        "attempt": None,
+    }
+    assert await books.acts() == [
+        ("test", "checkout_client.added", "checkout:shop"),
+        ("checkout:shop", "order.registered", "order-1"),
+    ]
+
+
+@pytest.mark.parametrize("changed", [{"amount_minor": 1300}, {"currency": "USD"}])
+async def test_an_order_keeps_its_values(system: System, changed: dict[str, object]) -> None:
+    await system.put()
+    told = await system.put(**changed)  # type: ignore[arg-type]
+    assert (told.problem, told.json["code"]) == ("conflict", "CONFLICT")
+    assert "register a changed order under a new id" in told.json["detail"]
+    assert (await system.order()).json["amount_minor"] == 1200
+
+
+async def test_a_token_is_for_orders_of_one_endpoint(system: System, books: TestBooks, counters: Counters) -> None:
+    await system.put()
+    assert (await system.put("order-2", endpoint="siglume")).status == 201
+    assert (await system.put("order-3", endpoint="tea_shop")).problem == "forbidden"
+    await books.rows("UPDATE kessai.orders SET endpoint = 'tea_shop' WHERE order_id = 'order-1'")
+    for told in (
+        await system.order(),
+        await system.start(),
+        await system.cancel(),
+        await system.challenge(),
+    ):
+        assert told.problem == "not-found", told.raw
+    assert (await system.put()).problem == "conflict"
+    async with connected(books.pool) as connection:
+        system.token = await checkout_clients.add(connection, "tea", "tea_shop", actor="test")
+    assert (await system.order()).status == 200
+    assert (await system.put("order-4")).problem == "forbidden"  # this server knows no endpoint tea_shop
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"amount_minor": 0}, "amount_minor"),
+        ({"amount_minor": -1200}, "amount_minor"),
+        ({"amount_minor": 2**53}, "amount_minor"),
+        ({"amount_minor": 1200.0}, "amount_minor"),
+        ({"amount_minor": "1200"}, "amount_minor"),
+        ({"amount_minor": True}, "amount_minor"),
+        ({"currency": "EUR"}, "currency"),
+        ({"currency": "jpy"}, "currency"),
+        ({"endpoint": "Tea Shop"}, "endpoint"),
+        ({"price": 1}, "price"),
+    ],
+)
+async def test_an_order_that_cannot_be_is_refused_by_field(system: System, body: dict[str, object], field: str) -> None:
+    told = await system.put(**body)  # type: ignore[arg-type]
+    assert (told.problem, told.json["errors"][0]["field"]) == ("invalid", field)
+    assert (await system.order()).problem == "not-found"
+
+
+@pytest.mark.parametrize(
+    "strange", ["a/b", "a%2Fb", "a:b", "%3A", "a?b#c", "日本", "..", "x" * 255, "{order_id}", "';--"]
+)
+async def test_an_id_may_be_any_text(system: System, strange: str) -> None:
+    assert (await system.put(strange)).status == 201
+    started = await system.start(strange)
+    assert started.status == 201, started.raw
+    assert (await system.order(strange)).json["attempt"]["checkout_url"] == started.json["checkout_url"]
+    assert (await system.challenge(strange)).json["order_id"] == strange
+
+
+async def test_a_cancelled_order_starts_no_payment_and_a_paid_one_is_not_cancelled(
+    system: System, books: TestBooks
+) -> None:
+    for order_id in ("order-1", "order-2"):
+        await system.put(order_id)
+    assert (await system.cancel()).json["state"] == "cancelled"
+    assert (await system.cancel()).json["state"] == "cancelled"
+    assert (await system.start()).problem == "order-not-payable"
+    assert (await system.challenge()).problem == "order-not-payable"
+    await books.rows("UPDATE kessai.orders SET state = 'paid' WHERE order_id = 'order-2'")
+    assert (await system.cancel("order-2")).problem == "conflict"
+    assert (await system.start("order-2")).problem == "order-not-payable"
+    assert system.road.asked == []
