@@ -53,7 +53,8 @@ def terms_of_default(
     cancel_url: str | None,
 ) -> CheckoutTerms:
     """Of the default endpoint, as the environment has it. Raises SettingsError."""
-    terms = CheckoutTerms(access, _not_blank(challenge_secret, "SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET"))
+    is_blank = challenge_secret is None or not challenge_secret.get_secret_value().strip()
+    terms = CheckoutTerms(access, None if is_blank else challenge_secret)
     return _with_urls(terms, [origin] if origin else [], success_url, cancel_url, _OF_ENVIRONMENT)
 
 
@@ -71,7 +72,7 @@ def terms_of(
             raise SettingsError(str(error)) from None
     secret = _of_file(table, "challenge_secret_file", where, beside)
     if secret is not None:
-        terms = replace(terms, challenge_secret=_not_blank(secret, f"{where}: challenge_secret_file"))
+        terms = replace(terms, challenge_secret=secret)
     origins = table.get("origins", sorted(terms.origins))
     if not isinstance(origins, list):
         raise SettingsError(f"{where}: origins must be a list")
@@ -98,10 +99,9 @@ def _with_urls(
 
 def _of_file(table: Mapping[str, object], key: str, where: str, beside: Path) -> SecretStr | None:
     path = table.get(key)
-    return None if path is None else SecretStr(read_secret_file(beside / str(path), f"{where}: {key}"))
-
-
-def _not_blank(secret: SecretStr | None, named_by: str) -> SecretStr | None:
-    if secret is not None and not secret.get_secret_value().strip():
-        raise SettingsError(f"{named_by} is blank: anybody could sign with an empty secret")
-    return secret
+    if path is None:
+        return None
+    secret = read_secret_file(beside / str(path), f"{where}: {key}")
+    if not secret.strip():
+        raise SettingsError(f"{where}: the file of {key} is blank: anybody could sign with an empty secret")
+    return SecretStr(secret)

@@ -163,7 +163,8 @@ class Settings(BaseSettings):
 
     def checkouts(self) -> dict[str, CheckoutTerms]:
         """How payments of each endpoint's orders are started. Raises SettingsError."""
-        has_token = self.merchant_auth_token is not None or self.auth_token is not None
+        tokens = (self.merchant_auth_token, self.auth_token)
+        has_token = any(token is not None and token.get_secret_value().strip() for token in tokens)
         default = terms_of_default(
             access=self.merchant_access() if has_token else None,
             challenge_secret=self.challenge_secret,

@@ -86,6 +86,7 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path, name: str) -> None:
         "KESSAI_AMQP_URL": settings.amqp_url,
         "SIGLUME_MERCHANT_AUTH_TOKEN": settings.merchant_auth_token,
         "SIGLUME_AUTH_TOKEN": settings.auth_token,
+        "SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET": settings.challenge_secret,
     }[name]
     assert held is not None
     assert held.get_secret_value() == "kept-in-a-file"

@@ -15,6 +15,8 @@ from tests.integration.deploy.image import Image
 
 HEALTHY_WITHIN = 40.0
 """Seconds that a service may take on two busy cores."""
+SHOP = {"SIGLUME_DIRECT_PAYMENT_MERCHANT": "my-shop"}
+"""What deploy/.env says beside the defaults."""
 _SECRETS = "/run/secrets/"
 _PORT_OPTIONS = ("--port", "--admin-port")
 
@@ -94,7 +96,7 @@ def run_to_end(machine: Machine, service: Service) -> Container:
 def _start(machine: Machine, service: Service) -> Container:
     folder = machine.folder / f"{service.name}-{time.monotonic_ns()}"
     folder.mkdir()
-    environment = machine.image.environment() | env_example() | _environment(machine, service, folder)
+    environment = machine.image.environment() | env_example() | SHOP | _environment(machine, service, folder)
     ports = _ports(service.command)
     log = folder / "log"
     with log.open("wb") as sink:

@@ -26,13 +26,21 @@ def test_is_valid_by_the_compose_specification() -> None:
     assert [error.message for error in schema.iter_errors(document())] == []
 
 
-def test_has_two_doors_two_workers_of_each_role_and_a_console() -> None:
+def test_has_two_doors_two_workers_of_each_role_a_console_and_a_checkout() -> None:
     assert {service.name: service.replicas for service in kessai_services() if not service.is_one_shot} == {
         "ingress": 2,
         "confirmations": 2,
         "dead-letters": 2,
         "outbox": 2,
         "console": 1,
+        "checkout": 1,
+    }
+
+
+def test_the_checkout_starts_only_when_asked_for() -> None:
+    """It needs a merchant's token, which not every installation has."""
+    assert {name: service.raw["profiles"] for name, service in services().items() if "profiles" in service.raw} == {
+        "checkout": ["checkout"]
     }
 
 
@@ -71,12 +79,16 @@ def test_grace_period_is_above_the_drain_time(service: Service) -> None:
     assert service.grace >= drain + 5
 
 
-def test_only_the_door_and_the_console_are_published_and_on_loopback() -> None:
+def test_only_doors_and_the_console_are_published_and_on_loopback() -> None:
     published = {service.name: service.raw["ports"] for service in services().values() if "ports" in service.raw}
-    assert published == {"ingress": ["127.0.0.1:8080-8081:8080"], "console": ["127.0.0.1:8070:8070"]}
+    assert published == {
+        "ingress": ["127.0.0.1:8080-8081:8080"],
+        "console": ["127.0.0.1:8070:8070"],
+        "checkout": ["127.0.0.1:8060:8060"],
+    }
     assert document()["networks"]["inside"] == {"internal": True}
     outside = [service.name for service in services().values() if service.raw["networks"] != ["inside"]]
-    assert outside == ["ingress", "console"]
+    assert outside == ["ingress", "console", "checkout"]
 
 
 def test_a_port_is_published_for_each_door() -> None:
@@ -98,6 +110,7 @@ def test_roles_start_after_the_schema_and_the_topology() -> None:
     assert set(all_services["migrate"].waits_for) == {"postgres"}
     assert set(all_services["topology"].waits_for) == {"rabbitmq"}
     assert set(all_services["ingress"].waits_for) == {"topology"}
+    assert set(all_services["checkout"].waits_for) == {"migrate"}
     for role in ("confirmations", "dead-letters", "outbox"):
         assert set(all_services[role].waits_for) == {"migrate", "topology"}
 

@@ -14,6 +14,8 @@ ALIASES = {
     "SIGLUME_API_BASE": "api_base",
     "SIGLUME_ENV": "platform",
     "SIGLUME_SANDBOX_API_BASE": "sandbox_api_base",
+    "SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET": "challenge_secret",
+    "SHOP_PUBLIC_ORIGIN": "shop_origin",
 }
 
 
@@ -28,8 +30,10 @@ def test_values_are_the_defaults() -> None:
 
 
 def test_values_that_are_commented_out_are_understood() -> None:
-    settings = Settings.from_env(env_example(commented=True))
-    assert settings.merchant == "my-shop"
+    given = env_example(commented=True)
+    assert Settings.from_env(given).merchant == "my-shop"
+    del given["KESSAI_CONFIG"]
+    assert Settings.from_env(given).checkouts()["siglume"].success_url == "https://shop.example.com/thanks"
 
 
 def test_every_variable_is_explained_in_a_line() -> None:

@@ -48,6 +48,21 @@ def test_kessai_reads_what_was_written(tmp_path: Path) -> None:
     assert settings.endpoints()["siglume"].secrets[0].key == b"whsec_shop"
 
 
+def test_the_checkout_takes_what_was_given_and_nothing_for_the_rest(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    make_secrets(folder, "whsec_shop")
+    files = {
+        "SIGLUME_MERCHANT_AUTH_TOKEN_FILE": folder / "siglume_merchant_auth_token",
+        "SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET_FILE": folder / "siglume_challenge_secret",
+    }
+    environ = {name: str(path) for name, path in files.items()}
+    assert not Settings.from_env(environ).checkouts()["siglume"].starts_payments
+    files["SIGLUME_MERCHANT_AUTH_TOKEN_FILE"].chmod(0o644)
+    files["SIGLUME_MERCHANT_AUTH_TOKEN_FILE"].write_text("token\n", encoding="utf-8")
+    terms = Settings.from_env(environ).checkouts()["siglume"]
+    assert (terms.access is not None, terms.challenge_secret) == (True, None)
+
+
 def test_folder_is_closed_to_others_and_its_files_open_to_a_container_s_user(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     make_secrets(folder, "whsec_shop")

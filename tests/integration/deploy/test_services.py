@@ -32,7 +32,13 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 def machine(image: Image, tmp_path: Path, database_url: str, amqp_url: str) -> Iterator[Machine]:
     """Whatever runs there must leave the image as it is."""
     before = image.files()
-    secrets = {"database_url": database_url, "amqp_url": amqp_url, "siglume_webhook_secret": WEBHOOK_SECRET}
+    secrets = {
+        "database_url": database_url,
+        "amqp_url": amqp_url,
+        "siglume_webhook_secret": WEBHOOK_SECRET,
+        "siglume_merchant_auth_token": "token",
+        "siglume_challenge_secret": "",
+    }
     yield Machine(image, tmp_path, secrets)
     assert image.files() == before
 
