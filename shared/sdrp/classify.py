@@ -98,6 +98,10 @@ class MeteredBatchSettled:
     settled_at: str | None
     """As sent; whether it is a time has not been checked."""
     merchant: Text = None
+    currency: Text = None
+    gross: Amount = None
+    """What its buyers are debited; no document promises it, nor the next."""
+    usage_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,9 @@ def _batch(data: Mapping[str, Any]) -> MeteredBatchSettled | None:
         settlement_cadence=CADENCES[band],
         settled_at=_text(data, "settled_at"),
         merchant=_comparable(data, "merchant"),
+        currency=_comparable(data, "currency"),
+        gross=_amount(data, "provider_gross_amount_minor"),
+        usage_count=_count(data, "usage_event_count"),
     )
 
 
@@ -225,6 +232,11 @@ def _comparable(data: Mapping[str, Any], name: str) -> Text:
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     return _text(data, name) or UNREADABLE
+
+
+def _count(data: Mapping[str, Any], name: str) -> int | None:
+    value = data.get(name)
+    return value if type(value) is int and 0 <= value <= MAX_SAFE_INTEGER else None
 
 
 def _amount(data: Mapping[str, Any], name: str) -> Amount:

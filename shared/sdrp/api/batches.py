@@ -88,6 +88,8 @@ class SettlementBatch:
     rounding_delta_minor: Decimal | None
     """For information; it is neither added to nor shared out of anything."""
     receivables: Receivables
+    usage_event_count: int | None = None
+    """Payments that it holds; documented nowhere, and said by newer platforms only."""
 
     settlement_trigger: str | None
     settlement_threshold_minor: Decimal | None
@@ -143,6 +145,7 @@ class SettlementBatch:
             ),
             rounding_delta_minor=record.amount_or_none("rounding_delta_minor"),
             receivables=Receivables.read(record),
+            usage_event_count=record.integer_or_none("usage_event_count"),
             settlement_trigger=record.text_or_none("settlement_trigger"),
             settlement_threshold_minor=record.amount_or_none("settlement_threshold_minor"),
             total_unsettled_exposure_minor=record.amount_or_none("total_unsettled_exposure_minor"),

@@ -73,6 +73,10 @@ class ProviderUsageEvent(UsageEvent):
     provider_receivable_minor: Decimal
     """What the provider gets once the batch is settled: gross less the protocol fee."""
     buyer_period_ref: str | None
+    requirement_id: str | None = None
+    """The payment that it is; documented nowhere, and said by newer platforms only."""
+    challenge_hash: str | None = None
+    """Of the order that was paid; likewise."""
 
     @classmethod
     def values_of(cls, record: Record) -> dict[str, Any]:
@@ -80,4 +84,6 @@ class ProviderUsageEvent(UsageEvent):
         return UsageEvent.values_of(record) | {
             "provider_receivable_minor": record.amount("provider_receivable_minor"),
             "buyer_period_ref": record.text_or_none("buyer_period_ref"),
+            "requirement_id": record.text_or_none(record.first_of("requirement_id", "direct_payment_requirement_id")),
+            "challenge_hash": record.text_or_none("challenge_hash"),
         }
