@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from deploy.cli.show import counted, print_table, say
-from shared.ledger.evidence import beside
+from shared.ledger.decisions import Resolution
+from shared.ledger.evidence import sides
 from shared.ledger.transitions import ReviewReason
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ def story(done: "Resolved") -> str:
         return f"review {done.review_id} stays as it is: today's ruling is {done.reason} still"
     if done.done == "proposed":
         return f"review {done.review_id} waits for a second person to approve: {done.resolution}{order}"
+    if done.resolution is Resolution.ACCEPT_DIFFERENCE:
+        return f"review {done.review_id} is closed: the difference is accepted, and the books stay as they are"
     state = f" is {done.order_state}" if done.order_state else ""
     outcome = f"its event is {done.outcome}" + (f" ({done.reason})" if done.reason else "")
     further = (
@@ -46,15 +49,16 @@ def say_what_may_be_done(review: "RecordedReview", may: str) -> None:
 
 
 def show_sides(evidence: Mapping[str, Any]) -> None:
-    order = evidence.get("order")
-    said = beside(evidence.get("event") or {}, order)
-    if order is None:
+    shown = sides(evidence)
+    if shown.ours is None:
         print_table(
-            ("field", "the event says"), [(e.field, e.event) for e in said], empty="the event carries no evidence"
+            ("field", shown.theirs),
+            [(each.field, each.theirs) for each in shown.said],
+            empty="the event carries no evidence",
         )
     else:
         print_table(
-            ("field", "the event says", "the order says", ""),
-            [(each.field, each.event, each.order, "≠" if each.differs else "") for each in said],
+            ("field", shown.theirs, shown.ours, ""),
+            [(each.field, each.theirs, each.ours, "≠" if each.differs else "") for each in shown.said],
             empty="",
         )

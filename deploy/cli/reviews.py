@@ -73,9 +73,12 @@ def list_reviews(
         print_json(found)
         return
     print_table(
-        ("review", "opened", "queue", "reason", "state", "with", "endpoint", "event", "order"),
+        ("review", "opened", "queue", "reason", "state", "with", "endpoint", "event or difference", "order"),
         [
-            (r.review_id, r.opened_at, r.queue, r.reason, r.state, r.assignee, r.endpoint, r.event_id, r.order_id)
+            (
+                *(r.review_id, r.opened_at, r.queue, r.reason, r.state, r.assignee, r.endpoint),
+                *(r.event_id or r.about, r.order_id),
+            )
             for r in found
         ],
         empty="no reviews" + (" like that" if wanted != reviews.ReviewFilter() else ": nothing waits for a decision"),
@@ -84,7 +87,7 @@ def list_reviews(
 
 @app.command()
 def show(review_id: ReviewId, as_json: AsJson = False) -> None:
-    """One review: what the event says beside what the order says, its notes, who did what, and what may be done."""
+    """One review: what the platform says beside what the books say, its notes, who did what, and what may be done."""
     from shared.ledger import audit, notes, reviews
 
     async def work(

@@ -15,6 +15,7 @@ TITLES: Final = {
     Resolution.ACCEPT_MISMATCH: "Accept it although it does not fit",
     Resolution.REJECT: "Reject it",
     Resolution.REPROCESS: "Rule on it again",
+    Resolution.ACCEPT_DIFFERENCE: "Accept the difference",
 }
 LINKED: Final = (
     "The order that you name takes the payment, if it fits, and this challenge is that order's from then on."
@@ -47,6 +48,8 @@ def _effect(resolution: Resolution, verdict: Verdict) -> str:
         return f"Batch {ruling.batch.settlement_batch_id} counts as settled{accepted}."
     if ruling.review is not None:
         return f"It becomes a review of another reason: {words(ruling.review)}."
+    if resolution is Resolution.ACCEPT_DIFFERENCE:
+        return "Closed with your reason: nothing moves, and the revenue report counts the difference as accepted."
     if resolution is Resolution.REJECT:
         return "Closed without effect: no order moves, and the event counts as ignored."
     if ruling.outcome is Outcome.DUPLICATE:
@@ -61,6 +64,8 @@ def finished(done: Resolved) -> str:
         return f"It stays as it is: today's ruling is {words(done.reason or 'the same')} still."
     if done.done == "proposed":
         return f"Proposed: {words(done.resolution)}{order}. A second person must approve it."
+    if done.resolution is Resolution.ACCEPT_DIFFERENCE:
+        return "Closed: the difference is accepted, and the books stay as they are."
     moved = f"{order} is {words(done.order_state)}." if done.order_id and done.order_state else ""
     further = f" {counted(done.closed_with_it, 'further review')} closed with it." if done.closed_with_it else ""
     because = f" ({words(done.reason)})" if done.reason else ""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 from uuid import UUID
@@ -80,6 +81,10 @@ class Batch:
     chain_receipt_id: str
     usage_event_digest: str
     settled_at: datetime | None
+    currency: str | None = None
+    gross: Decimal | None = None
+    """Minor units; None where its event did not say, or not readably."""
+    usage_count: int | None = None
 
 
 ReviewKey: TypeAlias = tuple[str, str, str, bytes]

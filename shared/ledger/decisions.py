@@ -15,7 +15,7 @@ from shared.ledger.changes import Ruling
 from shared.ledger.incoming import Incoming
 from shared.ledger.rulings import rule, rule_accepted, rule_waiting
 from shared.ledger.text import is_keepable
-from shared.ledger.transitions import ReviewReason
+from shared.ledger.transitions import OF_STATEMENTS, ReviewReason
 from shared.sdrp.classify import UNREADABLE, MeteredBatchSettled, MeteredUsageAccepted, StandardSettled
 from shared.sdrp.money import band_for
 
@@ -23,6 +23,10 @@ MAX_WHY = 4000
 """Characters."""
 REJECTED = "rejected"
 """Reason of an event that a person decided to have no effect."""
+
+
+ACCEPTED = "accepted"
+"""Reason of a difference that a person has explained."""
 
 
 class InvalidDecision(KessaiError):
@@ -40,9 +44,12 @@ class Resolution(StrEnum):
     """Closed without effect."""
     REPROCESS = "reprocess"
     """Ruled again by today's classifier, shops and orders."""
+    ACCEPT_DIFFERENCE = "accept-difference"
+    """Statements and books differ, and the reason given explains it: the report no longer calls it unexplained."""
 
 
 MOVES_MONEY: Final = (Resolution.LINK_ORDER, Resolution.ACCEPT_METERED, Resolution.ACCEPT_MISMATCH)
+NEEDS_SECOND: Final = (*MOVES_MONEY, Resolution.ACCEPT_DIFFERENCE)
 """What a second person must approve where two are asked for."""
 MISFITS: Final = (
     ReviewReason.MERCHANT_MISMATCH,
@@ -53,7 +60,7 @@ MISFITS: Final = (
 _UNKNOWN_HASH: Final = (ReviewReason.UNKNOWN_CHALLENGE_HASH, ReviewReason.UNKNOWN_METERED_CHALLENGE_HASH)
 _AT_THE_SHOP: Final = (ReviewReason.METERED_INTEGRATION_REQUIRED, ReviewReason.MERCHANT_MISMATCH)
 """Found before any order was looked for, so that such a payment may have none."""
-_CONFLICTS: Final = (ReviewReason.EVENT_ID_CONFLICT, ReviewReason.STATEMENT_CONFLICT)
+_CONFLICTS: Final = (ReviewReason.EVENT_ID_CONFLICT,)
 """About more than this event: ruling on it alone again could only miss the conflict."""
 
 
@@ -66,7 +73,7 @@ class Decision:
     order_id: str | None = None
     """For `link-order`, and only there."""
     accept_mismatch: bool = False
-    """Although the payment and the order do not fit; for `link-order` and the `accept-*`."""
+    """Although the payment and the order do not fit; for `link-order`, `accept-metered` and `accept-mismatch`."""
 
     def __post_init__(self) -> None:
         if not is_keepable(self.why, longest=MAX_WHY):
@@ -121,6 +128,8 @@ Answer = Verdict | Unchanged | Refusal
 
 def decide(decision: Decision, case: Case, shops: Mapping[str, Shop]) -> Answer:
     """What this decision does to the books."""
+    if case.reason in OF_STATEMENTS:
+        return _of_statement(decision)
     if decision.resolution is Resolution.REJECT:
         return Verdict(Ruling(Outcome.IGNORED, reason=REJECTED))
     incoming = case.incoming
@@ -135,11 +144,15 @@ def decide(decision: Decision, case: Case, shops: Mapping[str, Shop]) -> Answer:
             return _metered_accepted(decision, case, incoming, shops)
         case Resolution.ACCEPT_MISMATCH:
             return _mismatch_accepted(case, incoming)
+        case Resolution.ACCEPT_DIFFERENCE:
+            return _nothing_to_accept(case, incoming)
     assert_never(decision.resolution)
 
 
 def choices(reason: str, *, challenge_hash: str | None, order_id: str | None) -> list[Resolution]:
     """What is worth trying on a review of this reason, challenge and order."""
+    if reason in OF_STATEMENTS:
+        return [Resolution.ACCEPT_DIFFERENCE]
     is_lost = challenge_hash is not None and order_id is None
     fitting = {
         Resolution.LINK_ORDER: is_lost and reason in (*_UNKNOWN_HASH, *_AT_THE_SHOP),
@@ -149,6 +162,16 @@ def choices(reason: str, *, challenge_hash: str | None, order_id: str | None) ->
         Resolution.REPROCESS: reason not in _CONFLICTS,
     }
     return [resolution for resolution, fits in fitting.items() if fits]
+
+
+def _of_statement(decision: Decision) -> Answer:
+    """No event is behind it, so there is nothing to count; it closes by itself once the two sides agree."""
+    if decision.resolution is Resolution.ACCEPT_DIFFERENCE:
+        return Verdict(Ruling(Outcome.IGNORED, reason=ACCEPTED))
+    return Refusal(
+        "it is about a difference between statements and books, which no payment settles: explain it with "
+        f"{Resolution.ACCEPT_DIFFERENCE}, or leave it open until they agree"
+    )
 
 
 def _reprocessed(case: Case, incoming: Incoming, shops: Mapping[str, Shop]) -> Answer:

@@ -138,10 +138,12 @@ def _money(usage: MeteredUsageAccepted, order: Order) -> tuple[Decimal, str]:
 
 BOOK_BATCHES = """
 INSERT INTO kessai.settlement_batches (settlement_batch_id, endpoint, event_id, pricing_band, state, chain_receipt_id,
-                                       usage_event_digest, settled_at)
-SELECT batch_id, endpoint, event_id, pricing_band, 'settled', receipt, digest, settled_at
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
-     AS told (batch_id, endpoint, event_id, pricing_band, receipt, digest, settled_at)
+                                       usage_event_digest, settled_at, currency, provider_gross_amount_minor,
+                                       usage_event_count)
+SELECT batch_id, endpoint, event_id, pricing_band, 'settled', receipt, digest, settled_at, currency, gross, usage_count
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::text[],
+            $9::numeric[], $10::bigint[])
+     AS told (batch_id, endpoint, event_id, pricing_band, receipt, digest, settled_at, currency, gross, usage_count)
 ON CONFLICT DO NOTHING
 """
 
@@ -158,6 +160,9 @@ async def _book_batches(connection: Connection, rows: Sequence[ClaimRow]) -> Non
         [batch.chain_receipt_id for _, batch in settled],
         [batch.usage_event_digest for _, batch in settled],
         [batch.settled_at for _, batch in settled],
+        [batch.currency for _, batch in settled],
+        [batch.gross for _, batch in settled],
+        [batch.usage_count for _, batch in settled],
     )
     if affected(status) != len(settled):
         raise TransientConflict("another worker booked a settlement batch of this batch first")

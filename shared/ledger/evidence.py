@@ -1,7 +1,7 @@
-"""Where do the event and the order disagree? Both sides of a review, field by field."""
+"""Where do the platform and the books disagree? Both sides of a review, field by field."""
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,23 +14,44 @@ class Said:
     """What each side says of one field; None when it says nothing."""
 
     field: str
-    event: object
-    order: object
+    theirs: object
+    ours: object
 
     @property
     def differs(self) -> bool:
         """Where both say something; a number may come as text, a currency in any case."""
-        both = self.event is not None and self.order is not None
-        return both and str(self.event).casefold() != str(self.order).casefold()
+        both = self.theirs is not None and self.ours is not None
+        return both and str(self.theirs).casefold() != str(self.ours).casefold()
 
 
-def beside(event: Mapping[str, object], order: Mapping[str, object] | None) -> list[Said]:
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The platform's side is an event or a statement; ours an order, or what the books hold."""
+
+    theirs: str
+    """What stands over their column."""
+    ours: str | None
+    """None where the books hold nothing to compare with."""
+    said: Sequence[Said]
+
+
+def sides(evidence: Mapping[str, Any]) -> Sides:
+    """What a review keeps, side by side."""
+    if "statement" in evidence:
+        statement, books = evidence["statement"], evidence["books"]
+        return Sides("the statement says", "the books say", beside(statement, books))
+    order = evidence.get("order")
+    said = beside(evidence.get("event") or {}, order)
+    return Sides("the event says", None if order is None else "the order says", said)
+
+
+def beside(theirs: Mapping[str, object], ours: Mapping[str, object] | None) -> list[Said]:
     """What differs comes first, then what both speak of, then what one says alone."""
-    ours = order or {}
-    said = [Said(name, event.get(name), ours.get(name)) for name in dict.fromkeys((*event, *ours))]
-    told = [each for each in said if each.event is not None or each.order is not None]
+    known = ours or {}
+    said = [Said(name, theirs.get(name), known.get(name)) for name in dict.fromkeys((*theirs, *known))]
+    told = [each for each in said if each.theirs is not None or each.ours is not None]
     return sorted(
-        told, key=lambda each: (not each.differs, each.event is None or each.order is None, each.event is None)
+        told, key=lambda each: (not each.differs, each.theirs is None or each.ours is None, each.theirs is None)
     )
 
 

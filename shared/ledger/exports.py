@@ -82,7 +82,7 @@ _SOURCES = {
     ),
     Export.REVIEWS: _Source(
         columns=(
-            *("review_id", "queue", "reason", "state", "endpoint", "event_id", "order_id", "challenge_hash"),
+            *("review_id", "queue", "reason", "state", "endpoint", "event_id", "about", "order_id", "challenge_hash"),
             *("opened_at", "closed_at", "closed_by", "resolution", "why", "assignee", "evidence"),
         ),
         table="kessai.reviews",

@@ -7,7 +7,7 @@ import orjson
 
 from shared.ledger.books import Batch, Order
 from shared.ledger.incoming import Incoming
-from shared.ledger.transitions import OrderState, ReviewReason, queue_of
+from shared.ledger.transitions import ReviewReason, queue_of
 
 VERSION = 1
 
@@ -44,6 +44,30 @@ def order_moved(order: Order, incoming: Incoming, at: datetime) -> OutboxFact:
     )
 
 
+class Settlement(NamedTuple):
+    """What a statement says of the usage of one order, and of the batch that holds it."""
+
+    metered_usage_id: str
+    settlement_batch_id: str
+    pricing_band: str
+    provider_gross_amount_minor: str
+    protocol_fee_minor: str
+    provider_receivable_minor: str
+    settled_at: datetime | None
+    """None where it was given up."""
+
+
+def order_settled(order: Order, settlement: Settlement, at: datetime) -> OutboxFact:
+    """`order.settled`, `order.uncollectible` or `order.written_off`: each is the end of an order, and told once."""
+    return _fact_of_order(
+        order,
+        at,
+        requirement_id=order.requirement_id,
+        chain_receipt_id=order.chain_receipt_id,
+        **settlement._asdict(),
+    )
+
+
 def batch_settled(batch: Batch, incoming: Incoming, at: datetime) -> OutboxFact:
     return _fact(
         "batch.settled",
@@ -70,11 +94,42 @@ def review_opened(reason: ReviewReason, order_id: str | None, incoming: Incoming
         queue=queue,
         reason=reason,
         order_id=order_id,
+        about=None,
+    )
+
+
+def difference_found(
+    reason: ReviewReason, about: str, review_id: int, order_id: str | None, endpoint: str, at: datetime
+) -> OutboxFact:
+    """A review that no event opens; one that was closed may be opened anew, so its number is part of the fact's id."""
+    queue = queue_of(reason)
+    body = {
+        "fact": "review.opened",
+        "version": VERSION,
+        "fact_id": f"{fact_id('review.opened', endpoint, about)}/{reason}/{review_id}",
+        "at": at,
+        "endpoint": endpoint,
+        "event_id": None,
+        "queue": queue,
+        "reason": reason,
+        "order_id": order_id,
+        "about": about,
+    }
+    return OutboxFact(
+        name="review.opened",
+        routing_key=f"review.opened.{queue}",
+        subject=order_id or about,
+        body=orjson.dumps(body).decode(),
     )
 
 
 def order_cancelled(order: Order, at: datetime) -> OutboxFact:
-    name = f"order.{OrderState.CANCELLED}"
+    return _fact_of_order(order, at)
+
+
+def _fact_of_order(order: Order, at: datetime, **fields: object) -> OutboxFact:
+    """That no webhook told: the order comes to a state once, which is what its id is made of."""
+    name = f"order.{order.state}"
     body: dict[str, Any] = {
         "fact": name,
         "version": VERSION,
@@ -84,6 +139,7 @@ def order_cancelled(order: Order, at: datetime) -> OutboxFact:
         "order_id": order.order_id,
         "amount_minor": order.amount_minor,
         "currency": order.currency,
+        **fields,
     }
     return OutboxFact(name=name, routing_key=name, subject=order.order_id, body=orjson.dumps(body).decode())
 

@@ -43,7 +43,7 @@ def _answer(resolution: Resolution, case: Case, shops: Mapping[str, Shop]) -> An
 async def _case(connection: Connection, review: RecordedReview) -> Case:
     reason = ReviewReason(review.reason)
     try:
-        incoming = await archive.find(connection, review.receipt_id, review.received_at)
+        incoming = await archive.of_review(connection, review)
     except MalformedEvent:
         incoming = None
     if incoming is None:

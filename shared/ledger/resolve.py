@@ -14,7 +14,7 @@ from shared.ledger.books import Order, Shop
 from shared.ledger.changes import Changes
 from shared.ledger.database import Connection
 from shared.ledger.decisions import (
-    MOVES_MONEY,
+    NEEDS_SECOND,
     Case,
     Decision,
     Refusal,
@@ -60,7 +60,7 @@ class Resolved:
     resolution: Resolution
     done: Literal["closed", "proposed", "unchanged"]
     outcome: str | None = None
-    """Of its event."""
+    """Of its event, where one is behind it."""
     reason: str | None = None
     order_id: str | None = None
     order_state: str | None = None
@@ -102,7 +102,7 @@ async def resolve(
             raise CannotResolve(review_id, decision.resolution, answer.why)
         if isinstance(answer, Unchanged):
             return Resolved(review_id, decision.resolution, "unchanged", outcome="review", reason=case.reason)
-        if approvals > 1 and decision.resolution in MOVES_MONEY:
+        if approvals > 1 and decision.resolution in NEEDS_SECOND:
             return await _propose(connection, review, decision, answer, actor=actor, now=now)
         return await _carry_out(connection, review, case, decision, answer, People(actor), now)
 
@@ -154,7 +154,7 @@ async def _open_case(
     incoming = None
     if decision.resolution is not Resolution.REJECT:
         seen, _ = await reviews.find(connection, review_id)
-        incoming = await archive.find(connection, seen.receipt_id, seen.received_at)
+        incoming = await archive.of_review(connection, seen)
     if incoming is None:
         review = await reviews.lock_open(connection, review_id, version=version)
         return review, Case(ReviewReason(review.reason), None, None, {})
@@ -230,7 +230,7 @@ async def _carry_out(
         review.review_id,
         decision.resolution,
         "closed",
-        outcome=ruling.outcome,
+        outcome=ruling.outcome if review.event_id is not None else None,
         reason=ruling.reason,
         order_id=ruling.order.order_id if ruling.order else review.order_id,
         order_state=ruling.order.state if ruling.order else None,

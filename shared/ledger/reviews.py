@@ -47,9 +47,12 @@ class RecordedReview:
     """Counts its changes: whoever acts says which one they saw."""
     assignee: str | None
     endpoint: str
-    event_id: str
-    receipt_id: UUID
-    received_at: datetime
+    event_id: str | None
+    """None when no event is behind it, but a difference between the platform's statements and the books."""
+    receipt_id: UUID | None
+    received_at: datetime | None
+    about: str | None
+    """What differs then: `batch:<id>`, `usage:<id>`, ..."""
     order_id: str | None
     challenge_hash: str | None
     opened_at: datetime
@@ -91,8 +94,8 @@ class Ending(NamedTuple):
 
 
 _COLUMNS = (
-    "review_id, queue, reason, state, version, assignee, endpoint, event_id, receipt_id, received_at, order_id, "
-    "challenge_hash, opened_at, closed_at, closed_by, resolution, why, proposed"
+    "review_id, queue, reason, state, version, assignee, endpoint, event_id, receipt_id, received_at, "
+    "about, order_id, challenge_hash, opened_at, closed_at, closed_by, resolution, why, proposed"
 )
 
 
@@ -125,7 +128,7 @@ async def newest(
 
 
 async def find(connection: Connection, review_id: int) -> tuple[RecordedReview, dict[str, Any]]:
-    """A review and its evidence: what the event says beside what the order says. Raises ReviewNotFound."""
+    """A review and its evidence: what the platform says beside what the books say. Raises ReviewNotFound."""
     row = await connection.fetchrow(f"SELECT {_COLUMNS}, evidence FROM kessai.reviews WHERE review_id = $1", review_id)
     if row is None:
         raise ReviewNotFound(review_id)
@@ -281,7 +284,8 @@ def subject(review_id: int) -> str:
 
 
 def _recorded(row: Mapping[str, Any]) -> RecordedReview:
-    receipt_id = UUID(int=row["receipt_id"].int)  # the driver's own kind of UUID has no JSON form
+    given = row["receipt_id"]
+    receipt_id = None if given is None else UUID(int=given.int)  # the driver's own kind of UUID has no JSON form
     proposed = None if row["proposed"] is None else orjson.loads(row["proposed"])
     return RecordedReview(**{**row, "receipt_id": receipt_id, "proposed": proposed})
 
@@ -305,6 +309,7 @@ _DONE = {
     "review.released": "released",
     "review.proposed": "given a proposal",
     "review.withdrawn": "freed of its proposal",
+    "review.changed": "given other evidence",
 }
 
 

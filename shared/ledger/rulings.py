@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import assert_never
 
 from shared.ledger.books import Batch, Books, Claim, OpenReview, Order, Outcome, Shop
@@ -198,6 +199,9 @@ def _rule_settlement(confirmation: MeteredBatchSettled, batches: Mapping[str, Ba
         chain_receipt_id=confirmation.chain_receipt_id,
         usage_event_digest=confirmation.usage_event_digest,
         settled_at=parse_time(confirmation.settled_at),
+        currency=confirmation.currency.upper() if isinstance(confirmation.currency, str) else None,
+        gross=confirmation.gross if isinstance(confirmation.gross, Decimal) else None,
+        usage_count=confirmation.usage_count,
     )
     known = batches.get(settled.settlement_batch_id)
     if known is None:

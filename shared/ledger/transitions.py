@@ -42,7 +42,10 @@ class Fact(StrEnum):
 
 
 class ReviewReason(StrEnum):
-    """Why a person must look. The first six are the classifier's own reasons for `unknown`."""
+    """Why a person must look.
+
+    The first six are the classifier's own reasons for `unknown`; those of `OF_STATEMENTS` are told by no event.
+    """
 
     NOT_DIRECT_PAYMENT_CONFIRMED = "not_direct_payment_confirmed"
     UNSUPPORTED_CONFIRMATION_MODE = "unsupported_confirmation_mode"
@@ -63,6 +66,14 @@ class ReviewReason(StrEnum):
     STATEMENT_CONFLICT = "statement_conflict"
     EVENT_ID_CONFLICT = "event_id_conflict"
     BATCH_CONFLICT = "batch_conflict"
+    WEBHOOK_MISSING = "webhook_missing"
+    STATEMENT_MISSING = "statement_missing"
+    STATEMENT_AMOUNT_MISMATCH = "statement_amount_mismatch"
+    STATEMENT_RECEIPT_MISMATCH = "statement_receipt_mismatch"
+    STATEMENT_DIGEST_MISMATCH = "statement_digest_mismatch"
+    STATEMENT_TOTAL_MISMATCH = "statement_total_mismatch"
+    BATCH_ROWS_MISMATCH = "batch_rows_mismatch"
+    RECEIVABLE_MISMATCH = "receivable_mismatch"
 
 
 class ReviewQueue(StrEnum):
@@ -71,7 +82,26 @@ class ReviewQueue(StrEnum):
     MISMATCH = "mismatch"
 
 
-_METERED_REASONS = {ReviewReason.UNKNOWN_METERED_CHALLENGE_HASH, ReviewReason.METERED_INTEGRATION_REQUIRED}
+OF_STATEMENTS: Final = frozenset(
+    {
+        ReviewReason.STATEMENT_CONFLICT,
+        ReviewReason.WEBHOOK_MISSING,
+        ReviewReason.STATEMENT_MISSING,
+        ReviewReason.STATEMENT_AMOUNT_MISMATCH,
+        ReviewReason.STATEMENT_RECEIPT_MISMATCH,
+        ReviewReason.STATEMENT_DIGEST_MISMATCH,
+        ReviewReason.STATEMENT_TOTAL_MISMATCH,
+        ReviewReason.BATCH_ROWS_MISMATCH,
+        ReviewReason.RECEIVABLE_MISMATCH,
+    }
+)
+"""Differences between the platform's statements and the books: see shared/ledger/revenue/differences.py."""
+_METERED_REASONS = {
+    ReviewReason.UNKNOWN_METERED_CHALLENGE_HASH,
+    ReviewReason.METERED_INTEGRATION_REQUIRED,
+    ReviewReason.WEBHOOK_MISSING,
+    ReviewReason.STATEMENT_MISSING,
+}
 _UNKNOWN_REASONS = {
     ReviewReason.NOT_DIRECT_PAYMENT_CONFIRMED,
     ReviewReason.UNSUPPORTED_CONFIRMATION_MODE,

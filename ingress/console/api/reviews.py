@@ -159,7 +159,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     read(
         "showReview",
         "/reviews/{review_id}",
-        "One review: what the event says beside what the order says, its notes, who did what, and what may be done.",
+        "One review: what the platform says beside what the books say, its notes, who did what, and what may be done.",
         OfReview,
         Thing(WholeReview),
         show_review,

@@ -15,15 +15,15 @@ from ingress.console.shown import amount_said
 from ingress.console.visit import PAGE_ROWS, Failed, Visit, not_found
 from shared.errors import KessaiError
 from shared.ledger import audit, notes, receipts, resolve, reviews
-from shared.ledger.decisions import MOVES_MONEY, Decision, InvalidDecision, Resolution
-from shared.ledger.evidence import beside
+from shared.ledger.decisions import MOVES_MONEY, NEEDS_SECOND, Decision, InvalidDecision, Resolution
+from shared.ledger.evidence import sides
 from shared.ledger.foresight import foresee
 from shared.ledger.notes import InvalidNote, NoteThing
 from shared.ledger.orders import OrderNotFound
 from shared.ledger.resolve import CannotApprove, CannotResolve, WaitsForApproval
 from shared.ledger.reviews import ReviewChanged, ReviewFilter, ReviewNotFound, ReviewTaken
 from shared.ledger.slices import REVIEWS, take_slice
-from shared.ledger.transitions import ReviewQueue, ReviewReason
+from shared.ledger.transitions import OF_STATEMENTS, ReviewQueue, ReviewReason
 
 
 class ReviewState(StrEnum):
@@ -35,6 +35,8 @@ ANY = "any"
 MINE = "mine"
 ACTS_SHOWN: Final = 100
 DECIDE, NOTE = "decide", "note"
+_NO_FAMILY: Final = OF_STATEMENTS | {ReviewReason.EVENT_ID_CONFLICT}
+"""About other bytes than the event's, or about no event at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ async def list_reviews(visit: Visit) -> web.Response:
 
 
 def _can_rule_again(wanted: ReviewFilter) -> bool:
-    """Those of one reason are a family that a newer classifier or shop may know; a conflict is about other bytes."""
-    is_family = wanted.reason not in (None, ReviewReason.EVENT_ID_CONFLICT) and wanted.state == ReviewState.OPEN
+    """Those of one reason are a family that a newer classifier or shop may know."""
+    is_family = wanted.reason is not None and wanted.reason not in _NO_FAMILY and wanted.state == ReviewState.OPEN
     return is_family and wanted.queue is None and wanted.assignee is None
 
 
@@ -102,7 +104,7 @@ async def _page(
             review, evidence = await reviews.find(connection, review_id)
         except ReviewNotFound:
             raise not_found(f"There is no review {review_id}") from None
-        kept = await receipts.of_event(connection, review.endpoint, review.event_id)
+        kept = await receipts.of_event(connection, review.endpoint, review.event_id) if review.event_id else []
         choices = await foresee(connection, review, visit.services.shops) if review.state == ReviewState.OPEN else []
         noted = await notes.of(connection, NoteThing.REVIEW, str(review_id))
         acts = await audit.newest(connection, audit.ActFilter(subject=reviews.subject(review_id)), limit=ACTS_SHOWN)
@@ -112,9 +114,11 @@ async def _page(
         back=back,
         stale=stale,
         review=review,
-        has_order=evidence.get("order") is not None,
-        said=beside(evidence.get("event") or {}, evidence.get("order")),
-        amounts={side: amount_said(evidence.get(side) or {}) for side in ("event", "order")},
+        sides=sides(evidence),
+        amounts={
+            "theirs": amount_said(evidence.get("event") or {}),
+            "ours": amount_said(evidence.get("order") or {}),
+        },
         receipt=next((each for each in kept if each.receipt_id == review.receipt_id), None),
         offers=[
             Offer(each.resolution, *consequence(each, needs_second=_needs_second(visit, each.resolution)))
@@ -126,12 +130,12 @@ async def _page(
         TITLES=TITLES,
         notes=noted,
         acts=acts,
-        can_rule_again=review.state == ReviewState.OPEN and review.reason != ReviewReason.EVENT_ID_CONFLICT,
+        can_rule_again=review.state == ReviewState.OPEN and review.reason not in _NO_FAMILY,
     )
 
 
 def _needs_second(visit: Visit, resolution: Resolution) -> bool:
-    return visit.services.approvals > 1 and resolution in MOVES_MONEY
+    return visit.services.approvals > 1 and resolution in NEEDS_SECOND
 
 
 def _is_same(actor: str, name: str) -> bool:

@@ -103,7 +103,7 @@ _FROM: Mapping[Source, str] = {
     Source.REVIEWS: """
         SELECT endpoint, event_id, receipt_id, received_at
         FROM kessai.reviews
-        WHERE state = 'open' AND reason <> 'event_id_conflict'
+        WHERE state = 'open' AND reason <> 'event_id_conflict' AND about IS NULL
         """,
 }
 

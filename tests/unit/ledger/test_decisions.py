@@ -19,7 +19,7 @@ from shared.ledger.decisions import (
     choices,
     decide,
 )
-from shared.ledger.transitions import TABLE, Fact, Move, OrderState, ReviewReason
+from shared.ledger.transitions import OF_STATEMENTS, TABLE, Fact, Move, OrderState, ReviewReason
 from shared.sdrp.money import Currency
 from tests.given import ENDPOINT, challenge_hash, confirmation, incoming, payment, settlement, usage
 
@@ -95,7 +95,9 @@ def test_an_order_only_moves_along_the_table(decision: Decision, case: Case, sho
         assert move in MOVES[Fact.PAYMENT] | MOVES[Fact.USAGE]
     if decision.resolution in MOVES_MONEY:
         assert isinstance(answer, Refusal) or _counts(answer)
-    if decision.resolution is Resolution.REJECT:
+    if case.reason in OF_STATEMENTS:
+        assert isinstance(answer, Verdict) is (decision.resolution is Resolution.ACCEPT_DIFFERENCE)
+    elif decision.resolution is Resolution.REJECT:
         assert answer == Verdict(Ruling(Outcome.IGNORED, reason="rejected"))
 
 
@@ -114,8 +116,13 @@ def test_what_is_not_offered_is_refused(decision: Decision, case: Case, shops: d
         assert isinstance(decide(decision, case, shops), Refusal | Unchanged)
 
 
+def test_a_difference_of_statements_can_only_be_explained() -> None:
+    for reason in OF_STATEMENTS:
+        assert choices(reason, challenge_hash=None, order_id="order-1") == [Resolution.ACCEPT_DIFFERENCE]
+
+
 def test_a_reason_that_fits_nothing_leaves_rejection() -> None:
-    for reason in ReviewReason:
+    for reason in set(ReviewReason) - OF_STATEMENTS:
         offered = choices(reason, challenge_hash=challenge_hash("order-1"), order_id="order-1")
         assert Resolution.REJECT in offered
     assert choices(ReviewReason.EVENT_ID_CONFLICT, challenge_hash=None, order_id=None) == [Resolution.REJECT]
