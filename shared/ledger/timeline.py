@@ -136,7 +136,8 @@ def _moved(moves: Iterable[Row]) -> Iterator[Step]:
     for move in moves:
         if move["action"] == "order.moved":
             detail = {"from": move["from_state"], "to": move["to_state"], "event_id": move["event_id"]}
-            yield Step(move["at"], "order.moved", move["actor"], detail)
+            settled_in = orjson.loads(move["detail"] or "{}")
+            yield Step(move["at"], "order.moved", move["actor"], detail | settled_in)
 
 
 def _told(known: Known, facts: Iterable[Row]) -> Iterator[Step]:

@@ -180,7 +180,7 @@ async def _moves(connection: Connection, order_id: str, times: Sequence[Window])
     return await _rows(
         connection,
         f"""
-        SELECT at, actor, action, event_id, from_state, to_state
+        SELECT at, actor, action, event_id, from_state, to_state, detail
         FROM kessai.audit
         WHERE ({_within("at", times, after=1)}) AND subject = $1 AND action IN ('order.moved', 'order.registered')
         """,

@@ -13,8 +13,10 @@ from shared.broker.topology import ORDERS
 from shared.ledger.transitions import ReviewQueue, ReviewReason
 from tests.given import confirmation, new_order, payment, settlement, usage
 from tests.integration.ledger.books import TestBooks
+from tests.integration.revenue.accounts import Accounts
 from tests.integration.workers.bench import Bench, until
 from tests.programs import clean_environment
+from tests.statements import stated_batch, stated_usage
 
 ROOT = Path(__file__).parents[3]
 SCHEMAS = ROOT / "workers/outbox/schemas"
@@ -45,6 +47,11 @@ async def everything_that_can_be_told(books: TestBooks) -> list[dict[str, Any]]:
         confirmation("evt-7 \x1f " + "茶" * 200, {}, type_="order.shipped"),
         payment("evt-1", amount_minor=1),
     )
+    ends = {"order-5": "settled", "order-6": "uncollectible", "order-7": "written_off"}
+    accounts = Accounts(books)
+    await accounts.fulfil(*ends)
+    rows = [stated_usage(name, settlement_batch_id=f"batch-of-{name}") for name in (*ends, "order-8")]
+    await accounts.sync(rows, [stated_batch(f"batch-of-{name}", end) for name, end in ends.items()])
     rows = await books.rows("SELECT body FROM kessai.outbox")
     return [orjson.loads(row["body"]) for row in rows]
 

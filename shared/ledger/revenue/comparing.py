@@ -1,0 +1,190 @@
+"""Every difference between statements and books has one review, and a review whose difference is gone is closed.
+
+Run it after each sync that came to its end, once `settle_orders` has no more to do.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+import orjson
+
+from shared.ledger import audit, outbox, reviews
+from shared.ledger.audit import Act
+from shared.ledger.database import Connection
+from shared.ledger.facts import difference_found
+from shared.ledger.revenue import syncs
+from shared.ledger.revenue.differences import Difference
+from shared.ledger.revenue.explanations import Explained, Standing, explain
+from shared.ledger.revenue.findings import Span, find_differences
+from shared.ledger.revenue.pairing import pair_late
+from shared.ledger.revenue.settling import ACTOR
+from shared.ledger.transitions import queue_of
+
+PATIENCE: Final = timedelta(hours=1)
+"""How long the one side may be late with what the other has said."""
+REACH: Final = timedelta(days=120)
+"""How far back things are compared: longer than a batch takes from its first usage to its end or past due."""
+RECONCILED = "reconciled"
+"""Resolution of a review whose two sides have come to agree."""
+
+
+class Compared(NamedTuple):
+    until: datetime | None
+    """What happened before then was compared; None while the statements were never read to their end."""
+    differences: int = 0
+    opened: int = 0
+    changed: int = 0
+    """Reviews whose difference is another by now."""
+    closed: int = 0
+    paired: int = 0
+    """Rows of statements whose webhook came after them: `settle_orders` may have more to do."""
+
+
+async def compare(
+    connection: Connection,
+    endpoint: str,
+    *,
+    now: datetime,
+    since: datetime | None = None,
+    patience: timedelta = PATIENCE,
+) -> Compared:
+    """Compare what statements and webhooks say from `since` on, and open, change and close reviews accordingly."""
+    async with connection.transaction():
+        await syncs.hold(connection, endpoint)
+        paired = await pair_late(connection, endpoint)
+        span = await span_of(connection, endpoint, since=since, patience=patience)
+        if span is None:
+            return Compared(None, paired=paired)
+        differences = await find_differences(connection, span)
+        explained = await explain(connection, endpoint, differences)
+        opened = await _open(connection, endpoint, [e.difference for e in explained if _is_new(e)], now)
+        changed = await _change(connection, endpoint, [each for each in explained if _is_other(each)])
+        closed = await _close(connection, span, [each.difference for each in explained if not _is_of_webhook(each)])
+    return Compared(span.until, len(differences), opened, changed, closed, paired)
+
+
+async def span_of(
+    connection: Connection,
+    endpoint: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    patience: timedelta = PATIENCE,
+) -> Span | None:
+    """What can be compared; by default as far back as something can change. None when nothing can."""
+    complete = await syncs.complete_as_of(connection, endpoint)
+    if complete is None:
+        return None
+    compared_until = complete - patience
+    if since is None:
+        since = min(compared_until - REACH, await _oldest_open(connection, endpoint) or compared_until)
+    return Span(endpoint, since, min(until or compared_until, compared_until), compared_until, complete)
+
+
+async def _oldest_open(connection: Connection, endpoint: str) -> datetime | None:
+    oldest: datetime | None = await connection.fetchval(
+        "SELECT min(about_at) FROM kessai.reviews WHERE endpoint = $1 AND about IS NOT NULL AND state = 'open'",
+        endpoint,
+    )
+    return oldest
+
+
+def _is_new(explained: Explained) -> bool:
+    return explained.standing is Standing.UNEXPLAINED
+
+
+def _is_other(explained: Explained) -> bool:
+    """Its open review shows sides that are no longer what they were."""
+    is_open = explained.is_own and explained.standing is Standing.IN_REVIEW
+    return is_open and explained.digest != explained.difference.digest
+
+
+def _is_of_webhook(explained: Explained) -> bool:
+    return not explained.is_own and explained.standing is not Standing.UNEXPLAINED
+
+
+OPEN = """
+INSERT INTO kessai.reviews (queue, reason, endpoint, about, about_at, body_digest, order_id, challenge_hash, evidence)
+SELECT queue, reason, $1, about, about_at, digest, order_id, challenge_hash, evidence
+FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bytea[], $7::text[], $8::text[], $9::jsonb[])
+     WITH ORDINALITY AS given (queue, reason, about, about_at, digest, order_id, challenge_hash, evidence, place)
+ORDER BY place
+RETURNING review_id, reason, about
+"""
+
+
+async def _open(connection: Connection, endpoint: str, found: Sequence[Difference], now: datetime) -> int:
+    if not found:
+        return 0
+    rows = await connection.fetch(
+        OPEN,
+        endpoint,
+        [queue_of(each.reason) for each in found],
+        [each.reason for each in found],
+        [each.about for each in found],
+        [each.at for each in found],
+        [each.digest for each in found],
+        [each.order_id for each in found],
+        [each.challenge_hash for each in found],
+        [_json(each) for each in found],
+    )
+    ids = {(row["reason"], row["about"]): row["review_id"] for row in rows}
+    told = [
+        difference_found(each.reason, each.about, ids[each.reason, each.about], each.order_id, endpoint, now)
+        for each in found
+    ]
+    await outbox.put(connection, told)
+    return len(rows)
+
+
+async def _change(connection: Connection, endpoint: str, others: Sequence[Explained]) -> int:
+    """A decision that was proposed was about other sides, so it falls."""
+    if not others:
+        return 0
+    await connection.execute(
+        """
+        UPDATE kessai.reviews
+        SET evidence = given.evidence, body_digest = given.digest, about_at = given.about_at, proposed = NULL,
+            version = version + 1
+        FROM unnest($1::bigint[], $2::jsonb[], $3::bytea[], $4::timestamptz[])
+             AS given (review_id, evidence, digest, about_at)
+        WHERE reviews.review_id = given.review_id
+        """,
+        [each.review_id for each in others],
+        [_json(each.difference) for each in others],
+        [each.difference.digest for each in others],
+        [each.difference.at for each in others],
+    )
+    ids = [each.review_id for each in others if each.review_id is not None]
+    await audit.record_all(connection, [_act(id_, endpoint, "review.changed") for id_ in ids])
+    return len(others)
+
+
+async def _close(connection: Connection, span: Span, found: Sequence[Difference]) -> int:
+    """Reviews of the span whose difference is no more."""
+    rows = await connection.fetch(
+        """
+        UPDATE kessai.reviews
+        SET state = 'closed', closed_at = now(), closed_by = $4, resolution = $5, proposed = NULL, version = version + 1
+        WHERE endpoint = $1 AND about IS NOT NULL AND state = 'open' AND about_at >= $2 AND about_at < $3
+          AND (reason, about) NOT IN (SELECT * FROM unnest($6::text[], $7::text[]))
+        RETURNING review_id
+        """,
+        *span.arguments,
+        ACTOR,
+        RECONCILED,
+        [each.reason for each in found],
+        [each.about for each in found],
+    )
+    acts = [_act(row["review_id"], span.endpoint, "review.resolved", resolution=RECONCILED) for row in rows]
+    await audit.record_all(connection, acts)
+    return len(rows)
+
+
+def _act(review_id: int, endpoint: str, action: str, **detail: object) -> Act:
+    return Act(ACTOR, action, reviews.subject(review_id), endpoint, detail=detail or None)
+
+
+def _json(difference: Difference) -> str:
+    return orjson.dumps(difference.evidence).decode()

@@ -1,0 +1,153 @@
+"""Orders hear what became of the batch that holds their usage, some at a time, each batch until all have heard.
+
+Only the platform's statements settle an order: its usage stands in a batch that they say is settled with a receipt, or
+given up. An order that cannot take it stays as it is; the comparison makes a review of that.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from shared.ledger import outbox
+from shared.ledger.books import Order, Row
+from shared.ledger.columns import given, pack
+from shared.ledger.database import Connection
+from shared.ledger.facts import Settlement, order_settled
+from shared.ledger.revenue import syncs
+from shared.ledger.revenue.money import FACTS, Money, plain
+from shared.ledger.transitions import Move, next_state
+
+ACTOR = "worker:reconcile"
+BATCHES_AT_ONCE = 200
+ORDERS_AT_ONCE = 1000
+"""Of one transaction."""
+
+
+class Told(NamedTuple):
+    moved: int
+    more: bool
+    """Whether there may be more orders to tell: call again."""
+
+
+class _Due(NamedTuple):
+    order: Order
+    after: Order
+    settlement: Settlement
+
+
+async def settle_orders(connection: Connection, endpoint: str, *, now: datetime, limit: int = ORDERS_AT_ONCE) -> Told:
+    """Move orders whose batch is final, at most so many; in order of batches and orders."""
+    async with connection.transaction():
+        await syncs.hold(connection, endpoint)
+        batch_ids = await _due_batches(connection, endpoint)
+        if not batch_ids:
+            return Told(0, more=False)
+        rows = await connection.fetch(LOCK_ORDERS, batch_ids, limit)
+        due = [each for row in rows if (each := _due(row)) is not None]
+        await _move(connection, due, now)
+        if len(rows) < limit:
+            await connection.execute(
+                "UPDATE kessai.statement_batches SET orders_due = false WHERE settlement_batch_id = ANY ($1::text[])",
+                batch_ids,
+            )
+    return Told(len(due), more=len(rows) == limit or len(batch_ids) == BATCHES_AT_ONCE)
+
+
+async def _due_batches(connection: Connection, endpoint: str) -> list[str]:
+    rows = await connection.fetch(
+        """
+        SELECT settlement_batch_id
+        FROM kessai.statement_batches
+        WHERE endpoint = $1 AND orders_due
+        ORDER BY settlement_batch_id
+        LIMIT $2
+        """,
+        endpoint,
+        BATCHES_AT_ONCE,
+    )
+    return [row["settlement_batch_id"] for row in rows]
+
+
+LOCK_ORDERS = """
+SELECT orders.*, stated.metered_usage_id, stated.plan_type, stated.provider_gross_amount_minor,
+       stated.protocol_fee_minor, stated.provider_receivable_minor, batch.settlement_batch_id, batch.money,
+       batch.chain_receipt_id AS batch_receipt_id, batch.settled_at
+FROM kessai.statement_batches AS batch
+JOIN kessai.statement_usage AS stated USING (settlement_batch_id)
+JOIN kessai.metered_usage AS booked
+    ON booked.endpoint = stated.endpoint AND booked.requirement_id = stated.paired_with
+JOIN kessai.orders USING (order_id)
+WHERE batch.settlement_batch_id = ANY ($1::text[]) AND orders.state = 'fulfilled_unsettled'
+ORDER BY orders.order_id
+LIMIT $2
+FOR UPDATE OF orders
+"""
+
+
+def _due(row: Row) -> _Due | None:
+    order, money = Order.from_row(row), Money(row["money"])
+    following = next_state(order.state, FACTS[money])
+    if not isinstance(following, Move):
+        return None
+    receipt: str | None = row["batch_receipt_id"] if money is Money.SETTLED else None
+    amounts = ("provider_gross_amount_minor", "protocol_fee_minor", "provider_receivable_minor")
+    settlement = Settlement(
+        metered_usage_id=row["metered_usage_id"],
+        settlement_batch_id=row["settlement_batch_id"],
+        pricing_band=row["plan_type"],
+        **{name: _text(row[name]) for name in amounts},
+        settled_at=row["settled_at"] if receipt else None,
+    )
+    return _Due(order, order._replace(state=following.to, chain_receipt_id=receipt), settlement)
+
+
+def _text(amount: Decimal) -> str:
+    return plain(amount)
+
+
+async def _move(connection: Connection, due: Sequence[_Due], now: datetime) -> None:
+    if not due:
+        return
+    await connection.execute(
+        MOVE_ORDERS,
+        *pack(
+            [each.order.order_id for each in due],
+            [each.order.endpoint for each in due],
+            [each.order.state for each in due],
+            [each.after.state for each in due],
+            [each.after.chain_receipt_id for each in due],
+            [each.settlement.metered_usage_id for each in due],
+            [each.settlement.settlement_batch_id for each in due],
+        ),
+        ACTOR,
+    )
+    await outbox.put(connection, [order_settled(each.after, each.settlement, now) for each in due])
+
+
+# The orders are locked already. The audit names no requirement here: it is one of the payment, not of its end.
+MOVE_ORDERS = f"""
+WITH given AS (
+    SELECT *
+    FROM {
+    given(
+        order_id="text",
+        endpoint="text",
+        from_state="text",
+        state="text",
+        chain_receipt_id="text",
+        metered_usage_id="text",
+        settlement_batch_id="text",
+    )
+}
+), moved AS (
+    UPDATE kessai.orders
+    SET state = given.state, chain_receipt_id = given.chain_receipt_id, updated_at = now()
+    FROM given
+    WHERE orders.order_id = given.order_id
+)
+INSERT INTO kessai.audit (actor, action, subject, endpoint, from_state, to_state, detail)
+SELECT $10, 'order.moved', order_id, endpoint, from_state, state,
+       jsonb_build_object('settlement_batch_id', settlement_batch_id, 'metered_usage_id', metered_usage_id)
+FROM given
+"""

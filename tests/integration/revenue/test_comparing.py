@@ -1,0 +1,247 @@
+"""Every difference between statements and webhooks is one review with both sides; when it is gone, so is the review."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.ledger.books import Shop
+from shared.ledger.revenue.comparing import Compared
+from shared.ledger.revenue.syncs import List
+from tests.given import ENDPOINT, NOW, new_order, settlement, usage
+from tests.integration.ledger.desk import ANN, BOB, Desk
+from tests.integration.revenue.accounts import LATER, Accounts
+from tests.statements import nameless, stated_batch, stated_usage
+
+ROW: dict[str, Any] = {"settlement_batch_id": "batch-1"}
+
+
+async def test_nothing_is_found_when_all_is_well(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1", "order-2")
+    await accounts.books.apply(settlement())
+    rows = [stated_usage(name, **ROW) for name in ("order-1", "order-2")]
+    compared = await accounts.sync(rows, [stated_batch(payments=2)])
+    assert compared == Compared(LATER - timedelta(hours=1))
+    assert await accounts.differences() == []
+
+
+async def test_nothing_is_compared_before_both_lists_were_read_to_their_end(accounts: Accounts) -> None:
+    await accounts.resume(List.USAGE)
+    await accounts.usage_page(stated_usage(), then=None)
+    assert await accounts.compare() == Compared(None)
+
+
+async def test_usage_without_a_webhook(accounts: Accounts) -> None:
+    await accounts.books.register(new_order("order-1", 200))
+    compared = await accounts.sync([stated_usage()])
+    assert (compared.differences, compared.opened) == (1, 1)
+    assert await accounts.differences() == [("webhook_missing", "usage:mu-order-1")]
+    evidence = await accounts.evidence("usage:mu-order-1")
+    assert (evidence["statement"]["requirement_id"], evidence["books"]) == ("req-order-1", {})
+    assert evidence["in_doubt"] == {"currency": "JPY", "amount_minor": "200"}
+    again = await accounts.sync([stated_usage()], at=LATER + timedelta(hours=1))
+    assert (again.differences, again.opened, again.changed, again.closed) == (1, 0, 0, 0)
+    await accounts.fulfil("order-1")
+    late = await accounts.sync([stated_usage()], at=LATER + timedelta(hours=2))
+    assert (late.differences, late.closed, late.paired) == (0, 1, 1)
+    assert await accounts.differences() == []
+
+
+async def test_usage_whose_webhook_waits_in_a_review_is_no_second_one(accounts: Accounts) -> None:
+    accounts.books.shops = {ENDPOINT: Shop("tea_house")}
+    await accounts.fulfil("order-1")
+    compared = await accounts.sync([stated_usage()])
+    assert (compared.differences, compared.opened) == (1, 0)
+    await Desk(accounts.books).resolve(1, "reject")
+    assert (await accounts.sync([stated_usage()], at=LATER + timedelta(hours=1))).opened == 0
+
+
+async def test_usage_that_no_statement_lists(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1", "order-2")
+    await accounts.sync([stated_usage("order-2")])
+    assert await accounts.differences() == [("statement_missing", "requirement:req-order-1")]
+    assert await accounts.books.value("SELECT order_id FROM kessai.reviews") == "order-1"
+    await accounts.sync([stated_usage("order-1"), stated_usage("order-2")], at=LATER + timedelta(hours=1))
+    assert await accounts.differences() == []
+
+
+async def test_neither_side_is_blamed_while_it_may_be_late(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    await accounts.books.rows("UPDATE kessai.metered_usage SET accepted_at = $1", LATER - timedelta(minutes=30))
+    just_now = (LATER - timedelta(minutes=30)).isoformat()
+    await accounts.sync([stated_usage("order-9", created_at=just_now)])
+    assert await accounts.differences() == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "ours"),
+    [
+        ({"provider_gross_amount_minor": "100", "provider_receivable_minor": "98"}, "200"),
+        ({"currency": "USD", "token_symbol": "USDC"}, "JPY"),
+        ({"plan_type": "nano"}, "micro"),
+    ],
+)
+async def test_usage_of_another_amount_currency_or_band(accounts: Accounts, changed: dict[str, str], ours: str) -> None:
+    await accounts.fulfil("order-1")
+    await accounts.sync([stated_usage(**changed)])
+    assert await accounts.differences() == [("statement_amount_mismatch", "usage:mu-order-1")]
+    evidence = await accounts.evidence("usage:mu-order-1")
+    field = next(name for name in evidence["books"] if evidence["books"][name] == ours)
+    assert evidence["statement"][field] != ours
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"chain_receipt_id": "chain-other"}, "statement_receipt_mismatch"),
+        ({"usage_event_digest": "digest-other"}, "statement_digest_mismatch"),
+        ({"plan_type": "nano"}, "statement_amount_mismatch"),
+        ({"status": "retrying"}, "statement_conflict"),
+        ({"status": "written_off"}, "statement_conflict"),
+        ({"provider_receivable_minor": "197"}, "receivable_mismatch"),
+        ({"protocol_fee_minor": "3", "provider_receivable_minor": "197"}, "batch_rows_mismatch"),
+        ({"usage_event_count": 2}, "batch_rows_mismatch"),
+    ],
+)
+async def test_a_batch_that_its_webhook_or_its_rows_contradict(
+    accounts: Accounts, changed: dict[str, Any], reason: str
+) -> None:
+    await accounts.fulfil("order-1")
+    await accounts.books.apply(settlement())
+    await accounts.sync([stated_usage(**ROW)], [stated_batch(**changed)])
+    found = await accounts.differences()
+    assert (reason, "batch:batch-1") in found
+    assert {about for _, about in found} == {"batch:batch-1"}
+
+
+async def test_amounts_that_the_webhook_of_a_batch_states_are_compared(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    await accounts.books.apply(settlement(currency="JPY", provider_gross_amount_minor="400", usage_event_count=2))
+    await accounts.sync([stated_usage(**ROW)], [stated_batch(usage_event_count=1)])
+    assert await accounts.differences() == [("statement_amount_mismatch", "batch:batch-1")]
+    evidence = await accounts.evidence("batch:batch-1")
+    assert evidence["statement"] == {"provider_gross_amount_minor": "200", "usage_event_count": 1}
+    assert evidence["books"] == {"provider_gross_amount_minor": "400", "usage_event_count": 2}
+
+
+async def test_a_settled_batch_without_a_webhook_and_one_without_a_statement(accounts: Accounts) -> None:
+    await accounts.books.apply(settlement("evt-2", "batch-2"))
+    await accounts.fulfil("order-1")
+    await accounts.sync([stated_usage(**ROW)], [stated_batch()])
+    assert sorted(await accounts.differences()) == [
+        ("statement_missing", "batch:batch-2"),
+        ("webhook_missing", "batch:batch-1"),
+    ]
+    await accounts.books.apply(settlement())
+    await accounts.sync(
+        [stated_usage(**ROW), stated_usage("order-9", settlement_batch_id="batch-2")],
+        [stated_batch(), stated_batch("batch-2")],
+        at=LATER + timedelta(hours=1),
+    )
+    assert await accounts.differences() == [("webhook_missing", "usage:mu-order-9")]
+
+
+async def test_a_regress_of_what_is_final(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    await accounts.books.apply(settlement())
+    await accounts.sync([stated_usage(**ROW)], [stated_batch()])
+    await accounts.sync([], [stated_batch(status="retrying")], at=LATER + timedelta(hours=1))
+    assert await accounts.state() == "settled"
+    assert await accounts.differences() == [("statement_conflict", "batch:batch-1")]
+    evidence = await accounts.evidence("batch:batch-1")
+    assert (evidence["statement"], evidence["books"]) == ({"status": "retrying"}, {"status": "settled"})
+
+
+async def test_one_payment_listed_twice(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    await accounts.sync([stated_usage(), stated_usage(metered_usage_id="mu-again")])
+    assert [reason for reason, _ in await accounts.differences()] == ["webhook_missing"]
+
+
+async def test_rows_without_a_name_are_compared_by_day(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1", "order-2")
+    assert (await accounts.sync([nameless("order-1"), nameless("order-2")])).differences == 0
+    third = nameless("order-3", provider_gross_amount_minor="50", provider_receivable_minor="48")
+    later = LATER + timedelta(hours=1)
+    await accounts.sync([nameless("order-1"), nameless("order-2"), third], at=later)
+    assert await accounts.differences() == [("statement_total_mismatch", "day:2026-11-20:JPY:micro")]
+    evidence = await accounts.evidence("day:2026-11-20:JPY:micro")
+    assert evidence["statement"] == {"count": 3, "gross_minor": "450"}
+    assert evidence["books"] == {"count": 2, "gross_minor": "400"}
+
+
+async def test_rows_without_a_name_are_explained_by_webhooks_in_review(accounts: Accounts) -> None:
+    accounts.books.shops = {ENDPOINT: Shop("tea_house")}
+    await accounts.books.register(new_order("order-1", 200))
+    await accounts.books.apply(usage("evt-1"))
+    compared = await accounts.sync([nameless()])
+    assert (compared.differences, compared.opened) == (1, 0)
+
+
+async def test_what_midnight_moved_to_the_next_day_is_no_difference(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1", "order-2")
+    over = nameless("order-2", created_at="2026-11-19T23:59:59.9Z")
+    await accounts.sync([nameless("order-1"), over])
+    assert await accounts.differences() == []
+
+
+async def test_a_person_accepts_a_difference_and_it_is_not_asked_again(accounts: Accounts) -> None:
+    desk = Desk(accounts.books)
+    await accounts.sync([stated_usage()])
+    assert (await desk.resolve(1, "accept-difference", approvals=2)).done == "proposed"
+    done = await desk.approve(1, actor=BOB)
+    assert (done.done, done.outcome) == ("closed", None)
+    assert (await accounts.sync([stated_usage()], at=LATER + timedelta(hours=1))).opened == 0
+    await accounts.books.rows("UPDATE kessai.statement_usage SET provider_gross_amount_minor = 300")
+    await accounts.sync([], at=LATER + timedelta(hours=2))
+    found = await accounts.differences()
+    assert ("webhook_missing", "usage:mu-order-1") in found, "another difference of the same thing"
+
+
+async def test_a_proposal_falls_with_what_it_was_about(accounts: Accounts) -> None:
+    desk = Desk(accounts.books)
+    await accounts.sync([stated_usage()])
+    await desk.resolve(1, "accept-difference", approvals=2)
+    compared = await accounts.sync([stated_usage(settlement_batch_id="batch-1")], at=LATER + timedelta(hours=1))
+    review = await desk.review(1)
+    assert (compared.changed, review.proposed, review.state) == (1, None, "open")
+
+
+async def test_a_difference_is_claimed_noted_and_closed_by_itself(accounts: Accounts) -> None:
+    desk = Desk(accounts.books)
+    await accounts.books.register(new_order("order-1", 200))
+    await accounts.sync([stated_usage()])
+    await desk.claim(1, actor=ANN)
+    await accounts.books.apply(usage("evt-1"))
+    await accounts.sync([stated_usage()], at=LATER + timedelta(hours=1))
+    review = await desk.review(1)
+    assert (review.state, review.resolution, review.closed_by) == ("closed", "reconciled", "worker:reconcile")
+
+
+async def test_a_difference_opened_anew_is_told_anew(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    for turn in range(3):
+        rows = [] if turn % 2 == 0 else [stated_usage()]
+        await accounts.sync(rows, at=LATER + timedelta(hours=turn))
+        if rows:
+            await accounts.books.rows("DELETE FROM kessai.statement_usage")
+    told = await accounts.books.rows("SELECT DISTINCT body FROM kessai.outbox WHERE name = 'review.opened'")
+    assert len(told) == 2
+
+
+async def test_comparing_twice_changes_nothing(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    await accounts.sync([stated_usage("order-9", **ROW)], [stated_batch(usage_event_count=7)])
+    before = await accounts.everything()
+    await accounts.compare()
+    assert await accounts.everything() == before
+
+
+async def test_old_differences_stay_in_view_until_they_are_gone(accounts: Accounts) -> None:
+    await accounts.sync([stated_usage()])
+    long_after = NOW + timedelta(days=400)
+    await accounts.sync([stated_usage()], at=long_after)
+    assert await accounts.differences() == [("webhook_missing", "usage:mu-order-1")]
+    await accounts.fulfil("order-1")
+    await accounts.sync([stated_usage()], at=long_after + timedelta(hours=1))
+    assert await accounts.differences() == []

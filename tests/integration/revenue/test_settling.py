@@ -1,0 +1,101 @@
+"""Orders move by what statements say of their batch, whatever comes first, and tell of it once."""
+
+import asyncio
+
+import orjson
+import pytest
+
+from tests.given import settlement
+from tests.integration.revenue.accounts import Accounts
+from tests.statements import nameless, stated_batch, stated_usage
+
+
+@pytest.mark.parametrize("status", ["settled", "uncollectible", "written_off"])
+@pytest.mark.parametrize("first", ["usage", "batch", "webhook last"])
+async def test_an_order_ends_as_its_batch(accounts: Accounts, status: str, first: str) -> None:
+    row, batch = stated_usage(settlement_batch_id="batch-1"), stated_batch(status=status)
+    if first == "webhook last":
+        await accounts.sync([row], [batch])
+        await accounts.fulfil("order-1")
+        await accounts.sync([row], [batch])
+    else:
+        await accounts.fulfil("order-1")
+        pages = [accounts.usage_page(row), accounts.batch_page(batch)]
+        for page in pages if first == "usage" else reversed(pages):
+            await page
+        await accounts.settle()
+    assert await accounts.state() == status
+    assert (await accounts.books.moves())[-1] == ("order-1", "fulfilled_unsettled", status)
+    assert [told for told in await accounts.books.told() if told[0] != "review.opened"] == [
+        ("order.fulfilled_unsettled", "order-1"),
+        (f"order.{status}", "order-1"),
+    ]
+
+
+async def test_what_became_of_it_is_told(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    await accounts.sync([stated_usage(settlement_batch_id="batch-1")], [stated_batch()])
+    fact = orjson.loads(await accounts.books.value("SELECT body FROM kessai.outbox WHERE name = 'order.settled'"))
+    assert {name: fact[name] for name in ("chain_receipt_id", "settlement_batch_id", "provider_receivable_minor")} == {
+        "chain_receipt_id": "chain-batch-1",
+        "settlement_batch_id": "batch-1",
+        "provider_receivable_minor": "198",
+    }
+    assert (await accounts.books.order()).chain_receipt_id == "chain-batch-1"
+
+
+async def test_a_webhook_of_the_batch_alone_moves_no_order(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    await accounts.books.apply(settlement())
+    await accounts.usage_page(stated_usage(settlement_batch_id="batch-1", status="settled"))
+    assert (await accounts.settle(), await accounts.state()) == (0, "fulfilled_unsettled")
+
+
+async def test_a_row_without_a_name_is_guessed_onto_no_order(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    compared = await accounts.sync([nameless(settlement_batch_id="batch-1")], [stated_batch()])
+    assert (compared.paired, await accounts.state()) == (0, "fulfilled_unsettled")
+    assert await accounts.books.value("SELECT paired_with FROM kessai.statement_usage") is None
+
+
+async def test_a_statement_of_another_endpoint_moves_no_order(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    await accounts.batch_page(stated_batch(), endpoint="other")
+    await accounts.usage_page(stated_usage(settlement_batch_id="batch-1"), endpoint="other")
+    assert (await accounts.settle(), await accounts.state()) == (0, "fulfilled_unsettled")
+
+
+async def test_a_large_batch_is_told_in_parts(accounts: Accounts) -> None:
+    names = [f"order-{n}" for n in range(25)]
+    await accounts.fulfil(*names)
+    await accounts.usage_page(*(stated_usage(name, settlement_batch_id="batch-1") for name in names))
+    await accounts.batch_page(stated_batch(payments=25))
+    assert await accounts.settle(limit=7) == 25
+    assert await accounts.books.value("SELECT count(*) FROM kessai.statement_batches WHERE orders_due") == 0
+
+
+async def test_pages_and_webhooks_may_meet(accounts: Accounts) -> None:
+    """Whatever overtakes what, no order is forgotten."""
+    names = [f"order-{n}" for n in range(40)]
+    rows = [stated_usage(name, settlement_batch_id=f"batch-{place % 4}") for place, name in enumerate(names)]
+    batches = [stated_batch(f"batch-{n}", payments=10) for n in range(4)]
+    await asyncio.gather(
+        *(accounts.fulfil(name) for name in names),
+        *(accounts.usage_page(*rows[place : place + 10]) for place in range(0, 40, 10)),
+        *(accounts.batch_page(batch) for batch in batches),
+        *(accounts.settle() for _ in range(3)),
+    )
+    await accounts.sync(rows, batches)
+    states = await accounts.books.rows("SELECT DISTINCT state FROM kessai.orders")
+    assert [row["state"] for row in states] == ["settled"]
+    assert await accounts.books.value("SELECT count(*) FROM kessai.outbox WHERE name = 'order.settled'") == 40
+
+
+async def test_an_order_that_ended_otherwise_stays_and_becomes_a_review(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    await accounts.sync([stated_usage(settlement_batch_id="batch-1")], [stated_batch(status="written_off")])
+    assert await accounts.differences() == []
+    await accounts.books.rows("UPDATE kessai.statement_usage SET settlement_batch_id = 'batch-2'")
+    await accounts.sync([], [stated_batch(status="written_off"), stated_batch("batch-2")])
+    assert await accounts.state() == "written_off"
+    assert ("statement_conflict", "order:order-1") in await accounts.differences()
