@@ -90,12 +90,21 @@ class Programs:
 
     def run(self, *arguments: str) -> str:
         """Run a `kessai` command to its end and return what it printed. Raises ProgramFailed."""
-        ended = subprocess.run(  # noqa: S603 - our own program
-            [KESSAI, *arguments], env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [KESSAI, *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
-        if ended.returncode != 0:
-            raise ProgramFailed(f"kessai {' '.join(arguments)}: {ended.stderr.decode(errors='replace').strip()}")
-        return ended.stdout.decode()
+        try:
+            told, complaint = process.communicate()
+        finally:
+            process.kill()  # nothing when it has ended; Ctrl-C leaves nobody behind
+            process.wait()
+        if process.returncode != 0:
+            raise ProgramFailed(f"kessai {' '.join(arguments)}: {complaint.decode(errors='replace').strip()}")
+        return told.decode()
 
     def await_ready(self) -> None:
         deadline = time.monotonic() + READY_WITHIN

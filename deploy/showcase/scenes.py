@@ -24,7 +24,7 @@ def all_scenes(run: str, *, web: Shop, kiosk: Shop, now: datetime) -> list[Scene
         return Casting(run, shop, name, now)
 
     return [
-        _payments(at(web, "paid"), "payments", 870),
+        _payments(at(web, "paid"), "payments", 850),
         _late(at(web, "late"), "payments before their orders", 60),
         _redelivered(at(web, "redelivered"), "payments delivered three times", 80),
         _same_payment(at(web, "same"), "one payment under two event ids", 20),
@@ -36,6 +36,7 @@ def all_scenes(run: str, *, web: Shop, kiosk: Shop, now: datetime) -> list[Scene
         _misfits(at(web, "merchant"), "another merchant", 20, "merchant_mismatch", _other_merchant),
         _band(at(web, "band"), "standard payment of a micro order", 10),
         _second_payment(at(web, "second"), "two payments of one order", 30),
+        _spent_requirement(at(web, "spent-requirement"), "one payment for two orders", 10),
         _closed(at(web, "closed"), "payments of cancelled orders", 30),
         _conflict(at(web, "conflict"), "one event id, other bytes", 20),
         _batch_conflict(at(web, "batch-conflict"), "one batch, another receipt", 10),
@@ -103,6 +104,15 @@ def _second_payment(cast: Casting, title: str, number: int) -> Scene:
         postings=(*scene.postings, *(cast.sent(other.event) for other in others)),
         expected=Counter({APPLIED: number, fate("review", "second_payment"): number}),
     )
+
+
+def _spent_requirement(cast: Casting, title: str, number: int) -> Scene:
+    """Two orders are paid by one requirement: whichever comes first has it."""
+    first, second = [cast.payment(n) for n in range(number)], [cast.payment(n + number) for n in range(number)]
+    for payment, other in zip(first, second, strict=True):
+        other.data["requirement_id"] = payment.data["requirement_id"]
+    scene = cast.scene_of(title, [*first, *second], APPLIED)
+    return replace(scene, expected=Counter({APPLIED: number, fate("review", "requirement_conflict"): number}))
 
 
 def _conflict(cast: Casting, title: str, number: int) -> Scene:

@@ -52,8 +52,8 @@ async def everything_that_can_be_told(books: TestBooks) -> list[dict[str, Any]]:
     await accounts.fulfil(*ends)
     rows = [stated_usage(name, settlement_batch_id=f"batch-of-{name}") for name in (*ends, "order-8")]
     await accounts.sync(rows, [stated_batch(f"batch-of-{name}", end) for name, end in ends.items()])
-    rows = await books.rows("SELECT body FROM kessai.outbox")
-    return [orjson.loads(row["body"]) for row in rows]
+    told = await books.rows("SELECT body FROM kessai.outbox")
+    return [orjson.loads(row["body"]) for row in told]
 
 
 async def test_every_fact_fits_its_schema(books: TestBooks) -> None:
