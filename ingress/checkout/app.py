@@ -16,6 +16,7 @@ from ingress.checkout.hosted import HostedCheckout
 from ingress.checkout.metrics import CheckoutMetrics
 from shared.checkout_terms import CheckoutTerms
 from shared.errors import SettingsError
+from shared.garbage import collect_rarely
 from shared.ledger.books import Shop
 from shared.ledger.database import open_pool
 from shared.observe import log as logging
@@ -117,6 +118,7 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> N
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, bound, backlog=BACKLOG).start()
         health.is_listening = True
+        collect_rarely()
         log.info(
             "checkout.started", host=listen.host, port=port_of(bound), admin_port=admin.port, endpoints=sorted(counters)
         )
