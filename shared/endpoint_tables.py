@@ -3,9 +3,11 @@
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from shared.endpoints import EndpointKey
 from shared.errors import KessaiError, SettingsError
 from shared.ledger.books import Shop
 from shared.sdrp.challenge import normalize_merchant
@@ -14,10 +16,11 @@ from shared.sdrp.signature import SigningSecret
 ENDPOINT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 KEYS: Final = frozenset(
     {
-        *("secrets", "secret_files", "merchant", "allow_metered_payments"),
+        *("secrets", "secret_files", "keys", "merchant", "allow_metered_payments"),
         *("merchant_auth_token_file", "challenge_secret_file", "origins", "success_url", "cancel_url"),
     }
 )
+KEY_KEYS: Final = frozenset({"secret", "secret_file", "not_before", "not_after"})
 
 
 def tables(path: Path | None) -> Iterator[tuple[str, Mapping[str, object], str, Path]]:
@@ -51,14 +54,58 @@ def shop_of(table: Mapping[str, object], where: str, *, default: Shop) -> Shop:
     return Shop(merchant_key(table.get("merchant", default.merchant), f"{where}: merchant"), allow_metered)
 
 
-def secrets_of(table: Mapping[str, object], where: str, *, beside: Path) -> tuple[SigningSecret, ...]:
-    given, files = table.get("secrets", []), table.get("secret_files", [])
+def keys_of(table: Mapping[str, object], where: str, *, beside: Path) -> tuple[EndpointKey, ...]:
+    """Every secret of the endpoint; those that end stand last, so that their successor is counted first.
+
+    Raises SettingsError.
+    """
+    given, files, windowed = (table.get(name, []) for name in ("secrets", "secret_files", "keys"))
     if not isinstance(given, list) or not isinstance(files, list):
         raise SettingsError(f"{where}: secrets and secret_files must be lists")
-    texts = [*given, *(read_secret_file(beside / str(file), f"{where}: secret_files") for file in files)]
-    if not texts:
-        raise SettingsError(f"{where}: no secret: list `secrets` or `secret_files`")
-    return tuple(signing_secret(text, f"{where}: a secret") for text in texts)
+    if not isinstance(windowed, list) or not all(isinstance(entry, dict) for entry in windowed):
+        raise SettingsError(f"{where}: keys must be tables, as in [[endpoints.<name>.keys]]")
+    keys = [
+        *(EndpointKey(signing_secret(text, f"{where}: a secret"), f"{where}: secrets") for text in given),
+        *(_key_of_file(beside / str(file), f"{where}: secret_files") for file in files),
+        *(_key_of_table(entry, f"{where}: keys", beside=beside) for entry in windowed),
+    ]
+    if not keys:
+        raise SettingsError(f"{where}: no secret: list `secrets`, `secret_files` or `keys`")
+    windows: dict[str, EndpointKey] = {}
+    for key in keys:
+        known = windows.setdefault(key.fingerprint, key)
+        if (known.not_before, known.not_after) != (key.not_before, key.not_after):
+            raise SettingsError(f"{where}: secret {key.fingerprint} is given twice with two windows: keep one")
+    return tuple(sorted(windows.values(), key=lambda key: key.not_after is not None))
+
+
+def _key_of_file(
+    path: Path, named_by: str, *, not_before: datetime | None = None, not_after: datetime | None = None
+) -> EndpointKey:
+    secret = signing_secret(read_secret_file(path, named_by), f"{named_by}: {path}")
+    return EndpointKey(secret, str(path), not_before, not_after)
+
+
+def _key_of_table(table: Mapping[str, object], where: str, *, beside: Path) -> EndpointKey:
+    unknown = set(table) - KEY_KEYS
+    if unknown:
+        raise SettingsError(f"{where}: unknown settings {', '.join(sorted(unknown))}")
+    not_before, not_after = (_moment(table.get(name), f"{where}: {name}") for name in ("not_before", "not_after"))
+    if not_before is not None and not_after is not None and not_after <= not_before:
+        raise SettingsError(f"{where}: not_after must be later than not_before, or the secret never vouches")
+    if ("secret" in table) == ("secret_file" in table):
+        raise SettingsError(f"{where}: each needs either secret or secret_file")
+    if "secret_file" in table:
+        return _key_of_file(beside / str(table["secret_file"]), where, not_before=not_before, not_after=not_after)
+    return EndpointKey(signing_secret(table["secret"], f"{where}: a secret"), where, not_before, not_after)
+
+
+def _moment(value: object, named_by: str) -> datetime | None:
+    if value is None:
+        return None
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise SettingsError(f"{named_by} must be a moment with its offset from UTC, as in 2026-12-01T09:00:00Z")
+    return value
 
 
 def signing_secret(secret: object, named_by: str) -> SigningSecret:

@@ -6,7 +6,6 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -17,12 +16,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from yarl import URL
 
 from shared.checkout_terms import CheckoutTerms, terms_of, terms_of_default
-from shared.endpoint_tables import merchant_key, read_secret_file, secrets_of, shop_of, signing_secret, tables
+from shared.endpoint_tables import keys_of, merchant_key, read_secret_file, shop_of, signing_secret, tables
+from shared.endpoints import Endpoint, EndpointKey
 from shared.errors import KessaiError, SettingsError
 from shared.ledger.books import Shop
 from shared.ledger.roles import Role
 from shared.sdrp.api.access import Access, default_base_url
-from shared.sdrp.signature import SigningSecret
 
 DEFAULT_ENDPOINT = "siglume"
 SECRET_NAMES = (
@@ -39,14 +38,6 @@ SECRET_NAMES = (
 class TopologyMode(StrEnum):
     DECLARE = "declare"
     VERIFY = "verify"
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One shop's door: `/webhooks/{name}`."""
-
-    name: str
-    secrets: tuple[SigningSecret, ...] = field(repr=False)
 
 
 class Settings(BaseSettings):
@@ -223,15 +214,16 @@ class Settings(BaseSettings):
         anyone signs with an empty key.
         """
         doors = {
-            name: Endpoint(name, secrets_of(table, where, beside=path.parent))
+            name: Endpoint(name, keys_of(table, where, beside=path.parent))
             for name, table, where, path in tables(self.config)
         }
         if self.webhook_secret is not None:
             if DEFAULT_ENDPOINT in doors:
                 given_twice = f"[endpoints.{DEFAULT_ENDPOINT}] of {self.config}"
                 raise SettingsError(f"both SIGLUME_WEBHOOK_SECRET and {given_twice} are given: keep one")
-            secret = signing_secret(self.webhook_secret.get_secret_value(), "SIGLUME_WEBHOOK_SECRET")
-            doors[DEFAULT_ENDPOINT] = Endpoint(DEFAULT_ENDPOINT, (secret,))
+            named_by = "SIGLUME_WEBHOOK_SECRET"
+            key = EndpointKey(signing_secret(self.webhook_secret.get_secret_value(), named_by), named_by)
+            doors[DEFAULT_ENDPOINT] = Endpoint(DEFAULT_ENDPOINT, (key,))
         if not doors:
             raise SettingsError(
                 "no webhook secret: set SIGLUME_WEBHOOK_SECRET (or SIGLUME_WEBHOOK_SECRET_FILE), "

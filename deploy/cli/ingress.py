@@ -18,7 +18,7 @@ def ingress(
     admin_port: AdminPort = 9080,
     processes: Processes = 1,
 ) -> None:
-    """Take webhooks at POST /webhooks/{endpoint} and hand them to RabbitMQ."""
+    """Take webhooks at POST /webhooks/{endpoint} and hand them to RabbitMQ. SIGHUP has it read its secrets again."""
     from ingress.webhooks.app import Listen, run
     from ingress.webhooks.processes import supervise
     from shared.settings import Settings

@@ -153,7 +153,10 @@ def _secret(given: str | None, *, endpoint: str, wrong: bool) -> "SigningSecret"
     doors = Settings.from_env().endpoints()
     if endpoint not in doors:
         raise CannotSend(f"no secret for endpoint {endpoint!r} is configured here: give one with --secret")
-    return doors[endpoint].secrets[0]
+    live = doors[endpoint].live_secrets(datetime.now(UTC).timestamp())
+    if not live:
+        raise CannotSend(f"no secret of endpoint {endpoint!r} is valid now: see `kessai keys list`, or give --secret")
+    return live[0]
 
 
 def _post(postings: Iterable["Posting"], *, total: int, concurrency: int, rate: float | None) -> "Answers":

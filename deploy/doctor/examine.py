@@ -1,12 +1,14 @@
 """What is examined, in which order? Where one thing is away, what stands on it is left out."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 from aiohttp import http_parser
 
 from deploy.doctor.broker import examine_broker
 from deploy.doctor.database import examine_database
 from deploy.doctor.finding import Finding, fail, ok, warn
+from shared.endpoints import Endpoint
 from shared.errors import SettingsError
 from shared.settings import Settings
 
@@ -50,12 +52,17 @@ def _endpoints(settings: Settings) -> list[Finding]:
     except SettingsError as error:
         return [fail("endpoints", str(error), "correct it: the ingress does not start")]
     findings = []
+    now = datetime.now(UTC)
     for name, door in sorted(doors.items()):
         shop = shops[name]
-        fingerprints = ", ".join(secret.fingerprint for secret in door.secrets)
         metered = "taken" if shop.allow_metered_payments else "go to review"
-        told = f"secret {fingerprints}; merchant {shop.merchant or 'not checked'}; metered payments {metered}"
-        if shop.merchant is None:
+        secrets = _fingerprints(door, now)
+        told = f"secret {secrets}; merchant {shop.merchant or 'not checked'}; metered payments {metered}"
+        if not door.live_keys(now):
+            findings.append(
+                fail(f"endpoint {name}", told, "every webhook is refused: name a secret in KESSAI_CONFIG that is valid")
+            )
+        elif shop.merchant is None:
             variable = "SIGLUME_DIRECT_PAYMENT_MERCHANT" if name == "siglume" else f"merchant of [endpoints.{name}]"
             findings.append(
                 warn(f"endpoint {name}", told, f"set {variable}, so that another shop's payment is noticed")
@@ -63,3 +70,12 @@ def _endpoints(settings: Settings) -> list[Finding]:
         else:
             findings.append(ok(f"endpoint {name}", told))
     return findings
+
+
+def _fingerprints(door: Endpoint, now: datetime) -> str:
+    """Those that vouch for nothing now say so."""
+    told = []
+    for key in door.keys:
+        window = "" if key.is_live(now) else " (over)" if key.is_over(now) else " (not valid yet)"
+        told.append(f"{key.fingerprint}{window}")
+    return ", ".join(told)

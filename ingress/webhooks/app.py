@@ -2,9 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from socket import socket
 
 import structlog
@@ -13,15 +14,17 @@ from aiohttp import http_parser, web
 
 from ingress.webhooks.connection import Door, Handler, Limits
 from ingress.webhooks.receive import Reception
+from ingress.webhooks.renewal import Renewal
 from shared.broker import topology
 from shared.broker.publisher import Publisher
+from shared.endpoints import Endpoint
 from shared.errors import KessaiError
 from shared.garbage import collect_rarely
 from shared.observe import log as logging
 from shared.observe.admin import AdminServer, Readiness
 from shared.observe.listening import BACKLOG, bind, port_of
 from shared.observe.metrics import UNKNOWN_ENDPOINT, IngressMetrics, new_registry
-from shared.settings import Endpoint, Settings, TopologyMode
+from shared.settings import Settings, TopologyMode
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.ingress")
 
@@ -44,13 +47,17 @@ class Listen:
 
 def run(settings: Settings, listen: Listen, *, stop_at_eof: int | None = None) -> None:
     """Serve until SIGTERM or SIGINT, or until the file descriptor `stop_at_eof` ends. Raises KessaiError."""
-    endpoints = require_startable(settings)
+    configure_log(settings, require_startable(settings).values())
+    uvloop.run(_serve_until_signalled(settings, listen, stop_at_eof))
+
+
+def configure_log(settings: Settings, endpoints: Iterable[Endpoint]) -> None:
+    """Strikes out the endpoints' secrets wherever they occur."""
     logging.configure(
         style=settings.log_format,
         level=settings.log_level,
-        secrets=[secret.key.decode() for endpoint in endpoints.values() for secret in endpoint.secrets],
+        secrets=[secret.key.decode() for endpoint in endpoints for secret in endpoint.secrets],
     )
-    uvloop.run(_serve_until_signalled(settings, listen, stop_at_eof))
 
 
 def require_startable(settings: Settings) -> Mapping[str, Endpoint]:
@@ -64,17 +71,18 @@ def require_startable(settings: Settings) -> Mapping[str, Endpoint]:
 
 
 async def _serve_until_signalled(settings: Settings, listen: Listen, stop_at_eof: int | None) -> None:
-    stop = asyncio.Event()
+    stop, renew = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, renew.set)
     if stop_at_eof is not None:
         loop.add_reader(stop_at_eof, stop.set)
-    await serve(settings, listen, stop=stop)
+    await serve(settings, listen, stop=stop, renew=renew)
 
 
-async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> None:
-    """Take webhooks until `stop` is set, then answer what has begun and close.
+async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event, renew: asyncio.Event | None = None) -> None:
+    """Take webhooks until `stop` is set, then answer what has begun and close. `renew` has secrets read anew.
 
     Starts without RabbitMQ and answers 503 until it is there. Raises KessaiError when it cannot start.
     """
@@ -91,9 +99,7 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> N
         prepare=kept_topology,
     )
     reception = Reception(endpoints=endpoints, sink=publisher, metrics=metrics, max_body=settings.max_body)
-    for endpoint in endpoints.values():
-        for secret in endpoint.secrets:
-            metrics.expect_secret(endpoint.name, secret.fingerprint)
+    renewal = Renewal(endpoints, reception, metrics, strike_out=partial(configure_log, settings))
     health = Health(publisher)
     async with AsyncExitStack() as stack:
         stack.callback(bound.close)
@@ -111,6 +117,8 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> N
             connections=lambda: door.open_connections,
             broker_ready=lambda: publisher.ready,
         )
+        if renew is not None:
+            await stack.enter_async_context(renewal.on(renew))
         collect_rarely()
         log.info(
             "ingress.started",

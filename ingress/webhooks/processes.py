@@ -8,6 +8,7 @@ import asyncio
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
 
 import structlog
 
@@ -52,11 +53,13 @@ class _Supervisor:
         self._processes = processes
         self._patience = settings.drain_timeout + GRACE
         self._stop = asyncio.Event()
+        self._children: set[Process] = set()
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._renew)
         log.info("ingress.supervising", processes=self._processes, host=self._listen.host, port=self._port)
         ends = await asyncio.gather(*(self._keep(index) for index in range(self._processes)))
         log.info("ingress.stopped", processes=self._processes)
@@ -86,13 +89,21 @@ class _Supervisor:
         # A session of its own, so that a terminal's Ctrl-C reaches the parent alone; and our end of its standard
         # input, so that it stops when the parent is gone, however that went.
         child = await asyncio.create_subprocess_exec(*self._command(index), stdin=PIPE, start_new_session=True)
+        self._children.add(child)
         ended = asyncio.create_task(child.wait())
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not ended.done():
             await self._end(child, ended)
+        self._children.discard(child)
         return await ended
+
+    def _renew(self) -> None:
+        """Each child reads its secrets anew."""
+        for child in self._children:
+            with suppress(ProcessLookupError):
+                child.send_signal(signal.SIGHUP)
 
     async def _end(self, child: Process, ended: asyncio.Task[int]) -> None:
         child.send_signal(signal.SIGTERM)

@@ -21,11 +21,11 @@ from ingress.webhooks.sparse_log import SparseLog
 from shared.broker.envelope import Envelope, Failure, encode
 from shared.broker.errors import InFlightFull
 from shared.broker.topology import CONFIRMATION, DEAD, DEAD_LETTER, EVENTS
+from shared.endpoints import Endpoint
 from shared.errors import BrokerUnavailable
 from shared.observe.metrics import UNKNOWN_ENDPOINT, IngressMetrics
 from shared.sdrp.events import MalformedEvent, parse
 from shared.sdrp.signature import SignatureRefused, Verified, verify
-from shared.settings import Endpoint
 
 PATH = "/webhooks/"
 SIGNATURE = istr("Siglume-Signature")
@@ -77,7 +77,7 @@ class Reception:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`max_body` and `max_unfinished` are bytes: of one body, and of all bodies that are still arriving."""
-        self._doors = {PATH + name: endpoint for name, endpoint in endpoints.items()}
+        self.renew(endpoints)
         self._sink = sink
         self._metrics = metrics
         self._max_body = max_body
@@ -88,6 +88,10 @@ class Reception:
         self._set_aside = SparseLog()  # of its own: strangers must not be able to silence it
         self.in_flight = 0
         """Webhooks that wait for the sink now."""
+
+    def renew(self, endpoints: Mapping[str, Endpoint]) -> None:
+        """From the next webhook on; what has begun is verified with either."""
+        self._doors = {PATH + name: endpoint for name, endpoint in endpoints.items()}
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         endpoint = self._endpoint_of(request.raw_path)
@@ -110,7 +114,7 @@ class Reception:
             raise Refused(replies.TOO_LARGE, "body_too_large")
         now = self._clock()
         try:
-            verified = verify(raw, header, secrets=endpoint.secrets, now=now)
+            verified = verify(raw, header, secrets=endpoint.live_secrets(now), now=now)
         except SignatureRefused as refused:
             raise Refused(replies.UNAUTHENTICATED, f"signature_{refused.reason}") from None
         self._metrics.verified(endpoint.name, verified.fingerprint)

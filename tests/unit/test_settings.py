@@ -1,14 +1,16 @@
 """What Kessai may be told, and how it refuses what it was told wrongly: in one line that names the variable."""
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from shared.endpoints import Endpoint
 from shared.errors import SettingsError
 from shared.ledger.books import Shop
 from shared.ledger.roles import Role
 from shared.sdrp.signature import SigningSecret
-from shared.settings import DEFAULT_ENDPOINT, SECRET_NAMES, Endpoint, Settings, TopologyMode
+from shared.settings import DEFAULT_ENDPOINT, SECRET_NAMES, Settings, TopologyMode
 
 SECRET = "whsec_from_the_environment"
 
@@ -281,3 +283,66 @@ def test_what_the_console_cannot_be_told_is_named_by_its_variable(name: str, val
     settings = Settings.from_env({"KESSAI_CONSOLE_ORIGIN": "https://kessai.example.com", name: value})
     with pytest.raises(SettingsError, match=name):
         (settings.origin_of_console(), settings.tls_proxies(), settings.believed_proxies(), settings.roles_of_groups())
+
+
+KEYS = """
+    [endpoints.books]
+    secret_files = ["always"]
+    [[endpoints.books.keys]]
+    secret = "whsec_old"
+    not_after = 2026-12-03T00:00:00Z
+    [[endpoints.books.keys]]
+    secret_file = "new"
+    not_before = 2026-12-01T09:00:00+09:00
+    """
+
+
+@pytest.mark.parametrize(
+    ("now", "live"),
+    [
+        ("2026-11-30T23:59:59+00:00", ["whsec_always", "whsec_old"]),
+        ("2026-12-01T00:00:00+00:00", ["whsec_always", "whsec_new", "whsec_old"]),
+        ("2026-12-02T23:59:59+00:00", ["whsec_always", "whsec_new", "whsec_old"]),
+        ("2026-12-03T00:00:00+00:00", ["whsec_always", "whsec_new"]),
+    ],
+)
+def test_a_secret_vouches_within_its_window_and_one_that_ends_is_tried_last(
+    tmp_path: Path, now: str, live: list[str]
+) -> None:
+    for name in ("always", "new"):
+        (tmp_path / name).write_text(f"whsec_{name}\n", encoding="utf-8")
+    door = Settings.from_env({"KESSAI_CONFIG": toml(tmp_path, KEYS)}).endpoints()["books"]
+    moment = datetime.fromisoformat(now)
+    assert [secret.key.decode() for secret in door.live_secrets(moment.timestamp())] == live
+    assert [key.secret.key.decode() for key in door.live_keys(moment)] == live
+    assert len(door.secrets) == 3
+    assert {key.given_by for key in door.keys} >= {str(tmp_path / "always"), str(tmp_path / "new")}
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ("keys = 3", "tables"),
+        ('keys = ["whsec_a"]', "tables"),
+        ("keys = [{}]", "either"),
+        ('keys = [{secret = "whsec_a", secret_file = "a"}]', "either"),
+        ('keys = [{secret = " "}]', "blank"),
+        ('keys = [{secret_file = "nowhere"}]', "nowhere"),
+        ('keys = [{secret = "whsec_a", until = 2026-12-01T00:00:00Z}]', "unknown settings until"),
+        ('keys = [{secret = "whsec_a", not_after = "2026-12-01"}]', "offset"),
+        ('keys = [{secret = "whsec_a", not_after = 2026-12-01}]', "offset"),
+        ('keys = [{secret = "whsec_a", not_before = 2026-12-01T00:00:00}]', "offset"),
+        ('keys = [{secret = "whsec_a", not_before = 2026-12-01T00:00:00Z, not_after = 2026-12-01T00:00:00Z}]', "later"),
+        ('secrets = ["whsec_a"]\nkeys = [{secret = "whsec_a", not_after = 2026-12-01T00:00:00Z}]', "two windows"),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_file(tmp_path: Path, keys: str, named: str) -> None:
+    line = refusal(KESSAI_CONFIG=toml(tmp_path, f"[endpoints.books]\n{keys}\n"))
+    assert "endpoints.books" in line
+    assert named in line
+    assert "whsec_a" not in line
+
+
+def test_a_secret_that_is_listed_twice_is_one(tmp_path: Path) -> None:
+    config = toml(tmp_path, '[endpoints.books]\nsecrets = ["whsec_a", "whsec_a"]\n')
+    assert len(Settings.from_env({"KESSAI_CONFIG": config}).endpoints()["books"].secrets) == 1

@@ -45,17 +45,17 @@ class Program:
 
 
 @contextmanager
-def program(folder: Path, amqp_url: str, *arguments: str, **environment: str) -> Iterator[Program]:
-    """A `kessai ingress` that is killed at the end if it still runs."""
+def program(folder: Path, amqp_url: str, *arguments: str, **environment: str | None) -> Iterator[Program]:
+    """A `kessai ingress` that is killed at the end if it still runs. None unsets what it is usually given."""
     log = folder / "ingress.log"
-    ours = {"KESSAI_AMQP_URL": amqp_url, "SIGLUME_WEBHOOK_SECRET": SECRET}
+    ours = {"KESSAI_AMQP_URL": amqp_url, "SIGLUME_WEBHOOK_SECRET": SECRET} | environment
     with log.open("wb") as sink:
         process = subprocess.Popen(
             [KESSAI, "ingress", *(arguments or ANY_PORTS)],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
-            env=clean_environment() | ours | environment,
+            env=clean_environment() | {name: value for name, value in ours.items() if value is not None},
             start_new_session=True,
         )
     try:
