@@ -6,6 +6,7 @@
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -18,9 +19,10 @@ from yarl import URL
 from shared.checkout_terms import CheckoutTerms, terms_of, terms_of_default
 from shared.endpoint_tables import keys_of, merchant_key, read_secret_file, shop_of, signing_secret, tables
 from shared.endpoints import Endpoint, EndpointKey
-from shared.errors import KessaiError, SettingsError
+from shared.errors import SettingsError
 from shared.ledger.books import Shop
 from shared.ledger.roles import Role
+from shared.registrations import Registration
 from shared.sdrp.api.access import Access, default_base_url
 
 DEFAULT_ENDPOINT = "siglume"
@@ -59,6 +61,8 @@ class Settings(BaseSettings):
     platform: str | None = Field(None, validation_alias=AliasChoices("SIGLUME_ENV"))
     """`sandbox`, or else the real one."""
     sandbox_api_base: str | None = Field(None, validation_alias=AliasChoices("SIGLUME_SANDBOX_API_BASE"))
+    shop_webhook_url: str | None = Field(None, validation_alias=AliasChoices("SHOP_WEBHOOK_URL"))
+    """How Siglume reaches the default endpoint."""
 
     challenge_secret: SecretStr | None = Field(
         None, validation_alias=AliasChoices("SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET")
@@ -135,22 +139,41 @@ class Settings(BaseSettings):
 
     def merchant_access(self) -> Access:
         """To call the platform as the merchant. Raises SettingsError."""
-        if self.merchant_auth_token is not None and self.merchant_auth_token.get_secret_value().strip():
-            return self._access(self.merchant_auth_token, "SIGLUME_MERCHANT_AUTH_TOKEN")
-        return self._access(self.auth_token, "SIGLUME_AUTH_TOKEN", missing="SIGLUME_MERCHANT_AUTH_TOKEN")
+        return self._platform().access()
 
     def user_access(self) -> Access:
         """To call the platform as the provider or the buyer whose token it is. Raises SettingsError."""
-        return self._access(self.auth_token, "SIGLUME_AUTH_TOKEN")
+        named_by = "SIGLUME_AUTH_TOKEN"
+        return replace(self._platform(), token=self.auth_token, token_named_by=named_by).access()
 
-    def _access(self, token: SecretStr | None, named_by: str, *, missing: str | None = None) -> Access:
-        if token is None or not token.get_secret_value().strip():
-            raise SettingsError(f"{missing or named_by} is not set: set the bearer token of a Siglume user")
-        base = default_base_url(api_base=self.api_base, environment=self.platform, sandbox_base=self.sandbox_api_base)
-        try:
-            return Access.of(token.get_secret_value(), base_url=base, named_by=named_by)
-        except KessaiError as error:
-            raise SettingsError(str(error)) from None
+    def registrations(self, *, platform: str | None = None, api_base: str | None = None) -> dict[str, Registration]:
+        """What each endpoint is at Siglume; another platform than the environment's may be named.
+
+        The environment speaks for the default endpoint. Of it, others share the token alone: one user may own several
+        merchants. Raises SettingsError.
+        """
+        shared = self._platform(platform=platform, api_base=api_base)
+        default = replace(shared, merchant=self.merchant, origin=self.shop_origin, webhook_url=self.shop_webhook_url)
+        return {DEFAULT_ENDPOINT: default} | {
+            name: (default if name == DEFAULT_ENDPOINT else shared).of_table(name, table, where, beside=path.parent)
+            for name, table, where, path in tables(self.config)
+        }
+
+    def _platform(self, *, platform: str | None = None, api_base: str | None = None) -> Registration:
+        """The token and the platform of whichever endpoint."""
+        environment = platform or self.platform
+        own = self.merchant_auth_token
+        named = own is not None and own.get_secret_value().strip()
+        others = self.auth_token is not None and self.auth_token.get_secret_value().strip()
+        return Registration(
+            endpoint=DEFAULT_ENDPOINT,
+            is_sandbox=(environment or "").strip().lower() == "sandbox",
+            base_url=default_base_url(
+                api_base=api_base or self.api_base, environment=environment, sandbox_base=self.sandbox_api_base
+            ),
+            token=own if named else self.auth_token,
+            token_named_by="SIGLUME_AUTH_TOKEN" if others and not named else "SIGLUME_MERCHANT_AUTH_TOKEN",
+        )
 
     def checkouts(self) -> dict[str, CheckoutTerms]:
         """How payments of each endpoint's orders are started. Raises SettingsError."""

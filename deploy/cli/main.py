@@ -22,6 +22,7 @@ from deploy.cli import (
     migrate,
     orders,
     prune,
+    readiness,
     replay,
     reviews,
     sandbox,
@@ -68,6 +69,7 @@ app.add_typer(sandbox.app)
 app.add_typer(local.app)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
+app.command()(readiness.readiness)
 app.command()(bench.bench)
 
 

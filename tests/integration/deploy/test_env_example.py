@@ -16,6 +16,7 @@ ALIASES = {
     "SIGLUME_SANDBOX_API_BASE": "sandbox_api_base",
     "SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET": "challenge_secret",
     "SHOP_PUBLIC_ORIGIN": "shop_origin",
+    "SHOP_WEBHOOK_URL": "shop_webhook_url",
 }
 
 
