@@ -11,6 +11,44 @@ from shared.ledger.database import Connection
 from shared.ledger.revenue.usage import StatedUsage
 
 
+def _pairs(source: str, *, endpoint: str) -> str:
+    """SQL for the usage that each row of `source` may be paired with.
+
+    Either way has a key of its own, as one condition for both would be no key to Postgres. The limits make it look each
+    row up: without statistics it would rather read all usage for each page.
+    """
+    return f"""
+    WITH given AS MATERIALIZED ({source}), named AS (
+        SELECT metered_usage_id, requirement_id
+        FROM given
+        WHERE requirement_id IS NOT NULL
+        UNION ALL
+        SELECT metered_usage_id, orders.requirement_id
+        FROM given
+        JOIN kessai.checkout_attempts USING (challenge_hash)
+        JOIN kessai.orders USING (order_id)
+        WHERE given.requirement_id IS NULL
+    )
+    SELECT named.metered_usage_id, booked.requirement_id
+    FROM named
+    CROSS JOIN LATERAL (SELECT requirement_id
+                        FROM kessai.metered_usage
+                        WHERE endpoint = {endpoint} AND requirement_id = named.requirement_id
+                        LIMIT 1) AS booked
+    LEFT JOIN LATERAL (SELECT true AS is_taken
+                       FROM kessai.statement_usage
+                       WHERE endpoint = {endpoint} AND paired_with = named.requirement_id
+                       LIMIT 1) AS taken ON true
+    WHERE is_taken IS NULL
+    ORDER BY named.metered_usage_id
+    """
+
+
+PAIRS_OF_PAGE = _pairs(
+    f"SELECT * FROM {given(metered_usage_id='text', requirement_id='text', challenge_hash='text')}", endpoint="$6"
+)
+
+
 async def pair(connection: Connection, endpoint: str, rows: Sequence[StatedUsage]) -> list[StatedUsage]:
     """The rows, those paired that the books hold the webhook of; one usage is one row's only."""
     lone = [row for row in rows if row.is_linked and row.paired_with is None]
@@ -26,47 +64,19 @@ async def pair(connection: Connection, endpoint: str, rows: Sequence[StatedUsage
         endpoint,
     )
     pairs = _one_to_one((row["metered_usage_id"], row["requirement_id"]) for row in found)
-    return [row._replace(paired_with=pairs.get(row.metered_usage_id, row.paired_with)) for row in rows]
+    return [
+        row._replace(paired_with=pairs[row.metered_usage_id]) if row.metered_usage_id in pairs else row for row in rows
+    ]
 
 
-async def pair_late(connection: Connection, endpoint: str) -> int:
-    """Pair rows whose webhook came after them, and let their batches' ends be told to its orders; how many."""
-    found = await connection.fetch(PAIRS_THAT_WAITED, endpoint)
-    pairs = _one_to_one((row["metered_usage_id"], row["requirement_id"]) for row in found)
-    if pairs:
-        await connection.execute(PAIR, list(pairs), list(pairs.values()))
-    return len(pairs)
-
-
-def _pairs(source: str, *, endpoint: str) -> str:
-    """SQL for the usage that each row of `source`, called `given`, may be paired with."""
-    return f"""
-    SELECT given.metered_usage_id, booked.requirement_id
-    FROM {source}
-    LEFT JOIN kessai.checkout_attempts AS attempt
-        ON given.requirement_id IS NULL AND attempt.challenge_hash = given.challenge_hash
-    LEFT JOIN kessai.orders USING (order_id)
-    JOIN kessai.metered_usage AS booked
-        ON booked.endpoint = {endpoint}
-       AND booked.requirement_id = coalesce(given.requirement_id, orders.requirement_id)
-    WHERE NOT EXISTS (SELECT FROM kessai.statement_usage AS taken
-                      WHERE taken.endpoint = booked.endpoint AND taken.paired_with = booked.requirement_id)
-    ORDER BY given.metered_usage_id
-    """
-
-
-PAIRS_OF_PAGE = _pairs(given(metered_usage_id="text", requirement_id="text", challenge_hash="text"), endpoint="$6")
 PAIRS_THAT_WAITED = _pairs(
     """
-    (
-        SELECT metered_usage_id, requirement_id, challenge_hash
-        FROM kessai.statement_usage
-        WHERE endpoint = $1 AND paired_with IS NULL AND (requirement_id IS NOT NULL OR challenge_hash IS NOT NULL)
-    ) AS given
+    SELECT metered_usage_id, requirement_id, challenge_hash
+    FROM kessai.statement_usage
+    WHERE endpoint = $1 AND paired_with IS NULL AND (requirement_id IS NOT NULL OR challenge_hash IS NOT NULL)
     """,
     endpoint="$1",
 )
-
 PAIR = """
 WITH paired AS (
     UPDATE kessai.statement_usage AS stated
@@ -80,6 +90,15 @@ SET orders_due = true
 WHERE settlement_batch_id IN (SELECT settlement_batch_id FROM paired)
   AND money IN ('settled', 'uncollectible', 'written_off') AND NOT orders_due
 """
+
+
+async def pair_late(connection: Connection, endpoint: str) -> int:
+    """Pair rows whose webhook came after them, and let the end of their batches be told to its orders; how many."""
+    found = await connection.fetch(PAIRS_THAT_WAITED, endpoint)
+    pairs = _one_to_one((row["metered_usage_id"], row["requirement_id"]) for row in found)
+    if pairs:
+        await connection.execute(PAIR, list(pairs), list(pairs.values()))
+    return len(pairs)
 
 
 def _one_to_one(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

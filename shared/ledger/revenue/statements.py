@@ -6,7 +6,7 @@ A page that comes again changes nothing. Nothing here moves an order: `settling.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from shared.ledger.columns import given, pack
 from shared.ledger.database import Connection
@@ -51,7 +51,7 @@ async def apply_usage_page(
         for row in stated:
             held[row.metered_usage_id] = usage.after(held.get(row.metered_usage_id), row, final.__contains__)
         fresh = await pair(connection, endpoint, _differing(held, known))
-        await _write(connection, WRITE_USAGE, fresh)
+        await _write(connection, WRITE_USAGE, USAGE_TYPES, fresh)
         await _tell_batches(connection, {row.settlement_batch_id for row in fresh if row.paired_with} & final)
         is_next = await syncs.advance(
             connection, endpoint, List.USAGE, cursor=cursor, next_cursor=next_cursor, now=stated_at
@@ -77,7 +77,7 @@ async def apply_batch_page(
             stated = StatedBatch.of(row, endpoint=endpoint, stated_at=stated_at)
             held[row.settlement_batch_id] = batches.after(held.get(row.settlement_batch_id), stated)
         fresh = _differing(held, known)
-        await _write(connection, WRITE_BATCHES, fresh)
+        await _write(connection, WRITE_BATCHES, BATCH_TYPES, fresh)
         is_next = await syncs.advance(
             connection, endpoint, List.BATCHES, cursor=cursor, next_cursor=next_cursor, now=stated_at
         )
@@ -154,6 +154,7 @@ def _upsert(table: str, key: str, types: Mapping[str, str]) -> str:
 
 _TYPES = {"numeric": Decimal, "timestamptz": datetime, "bigint": int, "boolean": bool}
 """SQL types of the columns that are no text."""
+_TEXTS = ("text", "json")
 
 
 def _types(row: type[NamedTuple]) -> dict[str, str]:
@@ -170,13 +171,16 @@ WRITE_USAGE = _upsert("statement_usage", "metered_usage_id", USAGE_TYPES)
 WRITE_BATCHES = _upsert("statement_batches", "settlement_batch_id", BATCH_TYPES)
 
 
-async def _write(connection: Connection, query: str, rows: Sequence[tuple[object, ...]]) -> None:
+async def _write(
+    connection: Connection, query: str, types: Mapping[str, str], rows: Sequence[tuple[object, ...]]
+) -> None:
     if rows:
-        await connection.execute(query, *pack(*(_column(values) for values in zip(*rows, strict=True))))
+        columns = map(_column, types.values(), zip(*rows, strict=True))
+        await connection.execute(query, *pack(*columns))
 
 
-def _column(values: tuple[object, ...]) -> list[str | None]:
-    return [value if value is None or type(value) is str else str(value) for value in values]
+def _column(sql_type: str, values: tuple[Any, ...]) -> Sequence[str | None]:
+    return values if sql_type in _TEXTS else [None if value is None else str(value) for value in values]
 
 
 def _differing(held: Mapping[str, Row], known: Mapping[str, Row]) -> list[Row]:

@@ -7,6 +7,7 @@ review. Where it stands, and in which batch, does change until that batch is fin
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Final, NamedTuple, Self
 
 from shared.ledger.books import Row
@@ -19,6 +20,7 @@ _AS_STATED: Final = (
     *("settlement_cadence", "settlement_batch_id", "listing_id", "capability_key", "operation_key", "period_start"),
     *("period_end", "buyer_period_ref", "requirement_id", "challenge_hash"),
 )
+_as_stated = attrgetter(*_AS_STATED)
 ESSENTIAL: Final = (
     *("plan_type", "currency", "token_symbol", "provider_gross_amount_minor", "protocol_fee_minor"),
     *("provider_receivable_minor", "requirement_id", "challenge_hash"),
@@ -27,10 +29,9 @@ ESSENTIAL: Final = (
 
 
 class StatedUsage(NamedTuple):
-    """A row of `kessai.statement_usage`; its columns say what they mean."""
+    """A row of `kessai.statement_usage`; its columns say what they mean. What is as stated comes first."""
 
     metered_usage_id: str
-    endpoint: str
     plan_type: str
     status: str
     currency: str
@@ -50,6 +51,7 @@ class StatedUsage(NamedTuple):
     buyer_period_ref: str | None
     requirement_id: str | None
     challenge_hash: str | None
+    endpoint: str
     created_at: datetime
     disputed: str | None
     """JSON of what a statement says of it that the books do not take: field → value."""
@@ -70,14 +72,8 @@ class StatedUsage(NamedTuple):
     @classmethod
     def of(cls, event: ProviderUsageEvent, *, endpoint: str, stated_at: datetime) -> Self:
         """As it is stated for the first time, by a statement asked for at that time."""
-        return cls(
-            **{name: getattr(event, name) for name in _AS_STATED},
-            endpoint=endpoint,
-            created_at=event.created_at or event.period_start or stated_at,
-            disputed=None,
-            stated_at=stated_at,
-            paired_with=None,
-        )
+        created_at = event.created_at or event.period_start or stated_at
+        return cls._make((*_as_stated(event), endpoint, created_at, None, stated_at, None))
 
 
 def after(known: StatedUsage | None, stated: StatedUsage, is_final: Callable[[str], bool]) -> StatedUsage:
