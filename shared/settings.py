@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -89,6 +90,8 @@ class Settings(BaseSettings):
 
     review_approvals: int = Field(1, ge=1, le=2)
     """People it takes to decide on a review where money moves."""
+    exposure_warning: Decimal = Field(Decimal("0.8"), gt=0, le=1)
+    """Share of a buyer's threshold from which on `kessai revenue exposure` warns."""
 
     batch_size: int = Field(500, ge=1, le=1000)
     """Events a worker applies in one transaction at most."""

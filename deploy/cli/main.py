@@ -24,6 +24,7 @@ from deploy.cli import (
     prune,
     readiness,
     replay,
+    revenue,
     reviews,
     sandbox,
     send,
@@ -58,6 +59,7 @@ app.command()(console.console)
 app.add_typer(orders.app)
 app.add_typer(events.app)
 app.add_typer(reviews.app)
+app.add_typer(revenue.app)
 app.add_typer(dead_letters.app)
 app.add_typer(replay.app)
 app.command()(exports.export)

@@ -7,7 +7,7 @@ another; `rounding_delta_minor` is added to nothing.
 from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from shared.ledger.transitions import Fact, OrderState
 from shared.sdrp.api.batches import BatchStatus
@@ -78,9 +78,12 @@ class Sums(NamedTuple):
         )
 
 
+NOTHING: Final = Sums()
+
+
 def total(sums: Iterable[Sums]) -> Sums:
     """Of one currency."""
-    whole = Sums()
+    whole = NOTHING
     for each in sums:
         whole = whole.plus(each)
     return whole
@@ -95,3 +98,13 @@ def plain(amount: Decimal) -> str:
     """Minor units as text without an exponent or needless zeros: `100`, `0.2`."""
     text = format(amount, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def sums_json(sums: Sums, *, of: str = "payments") -> dict[str, Any]:
+    """Amounts are text; `of` is what is counted."""
+    return {
+        of: sums.payments,
+        "gross_minor": plain(sums.gross),
+        "fee_minor": plain(sums.fee),
+        "receivable_minor": plain(sums.receivable),
+    }

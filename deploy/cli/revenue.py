@@ -1,0 +1,136 @@
+"""`kessai revenue`: what came in, what is still expected or lost, and whether statements and webhooks agree."""
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from deploy.cli.books import with_books
+from deploy.cli.revenue_words import csv_lines, say_check, show_report
+from deploy.cli.show import AsJson, print_json, print_table
+from shared.errors import KessaiError
+
+if TYPE_CHECKING:
+    from shared.sdrp.api.usage import ProviderUsageEvent
+
+app = typer.Typer(
+    name="revenue",
+    help="What came in, what is expected or lost, and whether it is all explained.",
+    no_args_is_help=True,
+)
+
+ROWS_AT_ONCE = 500
+BYTES_AT_ONCE = 64 * 1024
+
+
+class ReportFormat(StrEnum):
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+OfPeriod = Annotated[
+    str, typer.Option("--period", help="2026-11, 2026-W47, 2026-11-20, 2026, or SINCE..UNTIL; in UTC.")
+]
+OfEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only this endpoint.")]
+Form = Annotated[ReportFormat, typer.Option("--format", help="A table for people, CSV or JSON for programs.")]
+All = Annotated[bool, typer.Option("--all", help="Also buyers who are far from their threshold.")]
+BatchId = Annotated[str, typer.Argument(metavar="BATCH_ID", help="The settlement batch that the file is of.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="The platform's CSV export; - is standard input.")]
+
+
+class CannotRead(KessaiError):
+    """The file is not there, or is not ours to read."""
+
+
+@app.command()
+def report(period: OfPeriod, endpoint: OfEndpoint = None, form: Form = ReportFormat.TABLE) -> None:
+    """Standard revenue, and micro and nano money by how far it is; `unexplained` is zero when all is well."""
+    from shared.ledger.revenue.periods import Period
+    from shared.ledger.revenue.report import revenue
+
+    span = Period.parse(period)
+    found = with_books(lambda connection: revenue(connection, span, endpoint=endpoint, now=datetime.now(UTC)))
+    match form:
+        case ReportFormat.JSON:
+            print_json(found.as_json())
+        case ReportFormat.CSV:
+            sys.stdout.buffer.write(csv_lines(found))
+        case ReportFormat.TABLE:
+            show_report(found)
+
+
+@app.command()
+def exposure(endpoint: OfEndpoint = None, every: All = False, as_json: AsJson = False) -> None:
+    """Buyers whose micro and nano payments near the amount at which the platform takes no more of them."""
+    from shared.ledger.revenue.exposure import Level, exposures
+    from shared.ledger.revenue.money import plain
+    from shared.settings import Settings
+
+    warning = Settings.from_env().exposure_warning
+    found = with_books(lambda connection: exposures(connection, endpoint=endpoint))
+    shown = [each for each in found if every or each.level(warning) is not Level.FINE]
+    if as_json:
+        print_json([each.as_json(warning) for each in shown])
+        return
+    print_table(
+        ("level", "exposure", "threshold", "past due", "currency", "band", "token", "buyer", "endpoint"),
+        [
+            (
+                *(each.level(warning), plain(each.amount), plain(each.threshold), plain(each.past_due), each.currency),
+                *(each.pricing_band, each.token_symbol, each.buyer_period_ref, each.endpoint),
+            )
+            for each in shown
+        ],
+        empty="nobody is near a threshold" if found and not every else "no buyer owes anything that statements list",
+    )
+
+
+@app.command("check-csv")
+def check_csv(batch_id: BatchId, file: File, as_json: AsJson = False) -> None:
+    """Compare the CSV export of a batch with the books; exits with 1 when they differ."""
+    from shared.ledger.revenue import csv_check
+
+    with _opened(file) as source:
+        check = with_books(
+            lambda connection: csv_check.check_csv(connection, batch_id, _pages(batch_id, source)), tries=1
+        )
+    if as_json:
+        print_json(check.as_json())
+    else:
+        say_check(check)
+    if not check.agrees:
+        raise typer.Exit(1)
+
+
+async def _pages(batch_id: str, source: BinaryIO) -> "AsyncIterator[list[ProviderUsageEvent]]":
+    """Rows as they are read; a file that is cut off ends with an error."""
+    from shared.sdrp.api.usage_csv import UsageCsv
+
+    export, page = UsageCsv(batch_id), []
+    while chunk := source.read(BYTES_AT_ONCE):
+        for event in export.feed(chunk):
+            page.append(event)
+            if len(page) == ROWS_AT_ONCE:
+                yield page
+                page = []
+    export.finish()
+    yield page
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    """Raises CannotRead."""
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(file).open("rb") as source:
+            yield source
+    except OSError as error:
+        raise CannotRead(f"cannot read {file}: {error.strerror}") from None

@@ -1,0 +1,104 @@
+"""How is the revenue told to people, and to a spreadsheet?"""
+
+from typing import TYPE_CHECKING
+
+from deploy.cli.show import counted, print_table, say, when
+from shared.ledger.export_lines import csv_rows
+from shared.ledger.revenue.money import NOTHING, Money, Sums, plain, total
+
+if TYPE_CHECKING:
+    from shared.ledger.revenue.csv_check import CsvCheck
+    from shared.ledger.revenue.report import Currency, Report
+
+HEADINGS = ("currency", "money", "band", "token", "payments", "gross_minor", "fee_minor", "receivable_minor")
+MAX_DIFFERENCES = 20
+"""Of a table; JSON has them all."""
+
+Line = tuple[object, ...]
+
+
+def report_lines(report: "Report") -> list[Line]:
+    """A line a kind of money, currency by currency; `None` where a figure has no meaning."""
+    return [line for name, each in sorted(report.currencies.items()) for line in _currency_lines(report, name, each)]
+
+
+def csv_lines(report: "Report") -> bytes:
+    """The same for a spreadsheet; figures stay figures."""
+    return csv_rows([HEADINGS, *report_lines(report)])
+
+
+def show_report(report: "Report") -> None:
+    say(f"{report.period.name}: {when(report.period.since)} to {when(report.period.until)}, amounts in minor units")
+    print_table([heading.removesuffix("_minor") for heading in HEADINGS], report_lines(report), empty="no money moved")
+    if report.differences:
+        print_table(
+            ("differs", "about", "in doubt", "currency", "standing", "review"),
+            [
+                (
+                    *(each.difference.reason, each.difference.about, plain(each.difference.stake)),
+                    *(each.difference.currency, each.standing, each.review_id),
+                )
+                for each in report.differences[:MAX_DIFFERENCES]
+            ],
+            empty="",
+        )
+    if len(report.differences) > MAX_DIFFERENCES:
+        say(f"and {counted(len(report.differences) - MAX_DIFFERENCES, 'further difference')}: see --format json")
+    say(_verdict(report))
+
+
+def _currency_lines(report: "Report", name: str, each: "Currency") -> list[Line]:
+    lines: list[Line] = [(name, "standard", "standard", None, *_figures(each.standard)[:2], None, None)]
+    for (band, token), money in sorted(each.bands.items()):
+        lines += [(name, kind, band, token, *_figures(money.kinds[kind])) for kind in Money]
+        lines += [
+            (name, f"unsettled, unknown state {status}", band, token, *_figures(sums))
+            for status, sums in sorted(money.unknown_states.items())
+        ]
+        if money.received != NOTHING:
+            lines.append((name, "received in the period, batches", band, token, *_figures(money.received)))
+    if len(each.bands) > 1:
+        lines += [
+            (name, kind, "all", None, *_figures(total(band.kinds[kind] for band in each.bands.values())))
+            for kind in Money
+        ]
+    if report.compared_until is not None:
+        lines += [
+            (name, standing, None, None, None, plain(amount), None, None) for standing, amount in each.in_doubt.items()
+        ]
+    return lines
+
+
+def _figures(sums: Sums) -> tuple[object, ...]:
+    return sums.payments, plain(sums.gross), plain(sums.fee), plain(sums.receivable)
+
+
+def _verdict(report: "Report") -> str:
+    if report.not_compared:
+        names = ", ".join(report.not_compared)
+        return f"not compared: the statements of {names} were never read to their end, so nothing is explained there"
+    if report.compared_until is None:
+        return "nothing to compare: no endpoint has metered money"
+    until = min(report.compared_until, report.period.until)
+    if report.is_explained:
+        return f"all is explained up to {when(until)}"
+    return f"unexplained: statements and webhooks differ, compared up to {when(until)}; see kessai reviews list"
+
+
+def say_check(check: "CsvCheck") -> None:
+    print_table(
+        ("usage", "field", "the file says", "the books say"),
+        [(row.metered_usage_id, row.field, row.file, row.books) for row in check.rows[:MAX_DIFFERENCES]],
+        empty="every row of the file is in the books, and says the same" if not check.differing else "",
+    )
+    if check.differing > MAX_DIFFERENCES:
+        say(f"and {counted(check.differing - MAX_DIFFERENCES, 'further difference')}: see --json")
+    print_table(
+        ("side", "payments", "gross", "fee", "receivable"),
+        [
+            (side, *_figures(sums))
+            for side, sums in (("file", check.file), ("books", check.books), ("batch", check.batch))
+        ],
+        empty="",
+    )
+    say(f"batch {check.settlement_batch_id}: {'the file agrees' if check.agrees else 'the file DIFFERS'}")

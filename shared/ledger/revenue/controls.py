@@ -1,0 +1,62 @@
+"""How much usage do webhooks and statements each tell of? Added up without regard to any difference that was found.
+
+Usage that a row is paired with counts when the row does, so that a clock that differs moves nothing between periods.
+"""
+
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from shared.ledger.database import Connection
+from shared.ledger.revenue.findings import LONE, Span
+from shared.ledger.revenue.money import NOTHING, Sums
+
+
+class Control(NamedTuple):
+    webhooks: Sums = NOTHING
+    statements: Sums = NOTHING
+
+    @property
+    def excess(self) -> Decimal:
+        """Of the webhooks, in minor units."""
+        return self.webhooks.gross - self.statements.gross
+
+    def plus(self, other: "Control") -> "Control":
+        return Control(self.webhooks.plus(other.webhooks), self.statements.plus(other.statements))
+
+
+NO_CONTROL: Final = Control()
+
+TOTALS = f"""
+SELECT currency, pricing_band, sum(told)::bigint AS told, sum(told_gross) AS told_gross, sum(stated)::bigint AS stated,
+       sum(stated_gross) AS stated_gross
+FROM (
+    SELECT currency, plan_type AS pricing_band, 0 AS told, 0 AS told_gross, count(*) AS stated,
+           sum(provider_gross_amount_minor) AS stated_gross
+    FROM kessai.statement_usage
+    WHERE endpoint = $1 AND created_at >= $2 AND created_at < $3
+    GROUP BY 1, 2
+    UNION ALL
+    SELECT booked.currency, booked.pricing_band, count(*), sum(booked.amount_minor), 0, 0
+    FROM kessai.statement_usage AS stated
+    JOIN kessai.metered_usage AS booked
+        ON booked.endpoint = stated.endpoint AND booked.requirement_id = stated.paired_with
+    WHERE stated.endpoint = $1 AND stated.created_at >= $2 AND stated.created_at < $3
+    GROUP BY 1, 2
+    UNION ALL
+    SELECT currency, pricing_band, count(*), sum(amount_minor), 0, 0
+    FROM ({LONE}) AS lone
+    GROUP BY 1, 2
+) AS sides
+GROUP BY 1, 2
+"""
+
+
+async def control_totals(connection: Connection, span: Span) -> dict[tuple[str, str], Control]:
+    """By currency and band."""
+    rows = await connection.fetch(TOTALS, *span.arguments)
+    return {
+        (row["currency"], row["pricing_band"]): Control(
+            Sums(row["told"], row["told_gross"]), Sums(row["stated"], row["stated_gross"])
+        )
+        for row in rows
+    }

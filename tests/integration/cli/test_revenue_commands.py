@@ -1,0 +1,139 @@
+"""`kessai revenue`: what people and scripts read, and files that are compared with the books."""
+
+import csv
+import io
+from pathlib import Path
+
+import orjson
+import pytest
+
+from shared.sdrp.api.usage_csv import COLUMNS
+from tests import platform_answers
+from tests.integration.cli.conftest import Given, Terminal
+from tests.integration.ledger.books import TestBooks
+from tests.integration.revenue.accounts import Accounts
+from tests.integration.revenue.test_report import one_of_each
+from tests.statements import stated_batch, stated_usage
+
+
+async def _each(books: TestBooks) -> None:
+    await one_of_each(Accounts(books))
+
+
+async def _batch_of_two(books: TestBooks) -> None:
+    rows = [stated_usage(name, settlement_batch_id="batch-1") for name in ("order-1", "order-2")]
+    await Accounts(books).sync(rows, [stated_batch(payments=2, usage_event_count=2)])
+
+
+def exported(*order_ids: str, **changed: str) -> str:
+    """As the platform writes it."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
+    writer.writeheader()
+    for name in order_ids:
+        row = platform_answers.usage_event() | {"metered_usage_id": f"mu-{name}", "settlement_batch_id": "batch-1"}
+        writer.writerow(row | changed)
+    return text.getvalue()
+
+
+def test_the_report_as_json_csv_and_table(kessai: Terminal, given_books: Given) -> None:
+    given_books(_each)
+    told = orjson.loads(kessai("revenue", "report", "--period", "2026-11", "--format", "json").stdout)
+    assert told["is_explained"]
+    assert [each["currency"] for each in told["currencies"]] == ["JPY", "USD"]
+    rows = list(
+        csv.DictReader(io.StringIO(kessai("revenue", "report", "--period", "2026-11", "--format", "csv").stdout))
+    )
+    settled = next(row for row in rows if (row["currency"], row["money"]) == ("JPY", "settled"))
+    assert (settled["payments"], settled["receivable_minor"], settled["token"]) == ("1", "198", "JPYC")
+    assert {row["gross_minor"] for row in rows if row["money"] == "unexplained"} == {"0"}
+    table = kessai("revenue", "report", "--period", "2026-W47")
+    assert "uncollectible" in table.stdout
+    assert "unknown state thawing" in table.stdout
+    assert "all is explained up to" in table.stderr
+
+
+def test_what_nobody_has_compared_is_not_called_explained(kessai: Terminal, given_books: Given) -> None:
+    async def fulfil(books: TestBooks) -> None:
+        await Accounts(books).fulfil("order-1")
+
+    given_books(fulfil)
+    assert "not compared" in kessai("revenue", "report", "--period", "2026-11").stderr
+
+
+def test_a_period_that_is_none_is_one_line(kessai: Terminal) -> None:
+    ran = kessai("revenue", "report", "--period", "soon")
+    assert (ran.returncode, len(ran.stderr.splitlines())) == (1, 1)
+    assert "write 2026-11" in ran.stderr
+
+
+def test_exposure_warns_at_the_share_that_was_set(kessai: Terminal, given_books: Given) -> None:
+    async def owe(books: TestBooks) -> None:
+        await Accounts(books).sync([], [stated_batch(status="ready", payments=30)])
+
+    given_books(owe)
+    assert "nobody is near a threshold" in kessai("revenue", "exposure").stderr
+    half = kessai("revenue", "exposure", "--json", environment={"KESSAI_EXPOSURE_WARNING": "0.5"})
+    assert [(each["level"], each["exposure_minor"]) for each in orjson.loads(half.stdout)] == [("warning", "6000")]
+    assert "fine" in kessai("revenue", "exposure", "--all").stdout
+
+
+def test_a_file_that_agrees(kessai: Terminal, given_books: Given, tmp_path: Path) -> None:
+    given_books(_batch_of_two)
+    file = tmp_path / "usage.csv"
+    file.write_text(exported("order-1", "order-2"))
+    ran = kessai("revenue", "check-csv", "batch-1", str(file))
+    assert ran.returncode == 0, ran.stderr
+    assert "the file agrees" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        (exported("order-1"), [("mu-order-2", "row", None, "there")]),
+        (exported("order-1", "order-2", "order-3"), [("mu-order-3", "row", "there", None)]),
+        (exported("order-1", "order-1", "order-2"), [("mu-order-1", "row", "twice", "once")]),
+        (
+            exported("order-1") + exported("order-2", protocol_fee_minor="3").split("\r\n", 1)[1],
+            [("mu-order-2", "protocol_fee_minor", "3", "2")],
+        ),
+    ],
+)
+def test_a_file_that_differs(
+    kessai: Terminal,
+    given_books: Given,
+    tmp_path: Path,
+    text: str,
+    rows: list[tuple[str, str, str | None, str | None]],
+) -> None:
+    given_books(_batch_of_two)
+    file = tmp_path / "usage.csv"
+    file.write_text(text, newline="")
+    ran = kessai("revenue", "check-csv", "batch-1", str(file), "--json")
+    told = orjson.loads(ran.stdout)
+    assert (ran.returncode, told["agrees"]) == (1, False)
+    assert [(r["metered_usage_id"], r["field"], r["file"], r["books"]) for r in told["rows"]] == rows
+
+
+def test_a_file_that_is_cut_off_or_of_an_unknown_batch_is_one_line(
+    kessai: Terminal, given_books: Given, tmp_path: Path
+) -> None:
+    given_books(_batch_of_two)
+    file = tmp_path / "usage.csv"
+    file.write_text(exported("order-1", "order-2")[:-5])
+    assert "ends too early" in kessai("revenue", "check-csv", "batch-1", str(file)).stderr
+    assert "no statement of batch" in kessai("revenue", "check-csv", "batch-9", str(file)).stderr
+    assert "cannot read" in kessai("revenue", "check-csv", "batch-1", str(tmp_path / "none.csv")).stderr
+
+
+def test_a_review_of_a_difference_shows_both_sides_and_is_accepted(kessai: Terminal, given_books: Given) -> None:
+    given_books(_batch_of_two)
+    listed = kessai("reviews", "list", "--reason", "webhook_missing")
+    assert "batch:batch-1" in listed.stdout
+    shown = kessai("reviews", "show", "1")
+    assert "the statement says" in shown.stdout
+    assert "accept-difference" in shown.stderr
+    refused = kessai("reviews", "resolve", "1", "reject", "--why", "x")
+    assert (refused.returncode, "explain it with accept-difference" in refused.stderr) == (1, True)
+    done = kessai("reviews", "resolve", "1", "accept-difference", "--why", "paid by hand")
+    assert "the difference is accepted" in done.stdout

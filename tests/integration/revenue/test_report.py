@@ -1,0 +1,175 @@
+"""The report keeps kinds of money and currencies apart, and says to the minor unit what nobody can explain."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from shared.ledger.books import Shop
+from shared.ledger.database import connected
+from shared.ledger.revenue.explanations import Standing
+from shared.ledger.revenue.exposure import Exposure, Level, exposures
+from shared.ledger.revenue.money import Money, plain
+from shared.ledger.revenue.periods import Period
+from shared.ledger.revenue.report import Report, revenue
+from shared.sdrp.api.usage import ProviderUsageEvent
+from tests.given import ENDPOINT, NOW, new_order, payment, settlement, usage
+from tests.integration.ledger.desk import Desk
+from tests.integration.revenue.accounts import LATER, Accounts
+from tests.statements import nameless, stated_batch, stated_usage
+
+ENDS = ["settled", "retrying", "past_due", "uncollectible", "written_off", "thawing"]
+
+
+async def report(accounts: Accounts, period: str = "2026-11", endpoint: str | None = None) -> Report:
+    async with connected(accounts.books.pool) as connection:
+        return await revenue(connection, Period.parse(period), endpoint=endpoint, now=NOW)
+
+
+def texts(*amounts: Decimal) -> list[str]:
+    return list(map(plain, amounts))
+
+
+def dollars(order_id: str, **changed: Any) -> ProviderUsageEvent:  # noqa: ANN401 - as the row has it
+    return stated_usage(order_id, **{"currency": "USD", "token_symbol": "USDC"} | changed)
+
+
+async def one_of_each(accounts: Accounts) -> None:
+    """A standard payment, a micro payment for each end of a batch, one in no batch yet, and one in dollars."""
+    await accounts.books.register(new_order("paid-1"))
+    await accounts.books.apply(payment("evt-paid", "paid-1"))
+    names = [f"order-{end}" for end in ENDS]
+    await accounts.fulfil(*names, "order-open")
+    await accounts.books.register(new_order("order-usd", 200, currency="USD"))
+    await accounts.books.apply(usage("evt-usd", "order-usd", currency="USD"))
+    await accounts.books.apply(settlement("evt-batch", "batch-settled"))
+    rows = [stated_usage(name, settlement_batch_id=f"batch-{end}") for name, end in zip(names, ENDS, strict=True)]
+    batches = [stated_batch(f"batch-{end}", end) for end in ENDS]
+    await accounts.sync([*rows, stated_usage("order-open"), dollars("order-usd")], batches)
+
+
+async def test_kinds_of_money_stand_apart(accounts: Accounts) -> None:
+    await one_of_each(accounts)
+    found = await report(accounts)
+    yen = found.currencies["JPY"]
+    band = yen.bands["micro", "JPYC"]
+    payments = {kind: sums.payments for kind, sums in band.kinds.items()}
+    assert payments == {
+        Money.SETTLED: 1, Money.UNSETTLED: 3, Money.PAST_DUE: 1, Money.UNCOLLECTIBLE: 1, Money.WRITTEN_OFF: 1,
+    }  # fmt: skip
+    assert texts(*band.kinds[Money.SETTLED][1:]) == ["200", "2", "198"]
+    assert {status: sums.gross for status, sums in band.unknown_states.items()} == {"thawing": 200}
+    assert texts(yen.standard.gross) == ["1200"]
+    assert band.received.receivable == 198
+    usd = found.currencies["USD"]
+    assert texts(usd.bands["micro", "USDC"].kinds[Money.UNSETTLED].gross, usd.standard.gross) == ["200", "0"]
+    assert found.is_explained
+    assert texts(yen.unexplained, usd.unexplained) == ["0", "0"]
+    assert yen.control.webhooks == yen.control.statements
+
+
+async def test_json_is_text_where_it_is_money(accounts: Accounts) -> None:
+    await one_of_each(accounts)
+    found = (await report(accounts)).as_json()
+    yen = next(each for each in found["currencies"] if each["currency"] == "JPY")
+    assert yen["metered"][0]["settled"] == {
+        "payments": 1, "gross_minor": "200", "fee_minor": "2", "receivable_minor": "198",
+    }  # fmt: skip
+    assert yen["metered_total"]["unsettled"]["gross_minor"] == "600"
+    assert yen["compared"]["unexplained_minor"] == "0"
+    assert (found["is_explained"], found["not_compared"], found["differences"]) == (True, [], [])
+
+
+async def test_what_is_in_review_accepted_and_unexplained(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    await accounts.sync([stated_usage(), stated_usage("order-8"), stated_usage("order-9")])
+    await Desk(accounts.books).resolve(1, "accept-difference")
+    assert (await report(accounts)).currencies["JPY"].in_doubt == {
+        Standing.UNEXPLAINED: 0, Standing.IN_REVIEW: 200, Standing.ACCEPTED: 200,
+    }  # fmt: skip
+    late = stated_usage("order-7", provider_gross_amount_minor="30", provider_receivable_minor="28")
+    await accounts.usage_page(late, at=LATER + timedelta(minutes=1))
+    found = await report(accounts)
+    assert found.currencies["JPY"].unexplained == Decimal(30)
+    assert not found.is_explained
+    await accounts.compare()
+    assert (await report(accounts)).currencies["JPY"].unexplained == 0
+
+
+async def test_what_no_difference_accounts_for_is_unexplained(accounts: Accounts) -> None:
+    """The control is added up by itself: a difference that the rules fail to find does not hide."""
+    await accounts.fulfil("order-1", "order-2")
+    over = nameless("order-2", created_at="2026-11-21T00:00:00.5Z")
+    await accounts.sync([nameless("order-1"), over], at=LATER + timedelta(days=1))
+    whole, half = await report(accounts), await report(accounts, "2026-11-20")
+    assert whole.currencies["JPY"].unexplained == 0
+    assert half.currencies["JPY"].unexplained > 0
+
+
+async def test_webhooks_in_review_explain_rows(accounts: Accounts) -> None:
+    accounts.books.shops = {ENDPOINT: Shop("tea_house")}
+    await accounts.fulfil("order-1")
+    await accounts.books.register(new_order("order-2", 200))
+    await accounts.books.apply(usage("evt-2", "order-2"))
+    await accounts.sync([stated_usage("order-1"), stated_usage("order-2")])
+    assert (await report(accounts)).currencies["JPY"].in_doubt[Standing.IN_REVIEW] == 400
+    assert (await report(accounts)).is_explained
+
+
+async def test_a_period_takes_what_was_used_within_it(accounts: Accounts) -> None:
+    await one_of_each(accounts)
+    assert (await report(accounts, "2026-10")).currencies == {}
+    week = await report(accounts, "2026-W47")
+    assert week.currencies["JPY"].bands["micro", "JPYC"].kinds[Money.UNSETTLED].payments == 3
+    until_then = await report(accounts, "2026-11-20..2026-11-20T11:59:58")
+    assert until_then.currencies["JPY"].bands["micro", "JPYC"].kinds[Money.UNSETTLED].payments == 0
+    assert (await report(accounts, endpoint="other")).currencies == {}
+
+
+async def test_an_endpoint_whose_statements_were_never_read_is_named(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    found = await report(accounts)
+    assert (found.not_compared, found.compared_until, found.is_explained) == ([ENDPOINT], None, False)
+
+
+async def test_what_statements_cannot_know_yet_is_not_compared(accounts: Accounts) -> None:
+    await accounts.sync()
+    await accounts.fulfil("order-1")
+    await accounts.books.rows("UPDATE kessai.metered_usage SET accepted_at = $1", LATER)
+    assert (await report(accounts)).is_explained
+
+
+async def exposed(accounts: Accounts, endpoint: str | None = None) -> list[Exposure]:
+    async with connected(accounts.books.pool) as connection:
+        return await exposures(connection, endpoint=endpoint)
+
+
+async def test_exposure_is_what_is_neither_settled_nor_given_up(accounts: Accounts) -> None:
+    rows = [stated_usage(f"order-{n}", settlement_batch_id=f"batch-{end}") for n, end in enumerate(ENDS)]
+    batches = [stated_batch(f"batch-{end}", end) for end in ENDS]
+    await accounts.sync([*rows, stated_usage("order-open")], batches)
+    (only,) = await exposed(accounts)
+    assert texts(only.gross, only.past_due, only.threshold) == ["800", "200", "10000"]
+    assert only.level(Decimal("0.8")) is Level.PAUSED
+
+
+async def test_the_platforms_own_figures_come_first(accounts: Accounts) -> None:
+    batch = stated_batch(status="ready", total_unsettled_exposure_minor="4000", settlement_threshold_minor="5000")
+    await accounts.sync([], [batch])
+    (only,) = await exposed(accounts)
+    assert texts(only.gross, only.amount, only.threshold) == ["200", "4000", "5000"]
+    assert only.level(Decimal("0.8")) is Level.WARNING
+    assert only.level(Decimal("0.9")) is Level.FINE
+
+
+async def test_buyers_bands_and_tokens_are_exposed_apart(accounts: Accounts) -> None:
+    nano = nameless("order-2", plan_type="nano", provider_gross_amount_minor="12.5")
+    other = nameless("order-3", buyer_period_ref="bpr-2", provider_gross_amount_minor="9000")
+    await accounts.sync([nameless("order-1"), nano, other, dollars("order-4")])
+    found = [(e.buyer_period_ref, e.pricing_band, e.currency, plain(e.gross)) for e in await exposed(accounts)]
+    assert found[0] == ("bpr-2", "micro", "JPY", "9000")
+    assert set(found[1:]) == {
+        ("bpr-1", "micro", "JPY", "200"),
+        ("bpr-1", "nano", "JPY", "12.5"),
+        ("bpr-1", "micro", "USD", "200"),
+    }
+    assert await exposed(accounts, "other") == []
