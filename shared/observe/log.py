@@ -77,6 +77,8 @@ def _adopt_stdlib(chain: list[Processor], renderer: Processor, threshold: int, o
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(threshold, logging.WARNING) if threshold > logging.DEBUG else threshold)
+    # It tells of every failed try to connect as an error of its own, beside our line that says it once.
+    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL if threshold > logging.DEBUG else logging.NOTSET)
     logging.captureWarnings(capture=True)
 
 

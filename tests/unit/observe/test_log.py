@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import aiormq
 import pytest
 import structlog
 
@@ -30,6 +31,17 @@ def lines() -> Lines:
     stream = io.StringIO()
     log.configure(style="json", level="info", secrets=["hunter2-of-the-shop"], stream=stream)
     return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(("level", "told"), [("info", 0), ("debug", 1)])
+async def test_a_failed_connect_is_ours_to_tell(level: str, told: int) -> None:
+    """aiormq would call each try an error of its own."""
+    stream = io.StringIO()
+    log.configure(style="json", level=level, stream=stream)
+    with pytest.raises(ConnectionError):
+        await aiormq.connect("amqp://guest:guest@127.0.0.1:1/")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert len([line for line in lines if line["level"] == "error"]) == told
 
 
 def test_a_line_begins_with_when_how_grave_and_what(lines: Lines) -> None:
@@ -98,11 +110,11 @@ def test_an_exception_is_told_without_locals_secrets_and_row_values(lines: Lines
 
 
 def test_libraries_speak_through_the_same_lines_and_only_when_something_is_wrong(lines: Lines) -> None:
-    logging.getLogger("aiormq.connection").info("chatter")
-    logging.getLogger("aiormq.connection").warning("closed %s", "amqp://u:pw@h/")
+    logging.getLogger("aiohttp.server").info("chatter")
+    logging.getLogger("aiohttp.server").warning("closed %s", "amqp://u:pw@h/")
     warnings.warn("old whsec_abc", stacklevel=1)
     first, second = lines()
-    assert (first["event"], first["logger"], first["level"]) == ("library.log", "aiormq.connection", "warning")
+    assert (first["event"], first["logger"], first["level"]) == ("library.log", "aiohttp.server", "warning")
     assert first["message"] == "closed amqp://u:[redacted]@h/"
     assert second["logger"] == "py.warnings"
     assert "whsec_abc" not in json.dumps(second)
