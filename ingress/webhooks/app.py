@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from socket import socket
@@ -18,7 +18,7 @@ from ingress.webhooks.renewal import Renewal
 from shared.broker import topology
 from shared.broker.publisher import Publisher
 from shared.endpoints import Endpoint
-from shared.errors import KessaiError
+from shared.errors import BrokerUnavailable, KessaiError
 from shared.garbage import collect_rarely
 from shared.observe import log as logging
 from shared.observe.admin import AdminServer, Readiness
@@ -27,6 +27,10 @@ from shared.observe.metrics import UNKNOWN_ENDPOINT, IngressMetrics, new_registr
 from shared.settings import Settings, TopologyMode
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.ingress")
+
+
+LOOK_AGAIN_SECONDS = 5.0
+"""Between looks at a topology that was not as it should be."""
 
 
 class MissingParser(KessaiError):
@@ -100,7 +104,7 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event, rene
     )
     reception = Reception(endpoints=endpoints, sink=publisher, metrics=metrics, max_body=settings.max_body)
     renewal = Renewal(endpoints, reception, metrics, strike_out=partial(configure_log, settings))
-    health = Health(publisher)
+    health = Health(publisher, kept_topology)
     async with AsyncExitStack() as stack:
         stack.callback(bound.close)
         admin = await stack.enter_async_context(
@@ -108,6 +112,7 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event, rene
         )
         await stack.enter_async_context(publisher)
         kept_topology.require()
+        stack.callback(asyncio.create_task(kept_topology.look_again()).cancel)
         door = await stack.enter_async_context(
             open_door(reception, bound, limits=_limits(settings), metrics=metrics, drain_seconds=_drain(settings))
         )
@@ -156,19 +161,24 @@ class Health:
     """What /readyz says.
 
     RabbitMQ's absence does not make a replica unready: it would remove every replica at once, and the sender would
-    see refused connections where a 503 with Retry-After is due.
+    see refused connections where a 503 with Retry-After is due. A topology that was never right does: what would have
+    forbidden the start, had RabbitMQ been there.
     """
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, kept_topology: "KeptTopology") -> None:
         self._publisher = publisher
+        self._topology = kept_topology
         self.door: Door | None = None
 
     def readiness(self) -> Readiness:
-        failing, degraded = {}, {}
+        failing: dict[str, str] = {}
+        degraded: dict[str, str] = {}
         if self.door is None:
             failing["listening"] = "not listening yet"
         elif self.door.draining:
             failing["listening"] = "draining"
+        if self._topology.mismatch is not None:
+            (degraded if self._topology.was_right else failing)["topology"] = str(self._topology.mismatch)
         if not self._publisher.ready:
             degraded["broker"] = self._publisher.down_because or "RabbitMQ does not confirm"
         return Readiness(failing, degraded)
@@ -180,22 +190,35 @@ class KeptTopology:
     def __init__(self, settings: Settings) -> None:
         self._url = settings.require_amqp_url()
         self._may_declare = settings.topology is TopologyMode.DECLARE
-        self._mismatch: topology.TopologyMismatch | None = None
         self._is_serving = False
+        self.mismatch: topology.TopologyMismatch | None = None
+        """As RabbitMQ last stood."""
+        self.was_right = False
+        """Once, since the start."""
 
     async def __call__(self) -> None:
-        """While serving, a mismatch is only logged: what still works should go on. Raises BrokerUnavailable."""
+        """While serving, a mismatch is told and no more: what still works should go on. Raises BrokerUnavailable."""
         try:
             await topology.ensure(self._url, may_declare=self._may_declare)
         except topology.TopologyMismatch as mismatch:
-            self._mismatch = mismatch
-            if self._is_serving:
+            if self._is_serving and str(mismatch) != str(self.mismatch):
                 log.error("broker.topology_mismatch", error=str(mismatch))
+            self.mismatch = mismatch
+        else:
+            self.mismatch, self.was_right = None, True
+
+    async def look_again(self) -> None:
+        """As long as there is a mismatch: whoever mends it should not have to restart us."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            if self.mismatch is not None:
+                with suppress(BrokerUnavailable):
+                    await self()
 
     def require(self) -> None:
         """For the start, where nothing works yet. Raises TopologyMismatch."""
-        if self._mismatch is not None:
-            raise self._mismatch
+        if self.mismatch is not None:
+            raise self.mismatch
         self._is_serving = True
 
 

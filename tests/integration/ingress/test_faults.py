@@ -7,6 +7,7 @@ import time
 import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import aiormq
 import orjson
@@ -22,8 +23,11 @@ from tests.integration.ingress.wire import ask, drain, event, post, status_of
 
 async def ready(admin_port: int) -> tuple[int, Any]:
     def get() -> tuple[int, bytes]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{admin_port}/readyz", timeout=5) as answer:
-            return answer.status, answer.read()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{admin_port}/readyz", timeout=5) as answer:
+                return answer.status, answer.read()
+        except HTTPError as refusal:
+            return refusal.status or 0, refusal.read()
 
     status, body = await asyncio.to_thread(get)
     return status, orjson.loads(body)
@@ -59,6 +63,32 @@ async def test_an_ingress_that_was_there_first_declares_what_it_needs_when_rabbi
         await asyncio.to_thread(stack.start, "rabbitmq")
         await accepted_within(door.port, 40)
     assert await drain(amqp_url, CONFIRMATIONS_QUEUE) != []
+
+
+async def test_an_ingress_that_was_there_first_is_not_ready_while_what_comes_is_unfit(
+    amqp_url: str, stack: Stack
+) -> None:
+    """With RabbitMQ there it would not have started: a classic queue does not keep what was acknowledged."""
+    async with await aiormq.connect(amqp_url) as connection:
+        channel = await connection.channel()
+        await channel.queue_declare(CONFIRMATIONS_QUEUE, durable=True)
+    await asyncio.to_thread(stack.stop, "rabbitmq")
+    async with open_door(amqp_url) as door:
+        assert (await ready(door.admin_port))[0] == 200
+        await asyncio.to_thread(stack.start, "rabbitmq")
+        _, told = await is_ready(door.admin_port, False)
+        assert CONFIRMATIONS_QUEUE in told["failing"]["topology"]
+        async with await aiormq.connect(amqp_url) as connection:
+            channel = await connection.channel()
+            await channel.queue_delete(CONFIRMATIONS_QUEUE)
+        await is_ready(door.admin_port, True)
+
+
+async def is_ready(admin_port: int, expected: bool) -> tuple[int, Any]:
+    async with asyncio.timeout(40):
+        while (said := await ready(admin_port))[1]["ready"] is not expected:
+            await asyncio.sleep(0.2)
+    return said
 
 
 async def test_it_recovers_from_a_broker_that_died_without_being_restarted(amqp_url: str, stack: Stack) -> None:
