@@ -25,13 +25,21 @@ def leading_to(
     active = (each for each in subscriptions if is_active(each.status) and each.callback_url)
     if webhook_url:
         return [each for each in active if _same(each.callback_url or "", webhook_url)]
-    return [each for each in active if urlsplit(each.callback_url or "").path.endswith(f"/webhooks/{endpoint}")]
+    return [each for each in active if _path(each.callback_url or "").endswith(f"/webhooks/{endpoint}")]
 
 
-def signs_with(subscription: WebhookSubscription, keys: Sequence[EndpointKey]) -> EndpointKey | None:
-    """The key that ends as the subscription's hint says; None when none does, or there is no hint."""
+def signing_keys(subscription: WebhookSubscription, keys: Sequence[EndpointKey]) -> list[EndpointKey]:
+    """Those that end as the subscription's hint says: one, or several by chance; none without a hint."""
     hint = (subscription.signing_secret_hint or "").encode()
-    return next((key for key in keys if hint and key.secret.key.endswith(hint)), None)
+    return [key for key in keys if hint and key.secret.key.endswith(hint)]
+
+
+def _path(url: str) -> str:
+    """Empty, when it is no URL."""
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
 
 
 def _same(left: str, right: str) -> bool:

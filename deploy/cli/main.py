@@ -18,6 +18,7 @@ from deploy.cli import (
     events,
     exports,
     ingress,
+    keys,
     local,
     migrate,
     orders,
@@ -70,6 +71,7 @@ app.command()(send.send)
 app.add_typer(sandbox.app)
 app.add_typer(local.app)
 app.command()(demo.demo)
+app.add_typer(keys.app)
 app.command()(doctor.doctor)
 app.command()(readiness.readiness)
 app.command()(bench.bench)

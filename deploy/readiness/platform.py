@@ -15,7 +15,7 @@ from shared.sdrp.api.merchants import MerchantAccount
 from shared.sdrp.api.webhooks import WebhookSubscription
 from shared.sdrp.challenge import normalize_merchant
 from shared.sdrp.events import CONFIRMED
-from shared.subscriptions import is_active, leading_to, signs_with
+from shared.subscriptions import is_active, leading_to, signing_keys
 
 SELLING: Final = frozenset({"active", "ready"})
 
@@ -84,7 +84,7 @@ def judge_subscriptions(
 def _hint_fault(here: Sequence[WebhookSubscription], question: Question) -> str | None:
     if not here:
         return "There is no subscription whose hint could be compared."
-    strange = [each.subscription_id for each in here if signs_with(each, question.keys) is None]
+    strange = [each.subscription_id for each in here if not signing_keys(each, question.keys)]
     if not strange:
         return None
     live = ", ".join(key.fingerprint for key in question.keys)

@@ -17,6 +17,7 @@ from ingress.api.health import Health, looking
 from ingress.console.access.requests import Frontier
 from ingress.console.api.call import EXPORTS_AT_ONCE
 from ingress.console.api.door import Api
+from ingress.console.keyring import Keyring
 from ingress.console.metrics import ConsoleMetrics
 from ingress.console.plans import AT_ONCE, Plans
 from ingress.console.queues import Queues
@@ -146,6 +147,7 @@ def _site(settings: Settings, listen: Listen, pools: Pools, registry: CollectorR
         secrets=secrets,
         approvals=approvals,
         queues=Queues(settings.require_amqp_url()) if settings.amqp_url is not None else None,
+        keyring=Keyring(Settings.from_env),
         api=api.app,
     )
 

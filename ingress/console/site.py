@@ -20,6 +20,7 @@ from ingress.console.access.requests import SAFE_METHODS, Frontier, is_form_toke
 from ingress.console.access.visitors import Reception, Visitor
 from ingress.console.api.door import is_of_api
 from ingress.console.api.operation import ROOT as API
+from ingress.console.keyring import Keyring
 from ingress.console.metrics import ConsoleMetrics
 from ingress.console.pages import (
     audit,
@@ -113,6 +114,7 @@ class Site:
         secrets: Mapping[str, Sequence[SigningSecret]] | None = None,
         approvals: int = 1,
         queues: Queues | None = None,
+        keyring: Keyring | None = None,
         terms: Terms | None = None,
         limits: LoginLimits | None = None,
         api: web.Application | None = None,
@@ -135,6 +137,7 @@ class Site:
             shops=shops,
             secrets=secrets or {},
             approvals=approvals,
+            keyring=keyring,
         )
         self.app.on_shutdown.append(_ends(watch, plans))
         self.app.on_response_prepare.append(_protect)

@@ -23,6 +23,7 @@ from ingress.console.access.limits import LoginLimits
 from ingress.console.access.requests import Frontier, form_token
 from ingress.console.access.visitors import Reception, Visitor
 from ingress.console.forms import FRESH
+from ingress.console.keyring import Keyring
 from ingress.console.metrics import ConsoleMetrics
 from ingress.console.plans import Plans
 from ingress.console.pulse import Pulse
@@ -66,6 +67,7 @@ class Services:
     """Of each endpoint, what signatures are proved with again; empty where the console was given none."""
     approvals: int
     """People it takes to decide on a review where money moves."""
+    keyring: Keyring | None = None
     exports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(EXPORTS_AT_ONCE))
 
 

@@ -38,8 +38,9 @@ class KeyUse(NamedTuple):
 
     endpoint: str
     key_fingerprint: str
+    first_used: datetime
+    """Of the last 30 days; to the minute, once its minute is folded."""
     last_used: datetime
-    """To the minute, once its minute is folded."""
     day: int
     """Deliveries in the last 24 hours; then in 7 and in 30 days."""
     week: int
@@ -50,7 +51,7 @@ async def by_key(connection: Connection) -> list[KeyUse]:
     """Every key that vouched for a delivery within 30 days, by endpoint, the one used last first."""
     rows = await connection.fetch(
         """
-        SELECT endpoint, key_fingerprint, max(at) AS last_used,
+        SELECT endpoint, key_fingerprint, min(at) AS first_used, max(at) AS last_used,
                coalesce(sum(deliveries) FILTER (WHERE at > now() - interval '24 hours'), 0)::bigint AS day,
                coalesce(sum(deliveries) FILTER (WHERE at > now() - interval '7 days'), 0)::bigint AS week,
                sum(deliveries)::bigint AS month

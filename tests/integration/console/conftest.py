@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestServer
 
 from ingress.console.access.limits import LoginLimits
 from ingress.console.access.requests import Frontier
+from ingress.console.keyring import Keyring
 from shared.ledger.database import Pool, open_pool
 from shared.sdrp.signature import SigningSecret
 from tests.integration.console.desk import Desk, site
@@ -39,9 +40,12 @@ async def seat(pool: Pool) -> AsyncIterator[Seat]:
             limits: LoginLimits | None = None,
             approvals: int = 1,
             secrets: Mapping[str, Sequence[SigningSecret]] | None = None,
+            keyring: Keyring | None = None,
         ) -> Desk:
             if not servers:
-                console = site(pool, frontier=frontier, limits=limits, approvals=approvals, secrets=secrets)
+                console = site(
+                    pool, frontier=frontier, limits=limits, approvals=approvals, secrets=secrets, keyring=keyring
+                )
                 servers.append(TestServer(console.app))
                 await servers[0].start_server()
                 stack.push_async_callback(servers[0].close)

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from ingress.console.access.limits import LoginLimits
 from ingress.console.access.requests import Frontier
+from ingress.console.keyring import Keyring
 from ingress.console.metrics import ConsoleMetrics
 from ingress.console.plans import Plans
 from ingress.console.site import Site
@@ -37,6 +38,7 @@ def site(
     limits: LoginLimits | None = None,
     approvals: int = 1,
     secrets: Mapping[str, Sequence[SigningSecret]] | None = None,
+    keyring: Keyring | None = None,
 ) -> Site:
     return Site(
         pool=pool,
@@ -48,6 +50,7 @@ def site(
         shops=SHOPS,
         secrets=secrets,
         approvals=approvals,
+        keyring=keyring,
     )
 
 

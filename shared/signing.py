@@ -1,0 +1,59 @@
+"""Which of our secrets does Siglume sign an endpoint's webhooks with? Its subscriptions say how each secret ends."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from shared.endpoints import Endpoint
+from shared.errors import KessaiError
+from shared.registrations import Registration
+from shared.sdrp.api.clients import MerchantClient
+from shared.sdrp.api.retries import Patience
+from shared.sdrp.api.transport import Transport
+from shared.subscriptions import leading_to, signing_keys
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    endpoint: str
+    fingerprints: frozenset[str] = frozenset()
+    """Of our keys, live or not, that Siglume signs with."""
+    unknown: tuple[str, ...] = ()
+    """Subscriptions that are signed with none of them."""
+    fault: str | None = None
+    """Why nothing is known."""
+
+    @property
+    def is_known(self) -> bool:
+        return self.fault is None
+
+
+def known_fingerprints(signings: Iterable[Signing]) -> dict[str, frozenset[str]]:
+    """By endpoint, of those of which something is known."""
+    return {each.endpoint: each.fingerprints for each in signings if each.is_known}
+
+
+async def ask_all(
+    registrations: Mapping[str, Registration], endpoints: Mapping[str, Endpoint], *, patience: Patience
+) -> list[Signing]:
+    """Of each of these endpoints, by name; asked at once."""
+    names = sorted(endpoints)
+    return list(await asyncio.gather(*(_ask(registrations[name], endpoints[name], patience) for name in names)))
+
+
+async def _ask(registration: Registration, endpoint: Endpoint, patience: Patience) -> Signing:
+    try:
+        async with Transport(registration.access(), patience=patience) as transport:
+            subscriptions = await MerchantClient(transport).list_webhook_subscriptions()
+    except KessaiError as error:
+        return Signing(endpoint.name, fault=str(error))
+    here = leading_to(registration.webhook_url, endpoint.name, subscriptions)
+    if not here:
+        where = registration.webhook_url or f"a URL that ends with /webhooks/{endpoint.name}"
+        return Signing(endpoint.name, fault=f"no active subscription leads to {where}")
+    matched = {each.subscription_id: signing_keys(each, endpoint.keys) for each in here}
+    return Signing(
+        endpoint.name,
+        frozenset(key.fingerprint for keys in matched.values() for key in keys),
+        tuple(name for name, keys in matched.items() if not keys),
+    )

@@ -1,0 +1,127 @@
+"""The page of keys: windows, what Siglume says when somebody asks it, and that nobody waits for Siglume otherwise."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from ingress.console.keyring import Keyring
+from shared.sdrp.api.retries import Patience
+from shared.sdrp.signature import SigningSecret
+from shared.settings import Settings
+from tests.integration.console.conftest import Seat
+from tests.integration.platform_api.platform import TOKEN, Platform, data, platform, refusal
+
+OLD, NEW = "whsec_of_last_year_1111", "whsec_of_this_year_2222"
+URL = "https://shop.example/webhooks/siglume"
+HASTY = Patience(attempts=1, connect=0.5, attempt=0.5, deadline=0.5)
+
+
+@pytest_asyncio.fixture
+async def there() -> AsyncIterator[Platform]:
+    async with platform() as scripted:
+        yield scripted
+
+
+def fingerprint(secret: str) -> str:
+    return SigningSecret.from_text(secret).fingerprint
+
+
+def keyring(folder: Path, base_url: str, *, every: timedelta = timedelta(0)) -> Keyring:
+    """Of a shop in the middle of a rotation."""
+    for name, secret in (("old", OLD), ("new", NEW)):
+        (folder / name).write_text(secret)
+    config = folder / "kessai.toml"
+    config.write_text(
+        """
+        [[endpoints.siglume.keys]]
+        secret_file = "new"
+        not_before = 2026-01-01T00:00:00Z
+        [[endpoints.siglume.keys]]
+        secret_file = "old"
+        not_after = 2100-01-01T00:00:00Z
+        """
+    )
+    environ = {
+        "KESSAI_CONFIG": str(config),
+        "SIGLUME_API_BASE": base_url,
+        "SIGLUME_MERCHANT_AUTH_TOKEN": TOKEN,
+        "SHOP_WEBHOOK_URL": URL,
+    }
+    return Keyring(lambda: Settings.from_env(environ), patience=HASTY, every=every)
+
+
+def subscription(hint: str) -> dict[str, str]:
+    return {"id": "whsub_1", "status": "active", "callback_url": URL, "signing_secret_hint": hint}
+
+
+async def late(request: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(30)
+    raise web.HTTPNoContent
+
+
+async def test_windows_show_and_siglume_is_asked_by_a_button_alone(seat: Seat, there: Platform, tmp_path: Path) -> None:
+    there.answers(data([subscription("2222")]))
+    vera = await seat("vera", keyring=keyring(tmp_path, there.base_url))
+    before = await vera.get("/keys")
+    assert there.received == []
+    assert "Not asked yet" in before.words
+    assert fingerprint(OLD) in before.words
+    assert fingerprint(NEW) in before.words
+    assert "2100-01-01" in before.text
+    assert (await vera.act("/keys/ask", on="/keys")).status == 303
+    after = await vera.get("/keys")
+    assert len(there.received) == 1
+    assert "Siglume signs with it: keep it." in after.words
+    assert f"Keep it until {fingerprint(NEW)} has vouched" in after.words
+    assert not any(secret in before.text + after.text for secret in (OLD, NEW, TOKEN, "2222"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (late, "not known"),
+        (refusal(401, "UNAUTHENTICATED"), "401 UNAUTHENTICATED"),
+        (data([]), "no active subscription leads to"),
+        (data([subscription("3333")]), "whsub_1 is signed with a secret that is not here"),
+    ],
+    ids=["late", "401", "none", "another secret"],
+)
+async def test_a_siglume_that_is_of_no_use_is_told_and_soon(
+    seat: Seat, there: Platform, tmp_path: Path, answer: object, says: str
+) -> None:
+    there.answers(answer)  # type: ignore[arg-type]
+    vera = await seat("vera", keyring=keyring(tmp_path, there.base_url))
+    began = time.monotonic()
+    assert (await vera.act("/keys/ask", on="/keys")).status == 303
+    assert says in (await vera.get("/keys")).words
+    assert time.monotonic() - began < 10
+
+
+async def test_impatient_people_share_one_answer(seat: Seat, there: Platform, tmp_path: Path) -> None:
+    there.answers(data([subscription("2222")]))
+    ring = keyring(tmp_path, there.base_url, every=timedelta(minutes=1))
+    await asyncio.gather(*(ring.ask() for _ in range(5)))
+    await ring.ask()
+    assert len(there.received) == 1
+
+
+async def test_a_retired_secret_is_gone_from_the_page_without_a_restart(
+    seat: Seat, there: Platform, tmp_path: Path
+) -> None:
+    vera = await seat("vera", keyring=keyring(tmp_path, there.base_url))
+    assert fingerprint(OLD) in (await vera.get("/keys")).words
+    (tmp_path / "kessai.toml").write_text('[endpoints.siglume]\nsecret_files = ["new"]\n')
+    assert fingerprint(OLD) not in (await vera.get("/keys")).words
+
+
+async def test_a_console_without_secrets_shows_what_was_used_and_asks_nobody(seat: Seat) -> None:
+    vera = await seat("vera", keyring=Keyring(lambda: Settings.from_env({})))
+    page = await vera.get("/keys")
+    assert page.status == 200
+    assert "Ask Siglume" not in page.words
