@@ -29,11 +29,17 @@ class Explained(NamedTuple):
 
 
 async def explain(connection: Connection, endpoint: str, differences: Sequence[Difference]) -> list[Explained]:
-    """Each difference with what is known of it, in the same order."""
+    """Each difference with what is known of it, in the same order.
+
+    A webhook that waits for a person comes first: a review of the difference beside it would ask the same twice.
+    """
     own = await _own_reviews(connection, endpoint, differences)
     of_webhooks = await _reviews_of_webhooks(connection, endpoint, differences)
     return [
-        _by_waiting(each) or _by_own(each, own) or of_webhooks.get(each.about) or Explained(each, Standing.UNEXPLAINED)
+        _by_waiting(each)
+        or of_webhooks.get((each.reason, each.about))
+        or _by_own(each, own)
+        or Explained(each, Standing.UNEXPLAINED)
         for each in differences
     ]
 
@@ -96,8 +102,8 @@ ORDER BY review_id DESC
 
 async def _reviews_of_webhooks(
     connection: Connection, endpoint: str, differences: Sequence[Difference]
-) -> dict[str, Explained]:
-    """By thing, of what seems to have no webhook: it may have come and wait for a person."""
+) -> dict[tuple[str, str], Explained]:
+    """By reason and thing, of what seems to have no webhook: it may have come and wait for a person."""
     missing = [each for each in differences if each.reason is ReviewReason.WEBHOOK_MISSING]
     if not missing:
         return {}
@@ -107,7 +113,7 @@ async def _reviews_of_webhooks(
     of_batches = await connection.fetch(REVIEWS_OF_BATCHES, endpoint, batch_ids) if batch_ids else []
     batches = {f"batch:{row['settlement_batch_id']}": row["review_id"] for row in of_batches}
     found = {
-        each.about: Explained(each, Standing.IN_REVIEW, batches[each.about])
+        (str(each.reason), each.about): Explained(each, Standing.IN_REVIEW, batches[each.about])
         for each in missing
         if each.about in batches
     }
@@ -118,7 +124,7 @@ async def _reviews_of_webhooks(
         row = next((row for row in by_hash.get(each.challenge_hash or "", []) if _is_of(row, each)), None)
         if row is not None:
             standing = Standing.IN_REVIEW if row["state"] == "open" else Standing.ACCEPTED
-            found[each.about] = Explained(each, standing, row["review_id"])
+            found[each.reason, each.about] = Explained(each, standing, row["review_id"])
     return found
 
 

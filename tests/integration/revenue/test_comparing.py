@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from shared.ledger.books import Shop
+from shared.ledger.replays.plans import NothingToReplay, plan
+from shared.ledger.replays.selection import Selection, Source
 from shared.ledger.revenue.comparing import Compared
 from shared.ledger.revenue.syncs import List
 from tests.given import ENDPOINT, NOW, new_order, settlement, usage
@@ -54,6 +56,23 @@ async def test_usage_whose_webhook_waits_in_a_review_is_no_second_one(accounts: 
     assert (compared.differences, compared.opened) == (1, 0)
     await Desk(accounts.books).resolve(1, "reject")
     assert (await accounts.sync([stated_usage()], at=LATER + timedelta(hours=1))).opened == 0
+
+
+async def test_a_review_of_the_webhook_takes_the_place_of_one_of_the_difference(accounts: Accounts) -> None:
+    await accounts.books.register(new_order("order-1", 200))
+    await accounts.sync([stated_usage()])
+    accounts.books.shops = {ENDPOINT: Shop("tea_house")}
+    await accounts.books.apply(usage("evt-1"))
+    compared = await accounts.sync([stated_usage()], at=LATER + timedelta(hours=1))
+    assert (compared.differences, compared.closed) == (1, 1)
+    assert await accounts.differences() == []
+
+
+async def test_differences_are_not_handed_over_again_as_events(accounts: Accounts) -> None:
+    await accounts.sync([stated_usage()])
+    everything = Selection(source=Source.REVIEWS, everything=True)
+    with pytest.raises(NothingToReplay):
+        await plan(accounts.books.pool, accounts.books.pool, everything, accounts.books.shops, actor=ANN)
 
 
 async def test_usage_that_no_statement_lists(accounts: Accounts) -> None:

@@ -5,6 +5,8 @@ import asyncio
 import orjson
 import pytest
 
+from shared.ledger.database import connected
+from shared.ledger.timeline import timeline
 from tests.given import settlement
 from tests.integration.revenue.accounts import Accounts
 from tests.statements import nameless, stated_batch, stated_usage
@@ -42,6 +44,18 @@ async def test_what_became_of_it_is_told(accounts: Accounts) -> None:
         "provider_receivable_minor": "198",
     }
     assert (await accounts.books.order()).chain_receipt_id == "chain-batch-1"
+
+
+async def test_the_story_of_an_order_ends_with_its_batch(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    await accounts.sync([stated_usage(settlement_batch_id="batch-1")], [stated_batch()])
+    async with connected(accounts.books.pool) as connection:
+        steps = await timeline(connection, "order-1")
+    move = next(step for step in reversed(steps) if step.what == "order.moved")
+    assert (move.who, move.detail["to"], move.detail["settlement_batch_id"]) == (
+        *("worker:reconcile", "settled", "batch-1"),
+    )
+    assert "order.settled" in [step.detail.get("fact") for step in steps]
 
 
 async def test_a_webhook_of_the_batch_alone_moves_no_order(accounts: Accounts) -> None:

@@ -1,0 +1,45 @@
+"""A difference between statements and books is a review like any other: listed, looked at from both sides, decided."""
+
+import pytest
+
+from shared.ledger.database import Pool
+from tests.integration.console.conftest import Seat
+from tests.integration.ledger.books import TestBooks
+from tests.integration.revenue.accounts import Accounts
+from tests.statements import stated_usage
+
+PAGE = "/reviews/1"
+
+
+@pytest.fixture
+async def accounts(pool: Pool) -> Accounts:
+    """Review 1: a statement lists usage of order-1 at half its amount."""
+    accounts = Accounts(TestBooks(pool))
+    await accounts.fulfil("order-1")
+    await accounts.sync([stated_usage(provider_gross_amount_minor="100", provider_receivable_minor="98")])
+    return accounts
+
+
+async def test_both_sides_stand_next_to_each_other(accounts: Accounts, seat: Seat) -> None:
+    desk = await seat("otto")
+    assert "usage:mu-order-1" in (await desk.get("/reviews?reason=statement_amount_mismatch")).words
+    page = (await desk.get(PAGE)).words
+    assert "The statement says The books say" in page
+    assert "1 field differs between the statement and the books" in page
+    assert "Accept the difference Closed with your reason: nothing moves" in page
+    for of_events in ("As it came", "Rule on it again", "rule again on all", "Link it"):
+        assert of_events not in page
+
+
+async def test_a_difference_is_accepted_with_a_reason(accounts: Accounts, seat: Seat) -> None:
+    desk = await seat("otto")
+    done = await desk.act(f"{PAGE}/decide", on=PAGE, version="1", resolution="accept-difference", why="a coupon")
+    assert done.status == 303
+    assert "the difference is accepted, and the books stay as they are" in (await desk.get(PAGE)).words
+    assert await accounts.state() == "fulfilled_unsettled"
+    assert await accounts.differences() == []
+
+
+async def test_an_orders_story_tells_of_its_batch_and_of_its_difference(accounts: Accounts, seat: Seat) -> None:
+    desk = await seat("otto")
+    assert "statement amount mismatch" in (await desk.get("/orders/show?id=order-1")).words
