@@ -95,13 +95,7 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event, rene
     metrics = IngressMetrics(registry)
     bound = bind(listen.host, listen.port, reuse_port=listen.share_port)
     kept_topology = KeptTopology(settings)
-    publisher = Publisher(
-        settings.require_amqp_url(),
-        name="kessai ingress",
-        timeout=settings.publish_timeout,
-        max_in_flight=settings.max_in_flight,
-        prepare=kept_topology,
-    )
+    publisher = _publisher(settings, kept_topology)
     reception = Reception(endpoints=endpoints, sink=publisher, metrics=metrics, max_body=settings.max_body)
     renewal = Renewal(endpoints, reception, metrics, strike_out=partial(configure_log, settings))
     health = Health(publisher, kept_topology)
@@ -136,6 +130,16 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event, rene
         await stop.wait()
         log.info("ingress.draining", in_flight=reception.in_flight, connections=door.open_connections)
     log.info("ingress.stopped", unanswered=reception.in_flight)
+
+
+def _publisher(settings: Settings, kept_topology: "KeptTopology") -> Publisher:
+    return Publisher(
+        settings.require_amqp_url(),
+        name="kessai ingress",
+        timeout=settings.publish_timeout,
+        max_in_flight=settings.max_in_flight,
+        prepare=kept_topology,
+    )
 
 
 @asynccontextmanager

@@ -1,8 +1,8 @@
 """A shop's own system at the counter: it calls the checkout API, in this process, beside a simulated Siglume."""
 
 import json
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cache
 from typing import Any
 from urllib.parse import quote
@@ -57,8 +57,8 @@ class BentRoad:
             return await self._transport.call(request)
         return await self.bend(request, lambda: self._transport.call(request))
 
-    def stream(self, request: Request) -> Any:  # noqa: ANN401 - nothing here asks for an export
-        raise NotImplementedError
+    def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        return self._transport.stream(request)
 
     def nonces(self) -> list[str]:
         """Of the sessions that were asked for, in order."""
