@@ -23,6 +23,7 @@ from shared.endpoints import Endpoint, EndpointKey
 from shared.errors import SettingsError
 from shared.ledger.books import Shop
 from shared.ledger.roles import Role
+from shared.ledger.sweep_rules import SweepPolicy
 from shared.registrations import Registration
 from shared.sdrp.api.access import Access, default_base_url
 
@@ -92,6 +93,13 @@ class Settings(BaseSettings):
     """People it takes to decide on a review where money moves."""
     exposure_warning: Decimal = Field(Decimal("0.8"), gt=0, le=1)
     """Share of a buyer's threshold from which on `kessai revenue exposure` warns."""
+
+    sweep_after: float = Field(1800.0, ge=60)
+    """Seconds after which the session of a pending order is looked at: its webhook may never have come."""
+    sweep_policy: SweepPolicy = SweepPolicy.REVIEW
+    """Whether an order may take a payment whose webhook is missing, when everything fits."""
+    sweep_per_minute: int = Field(120, ge=1, le=6000)
+    """Sessions of an endpoint that are looked at in a minute, at most."""
 
     batch_size: int = Field(500, ge=1, le=1000)
     """Events a worker applies in one transaction at most."""

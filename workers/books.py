@@ -57,6 +57,10 @@ class PatientBooks:
                     raise
                 await asyncio.sleep(backoff.next())
 
+    async def committing(self, work: Callable[[Connection], Awaitable[T]], /) -> T:
+        """The same for work that holds no delivery."""
+        return await self.commit(work, held=0)
+
     async def until_ready(self) -> None:
         """Return when Postgres and its schema are there again."""
         await self._through_outage(_look, 0, seconds=float("inf"))

@@ -24,6 +24,7 @@ from deploy.cli import (
     orders,
     prune,
     readiness,
+    reconcile_sweep,
     replay,
     revenue,
     reviews,
@@ -64,6 +65,7 @@ app.add_typer(revenue.app)
 app.add_typer(dead_letters.app)
 app.add_typer(replay.app)
 app.command()(exports.export)
+app.add_typer(reconcile_sweep.app)
 app.command()(prune.prune)
 app.add_typer(users.app)
 app.add_typer(tokens.app)

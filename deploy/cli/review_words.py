@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from deploy.cli.show import counted, print_table, say
 from shared.ledger.decisions import Resolution
 from shared.ledger.evidence import sides
-from shared.ledger.transitions import ReviewReason
+from shared.ledger.transitions import OF_SESSIONS, ReviewReason
 
 if TYPE_CHECKING:
     from shared.ledger.resolve import Resolved
@@ -24,6 +24,8 @@ def story(done: "Resolved") -> str:
     if done.resolution is Resolution.ACCEPT_DIFFERENCE:
         return f"review {done.review_id} is closed: the difference is accepted, and the books stay as they are"
     state = f" is {done.order_state}" if done.order_state else ""
+    if done.outcome is None:
+        return f"review {done.review_id} is closed: {done.resolution}{order}{state}"
     outcome = f"its event is {done.outcome}" + (f" ({done.reason})" if done.reason else "")
     further = (
         f"; with it {counted(done.closed_with_it, 'further review')} of its challenge" if done.closed_with_it else ""
@@ -44,6 +46,8 @@ def say_what_may_be_done(review: "RecordedReview", may: str) -> None:
         say(f"a second person may approve it: kessai reviews approve {review.review_id} --version {review.version}")
         return
     say(f"kessai reviews resolve {review.review_id} ... --version {review.version} --why TEXT, with one of: {may}")
+    if review.reason in OF_SESSIONS:
+        say("it closes by itself when its webhook comes: have Siglume deliver it again")
     if review.reason in WAITING:
         say("it closes by itself when its order is registered: kessai orders add ... --challenge-hash")
 

@@ -1,6 +1,5 @@
 """What does Siglume say to a session for an order? Each answer and each failure is one of a few outcomes."""
 
-import re
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from ingress.checkout.metrics import CheckoutMetrics
 from shared.ledger.books import Order
 from shared.ledger.checkout_states import Attempt, AttemptFact
 from shared.ledger.checkouts import OpenedSession
+from shared.ledger.hosted_sessions import fact_of, misfits
 from shared.sdrp.api.checkout import CheckoutSession, NewCheckoutSession
 from shared.sdrp.api.clients import MerchantClient
 from shared.sdrp.api.errors import (
@@ -22,9 +22,6 @@ from shared.sdrp.api.errors import (
 
 T = TypeVar("T")
 
-HASH: Final = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
-FACTS: Final = {fact.value: fact for fact in AttemptFact}
-"""By the platform's word for a session's status; any other word is one for a session that can still be paid."""
 NOT_OURS: Final = frozenset({401, 403})
 """The token is refused, whatever the nonce."""
 
@@ -128,7 +125,7 @@ class HostedCheckout:
         if differing:
             return Unfit(told.session_id, differing)
         session = OpenedSession(told.session_id, checkout_url, told.challenge_hash, told.expires_at)
-        return Answered(session, FACTS.get(told.status or "", AttemptFact.OPENED))
+        return Answered(session, fact_of(told.status))
 
     async def _timed(self, call: str, answer: Awaitable[T]) -> T:
         began, outcome = time.perf_counter(), "failed"
@@ -138,19 +135,6 @@ class HostedCheckout:
         finally:
             self._metrics.platform(call, outcome, time.perf_counter() - began)
         return found
-
-
-def misfits(
-    order: Order, merchant: str, told: NewCheckoutSession | CheckoutSession, challenge_hash: str | None = None
-) -> tuple[str, ...]:
-    """The fields in which a session is not that of the order."""
-    fits = {
-        "merchant": (told.merchant or "").lower() == merchant,
-        "amount_minor": told.amount_minor == order.amount_minor,
-        "currency": (told.currency or "").upper() == order.currency,
-        "challenge_hash": bool(HASH.fullmatch(told.challenge_hash)) and challenge_hash in (None, told.challenge_hash),
-    }
-    return tuple(name for name, does in fits.items() if not does)
 
 
 def _failed(error: SiglumeApiError | InvalidCall) -> NotEnabled | Away | Denied:

@@ -15,6 +15,7 @@ TITLES: Final = {
     Resolution.ACCEPT_MISMATCH: "Accept it although it does not fit",
     Resolution.REJECT: "Reject it",
     Resolution.REPROCESS: "Rule on it again",
+    Resolution.ACCEPT_SESSION: "Take the payment without its webhook",
     Resolution.ACCEPT_DIFFERENCE: "Accept the difference",
 }
 LINKED: Final = (
@@ -51,7 +52,7 @@ def _effect(resolution: Resolution, verdict: Verdict) -> str:
     if resolution is Resolution.ACCEPT_DIFFERENCE:
         return "Closed with your reason: nothing moves, and the revenue report counts the difference as accepted."
     if resolution is Resolution.REJECT:
-        return "Closed without effect: no order moves, and the event counts as ignored."
+        return "Closed without effect: no order moves, and its event, if it has one, counts as ignored."
     if ruling.outcome is Outcome.DUPLICATE:
         return "The books hold it already: closed, and no order moves."
     because = f" ({words(ruling.reason)})" if ruling.reason else ""
@@ -68,5 +69,7 @@ def finished(done: Resolved) -> str:
         return "Closed: the difference is accepted, and the books stay as they are."
     moved = f"{order} is {words(done.order_state)}." if done.order_id and done.order_state else ""
     further = f" {counted(done.closed_with_it, 'further review')} closed with it." if done.closed_with_it else ""
+    if done.outcome is None:
+        return f"Closed: {words(done.resolution)}.{moved}"
     because = f" ({words(done.reason)})" if done.reason else ""
     return f"Closed: {words(done.resolution)}; its event is {words(done.outcome or '')}{because}.{moved}{further}"

@@ -12,10 +12,11 @@ from typing import Final, assert_never
 from shared.errors import KessaiError
 from shared.ledger.books import Batch, Order, Outcome, Shop
 from shared.ledger.changes import Ruling
+from shared.ledger.hosted_sessions import Payable, StatedSession, following, paid_by, unfit
 from shared.ledger.incoming import Incoming
 from shared.ledger.rulings import rule, rule_accepted, rule_waiting
 from shared.ledger.text import is_keepable
-from shared.ledger.transitions import OF_STATEMENTS, ReviewReason
+from shared.ledger.transitions import OF_SESSIONS, OF_STATEMENTS, Move, Review, ReviewReason
 from shared.sdrp.classify import UNREADABLE, MeteredBatchSettled, MeteredUsageAccepted, StandardSettled
 from shared.sdrp.money import band_for
 
@@ -44,12 +45,15 @@ class Resolution(StrEnum):
     """Closed without effect."""
     REPROCESS = "reprocess"
     """Ruled again by today's classifier, shops and orders."""
+    ACCEPT_SESSION = "accept-session"
+    """The order takes the payment that its checkout session tells of; a webhook that still comes is a duplicate."""
     ACCEPT_DIFFERENCE = "accept-difference"
     """Statements and books differ, and the reason given explains it: the report no longer calls it unexplained."""
 
 
 MOVES_MONEY: Final = (Resolution.LINK_ORDER, Resolution.ACCEPT_METERED, Resolution.ACCEPT_MISMATCH)
-NEEDS_SECOND: Final = (*MOVES_MONEY, Resolution.ACCEPT_DIFFERENCE)
+"""By what an event tells."""
+NEEDS_SECOND: Final = (*MOVES_MONEY, Resolution.ACCEPT_SESSION, Resolution.ACCEPT_DIFFERENCE)
 """What a second person must approve where two are asked for."""
 MISFITS: Final = (
     ReviewReason.MERCHANT_MISMATCH,
@@ -100,6 +104,10 @@ class Case:
     """The order that has its challenge already."""
     spent_on: str | None = None
     """The order that its requirement has paid already."""
+    session: StatedSession | None = None
+    """What the platform says is paid, where no event does."""
+    challenge_hash: str | None = None
+    """Of that session as it was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,8 @@ def decide(decision: Decision, case: Case, shops: Mapping[str, Shop]) -> Answer:
         return _of_statement(decision)
     if decision.resolution is Resolution.REJECT:
         return Verdict(Ruling(Outcome.IGNORED, reason=REJECTED))
+    if case.reason in OF_SESSIONS:
+        return _of_session(decision, case, shops)
     incoming = case.incoming
     if incoming is None:
         return Refusal("the bytes of its event are no longer kept, so nothing can be counted: reject it")
@@ -144,7 +154,7 @@ def decide(decision: Decision, case: Case, shops: Mapping[str, Shop]) -> Answer:
             return _metered_accepted(decision, case, incoming, shops)
         case Resolution.ACCEPT_MISMATCH:
             return _mismatch_accepted(case, incoming)
-        case Resolution.ACCEPT_DIFFERENCE:
+        case Resolution.ACCEPT_SESSION | Resolution.ACCEPT_DIFFERENCE:
             return _nothing_to_accept(case, incoming)
     assert_never(decision.resolution)
 
@@ -153,6 +163,8 @@ def choices(reason: str, *, challenge_hash: str | None, order_id: str | None) ->
     """What is worth trying on a review of this reason, challenge and order."""
     if reason in OF_STATEMENTS:
         return [Resolution.ACCEPT_DIFFERENCE]
+    if reason in OF_SESSIONS:
+        return [Resolution.ACCEPT_SESSION, Resolution.REJECT]
     is_lost = challenge_hash is not None and order_id is None
     fitting = {
         Resolution.LINK_ORDER: is_lost and reason in (*_UNKNOWN_HASH, *_AT_THE_SHOP),
@@ -172,6 +184,32 @@ def _of_statement(decision: Decision) -> Answer:
         "it is about a difference between statements and books, which no payment settles: explain it with "
         f"{Resolution.ACCEPT_DIFFERENCE}, or leave it open until they agree"
     )
+
+
+def _of_session(decision: Decision, case: Case, shops: Mapping[str, Shop]) -> Answer:
+    """Paid, as the platform's session says; it closes by itself when its webhook comes."""
+    session, order = case.session, case.order
+    if decision.resolution is not Resolution.ACCEPT_SESSION:
+        return Refusal(
+            f"no event is behind it, but a session that is paid: choose {Resolution.ACCEPT_SESSION} or "
+            f"{Resolution.REJECT}, or have Siglume deliver its webhook again"
+        )
+    if session is None or order is None:
+        return Refusal("its order is not in the books: reject it")
+    merchant = shops.get(order.endpoint, Shop()).merchant
+    payable = Payable(order, merchant, case.challenge_hash, case.spent_on)
+    differing = unfit(session, payable)
+    if differing:
+        return Refusal(
+            f"order {order.order_id!r} cannot take it, for its {', '.join(differing)}: have Siglume deliver its "
+            "webhook again, or send the money back and reject it"
+        )
+    next_ = following(session, payable)
+    if isinstance(next_, Move):
+        return Verdict(Ruling(Outcome.APPLIED, order=paid_by(session, order, next_), moved_from=order.state))
+    reason = next_.reason if isinstance(next_, Review) else None
+    outcome = Outcome.DUPLICATE if reason is None else Outcome.REVIEW
+    return _applied(Ruling(outcome, reason=reason, spent_on=payable.spent_on if reason else None), order)
 
 
 def _reprocessed(case: Case, incoming: Incoming, shops: Mapping[str, Shop]) -> Answer:

@@ -26,7 +26,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """The platform's side is an event or a statement; ours an order, or what the books hold."""
+    """The platform's side is an event, a statement or a session; ours an order, or what the books hold."""
 
     theirs: str
     """What stands over their column."""
@@ -40,6 +40,8 @@ def sides(evidence: Mapping[str, Any]) -> Sides:
     if "statement" in evidence:
         statement, books = evidence["statement"], evidence["books"]
         return Sides("the statement says", "the books say", beside(statement, books))
+    if "session" in evidence:
+        return Sides("the session says", "the order says", beside(evidence["session"], evidence["order"]))
     order = evidence.get("order")
     said = beside(evidence.get("event") or {}, order)
     return Sides("the event says", None if order is None else "the order says", said)

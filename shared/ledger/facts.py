@@ -44,6 +44,13 @@ def order_moved(order: Order, incoming: Incoming, at: datetime) -> OutboxFact:
     )
 
 
+def order_paid(order: Order, at: datetime) -> OutboxFact:
+    """`order.paid` of a payment whose webhook never came."""
+    return _fact_of_order(
+        order, at, event_id=None, requirement_id=order.requirement_id, chain_receipt_id=order.chain_receipt_id
+    )
+
+
 class Settlement(NamedTuple):
     """What a statement says of the usage of one order, and of the batch that holds it."""
 

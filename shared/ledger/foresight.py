@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.ledger import archive
+from shared.ledger import archive, reviews
 from shared.ledger.books import Order, Shop
 from shared.ledger.database import Connection
 from shared.ledger.decisions import Answer, Case, Decision, Resolution, choices, decide
 from shared.ledger.incoming import Incoming
 from shared.ledger.lookup import find_batches, find_spent
+from shared.ledger.missed_webhooks import case_of
 from shared.ledger.reviews import RecordedReview
-from shared.ledger.transitions import ReviewReason
+from shared.ledger.transitions import OF_SESSIONS, ReviewReason
 from shared.sdrp.classify import MeteredBatchSettled
 from shared.sdrp.events import MalformedEvent
 
@@ -42,6 +43,10 @@ def _answer(resolution: Resolution, case: Case, shops: Mapping[str, Shop]) -> An
 
 async def _case(connection: Connection, review: RecordedReview) -> Case:
     reason = ReviewReason(review.reason)
+    if reason in OF_SESSIONS:
+        _, evidence = await reviews.find(connection, review.review_id)
+        row = await connection.fetchrow("SELECT * FROM kessai.orders WHERE order_id = $1", review.order_id)
+        return await case_of(connection, review, evidence, None if row is None else Order.from_row(row))
     try:
         incoming = await archive.of_review(connection, review)
     except MalformedEvent:

@@ -26,10 +26,12 @@ from shared.ledger.decisions import (
 from shared.ledger.effects import write_effects
 from shared.ledger.incoming import Incoming
 from shared.ledger.lookup import find_spent, load_books, lock_hashes
+from shared.ledger.missed_webhooks import case_of
 from shared.ledger.orders import OrderNotFound
 from shared.ledger.reviews import Ending, RecordedReview, ReviewChanged, ReviewTaken
 from shared.ledger.rulings import add_effects
-from shared.ledger.transitions import ReviewReason
+from shared.ledger.session_payments import put_session_payment
+from shared.ledger.transitions import OF_SESSIONS, ReviewReason
 from shared.ledger.waiting import Became, apply_waiting
 
 
@@ -153,7 +155,11 @@ async def _open_case(
     """The review and what the books hold of it, locked; a rejection needs neither the bytes nor the order."""
     incoming = None
     if decision.resolution is not Resolution.REJECT:
-        seen, _ = await reviews.find(connection, review_id)
+        seen, evidence = await reviews.find(connection, review_id)
+        if seen.reason in OF_SESSIONS:
+            order = await _lock_order(connection, seen.order_id or "")
+            review = await reviews.lock_open(connection, review_id, version=version)
+            return review, await case_of(connection, review, evidence, order)
         incoming = await archive.of_review(connection, seen)
     if incoming is None:
         review = await reviews.lock_open(connection, review_id, version=version)
@@ -220,6 +226,8 @@ async def _carry_out(
         why=decision.why,
     )
     await write_effects(connection, changes, actor=people.actor)
+    if case.session is not None and ruling.order is not None and ruling.moved_from is not None:
+        await put_session_payment(connection, ruling.order, ruling.moved_from, actor=people.actor, now=now)
     await reviews.record(
         connection, review, actor=people.actor, action="review.resolved", detail=_detail(decision, verdict, people)
     )

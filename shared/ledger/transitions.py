@@ -44,7 +44,8 @@ class Fact(StrEnum):
 class ReviewReason(StrEnum):
     """Why a person must look.
 
-    The first six are the classifier's own reasons for `unknown`; those of `OF_STATEMENTS` are told by no event.
+    The first six are the classifier's own reasons for `unknown`; those of `OF_STATEMENTS` and `OF_SESSIONS` are told by
+    no event.
     """
 
     NOT_DIRECT_PAYMENT_CONFIRMED = "not_direct_payment_confirmed"
@@ -74,6 +75,7 @@ class ReviewReason(StrEnum):
     STATEMENT_TOTAL_MISMATCH = "statement_total_mismatch"
     BATCH_ROWS_MISMATCH = "batch_rows_mismatch"
     RECEIVABLE_MISMATCH = "receivable_mismatch"
+    MISSED_WEBHOOK = "missed_webhook"
 
 
 class ReviewQueue(StrEnum):
@@ -96,6 +98,8 @@ OF_STATEMENTS: Final = frozenset(
     }
 )
 """Differences between the platform's statements and the books: see shared/ledger/revenue/differences.py."""
+OF_SESSIONS: Final = frozenset({ReviewReason.MISSED_WEBHOOK})
+"""Checkout sessions that the platform says are paid, and no webhook did: see shared/ledger/sweeps.py."""
 _METERED_REASONS = {
     ReviewReason.UNKNOWN_METERED_CHALLENGE_HASH,
     ReviewReason.METERED_INTEGRATION_REQUIRED,

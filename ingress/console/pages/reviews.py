@@ -23,7 +23,7 @@ from shared.ledger.orders import OrderNotFound
 from shared.ledger.resolve import CannotApprove, CannotResolve, WaitsForApproval
 from shared.ledger.reviews import ReviewChanged, ReviewFilter, ReviewNotFound, ReviewTaken
 from shared.ledger.slices import REVIEWS, take_slice
-from shared.ledger.transitions import OF_STATEMENTS, ReviewQueue, ReviewReason
+from shared.ledger.transitions import OF_SESSIONS, OF_STATEMENTS, ReviewQueue, ReviewReason
 
 
 class ReviewState(StrEnum):
@@ -35,7 +35,7 @@ ANY = "any"
 MINE = "mine"
 ACTS_SHOWN: Final = 100
 DECIDE, NOTE = "decide", "note"
-_NO_FAMILY: Final = OF_STATEMENTS | {ReviewReason.EVENT_ID_CONFLICT}
+_NO_FAMILY: Final = OF_STATEMENTS | OF_SESSIONS | {ReviewReason.EVENT_ID_CONFLICT}
 """About other bytes than the event's, or about no event at all."""
 
 
@@ -116,7 +116,7 @@ async def _page(
         review=review,
         sides=sides(evidence),
         amounts={
-            "theirs": amount_said(evidence.get("event") or {}),
+            "theirs": amount_said(evidence.get("event") or evidence.get("session") or {}),
             "ours": amount_said(evidence.get("order") or {}),
         },
         receipt=next((each for each in kept if each.receipt_id == review.receipt_id), None),

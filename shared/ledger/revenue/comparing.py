@@ -19,7 +19,7 @@ from shared.ledger.revenue.explanations import Explained, Standing, explain
 from shared.ledger.revenue.findings import Span, find_differences
 from shared.ledger.revenue.pairing import pair_late
 from shared.ledger.revenue.settling import ACTOR
-from shared.ledger.transitions import queue_of
+from shared.ledger.transitions import OF_STATEMENTS, queue_of
 
 PATIENCE: Final = timedelta(hours=1)
 """How long the one side may be late with what the other has said."""
@@ -84,8 +84,13 @@ async def span_of(
 
 async def _oldest_open(connection: Connection, endpoint: str) -> datetime | None:
     oldest: datetime | None = await connection.fetchval(
-        "SELECT min(about_at) FROM kessai.reviews WHERE endpoint = $1 AND about IS NOT NULL AND state = 'open'",
+        """
+        SELECT min(about_at)
+        FROM kessai.reviews
+        WHERE endpoint = $1 AND about IS NOT NULL AND state = 'open' AND reason = ANY ($2::text[])
+        """,
         endpoint,
+        list(OF_STATEMENTS),
     )
     return oldest
 
@@ -168,7 +173,7 @@ async def _close(connection: Connection, span: Span, found: Sequence[Difference]
         UPDATE kessai.reviews
         SET state = 'closed', closed_at = now(), closed_by = $4, resolution = $5, proposed = NULL, version = version + 1
         WHERE endpoint = $1 AND about IS NOT NULL AND state = 'open' AND about_at >= $2 AND about_at < $3
-          AND (reason, about) NOT IN (SELECT * FROM unnest($6::text[], $7::text[]))
+          AND reason = ANY ($8::text[]) AND (reason, about) NOT IN (SELECT * FROM unnest($6::text[], $7::text[]))
         RETURNING review_id
         """,
         *span.arguments,
@@ -176,6 +181,7 @@ async def _close(connection: Connection, span: Span, found: Sequence[Difference]
         RECONCILED,
         [each.reason for each in found],
         [each.about for each in found],
+        list(OF_STATEMENTS),
     )
     acts = [_act(row["review_id"], span.endpoint, "review.resolved", resolution=RECONCILED) for row in rows]
     await audit.record_all(connection, acts)

@@ -19,7 +19,7 @@ from shared.ledger.decisions import (
     choices,
     decide,
 )
-from shared.ledger.transitions import OF_STATEMENTS, TABLE, Fact, Move, OrderState, ReviewReason
+from shared.ledger.transitions import OF_SESSIONS, OF_STATEMENTS, TABLE, Fact, Move, OrderState, ReviewReason
 from shared.sdrp.money import Currency
 from tests.given import ENDPOINT, challenge_hash, confirmation, incoming, payment, settlement, usage
 
@@ -119,6 +119,12 @@ def test_what_is_not_offered_is_refused(decision: Decision, case: Case, shops: d
 def test_a_difference_of_statements_can_only_be_explained() -> None:
     for reason in OF_STATEMENTS:
         assert choices(reason, challenge_hash=None, order_id="order-1") == [Resolution.ACCEPT_DIFFERENCE]
+
+
+def test_a_session_that_is_paid_is_taken_or_rejected() -> None:
+    for reason in OF_SESSIONS:
+        offered = choices(reason, challenge_hash=None, order_id="order-1")
+        assert offered == [Resolution.ACCEPT_SESSION, Resolution.REJECT]
 
 
 def test_a_reason_that_fits_nothing_leaves_rejection() -> None:

@@ -1,4 +1,4 @@
-"""The books, what the operators' desk needs beside them, the start of payments, and statements."""
+"""The books, what the operators' desk needs beside them, the start of payments, statements, and the sweep."""
 
 from pathlib import Path
 
@@ -11,5 +11,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    for name in ("0001_books.sql", "0001_desk.sql", "0001_checkout.sql", "0001_revenue.sql"):
+    for name in ("0001_books.sql", "0001_desk.sql", "0001_checkout.sql", "0001_revenue.sql", "0001_sweep.sql"):
         op.execute(Path(__file__).with_name(name).read_text(encoding="utf-8"))

@@ -1,0 +1,161 @@
+"""`kessai reconcile sweep`: find payments whose webhook never came, by hand."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from deploy.cli.books import commit, open_books
+from deploy.cli.show import AsJson, counted, print_json, print_table, say
+from deploy.cli.times import span
+
+if TYPE_CHECKING:
+    from shared.ledger.database import Connection, Pool
+    from shared.ledger.sweep_rules import Terms
+    from shared.ledger.sweeps import Due
+    from shared.sdrp.api.access import Access
+    from workers.reconcile.sweep import Look, Shop
+
+T = TypeVar("T")
+
+app = typer.Typer(name="reconcile", help="Compare the books with what the platform says.", no_args_is_help=True)
+
+
+@app.callback()
+def reconcile() -> None:
+    """Compare the books with what the platform says."""
+
+
+def _span(text: str) -> timedelta:
+    try:
+        return span(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+OfEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only orders of this endpoint.")]
+OlderThan = Annotated[
+    timedelta | None,
+    typer.Option(
+        "--older-than",
+        metavar="SPAN",
+        parser=_span,
+        help="Orders pending, and payments without a webhook, for longer than this: 30m, 2h. Else KESSAI_SWEEP_AFTER.",
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Ask the platform and only tell what would be done.")]
+
+
+@app.command()
+def sweep(
+    endpoint: OfEndpoint = None, older_than: OlderThan = None, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
+    """Ask the platform about sessions of orders that are pending for long: a webhook may never have come."""
+    from shared.settings import Settings
+    from workers.platform_sessions import PlatformAway
+    from workers.reconcile.sweep_settings import swept_endpoints
+
+    settings = Settings.from_env()
+    shops = [
+        (name, access, terms if older_than is None else replace(terms, after=older_than))
+        for name, access, terms in swept_endpoints(settings, endpoint)
+    ]
+    looks: list[Look] = []
+    away: PlatformAway | None = None
+    try:
+        asyncio.run(_sweep(shops, looks, per_minute=settings.sweep_per_minute, dry_run=dry_run))
+    except PlatformAway as error:
+        away = error
+    if looks or as_json or away is None:
+        _tell(looks, dry_run=dry_run, as_json=as_json)
+    if away is not None:
+        raise away
+
+
+async def _sweep(
+    shops: "list[tuple[str, Access, Terms]]", looks: "list[Look]", *, per_minute: int, dry_run: bool
+) -> None:
+    from shared.sdrp.api.clients import MerchantClient
+    from shared.sdrp.api.transport import Transport
+    from workers.platform_sessions import PATIENCE
+    from workers.reconcile.sweep import Shop
+
+    async with open_books() as pool:
+        books = _Books(pool)
+        for endpoint, access, terms in shops:
+            async with Transport(access, patience=PATIENCE, connections=1) as transport:
+                shop = Shop(MerchantClient(transport), endpoint, terms, books, per_minute=per_minute)
+                await (_foresee(books, shop, looks) if dry_run else _work(books, shop, looks))
+
+
+class _Books:
+    """As the sweep commits to them: an outage ends the command."""
+
+    def __init__(self, pool: "Pool") -> None:
+        self._pool = pool
+
+    async def __call__(self, work: "Callable[[Connection], Awaitable[T]]", /) -> T:
+        return await commit(self._pool, work)
+
+
+async def _work(books: _Books, shop: "Shop", looks: "list[Look]") -> None:
+    """Page by page, each in a turn of its own, until none is left."""
+    began, is_waiting = datetime.now(UTC), False
+    await books(shop.close_heard)
+    while await books(lambda connection: shop.run_of(connection, began=began)):
+        page = await shop.in_turn(
+            asyncio.Event(),
+            datetime.now(UTC),
+            lambda connection: shop.run_of(connection, began=began),
+            lambda look: _progress(looks, look),
+        )
+        if page is None:
+            if not is_waiting:
+                say(f"{shop.endpoint}: this minute's looks are made; waiting for the next")
+            is_waiting = True
+            await asyncio.sleep(1.0)
+
+
+async def _foresee(books: _Books, shop: "Shop", looks: "list[Look]") -> None:
+    """Nothing is written, so no turn is taken; as slow all the same."""
+    began, seen = datetime.now(UTC), 0
+    while page := await _page(books, shop, began, skip=seen):
+        if seen:
+            await asyncio.sleep(60.0)
+        seen += len(page)
+        for due in page:
+            _progress(looks, await shop.look(due, is_dry=True))
+
+
+async def _page(books: _Books, shop: "Shop", began: datetime, *, skip: int) -> "list[Due]":
+    return await books(lambda connection: shop.run_of(connection, began=began, skip=skip))
+
+
+def _progress(looks: "list[Look]", look: "Look") -> None:
+    looks.append(look)
+    if len(looks) % 25 == 0:
+        say(f"{counted(len(looks), 'session')} looked at")
+
+
+def _tell(looks: "list[Look]", *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        print_json(looks)
+        return
+    print_table(
+        ("order", "attempt", "session", "it says", "would be" if dry_run else "found", "does not fit", "look again"),
+        [
+            (
+                *(each.order_id, each.attempt, each.session_id, each.session_status, each.found),
+                *(", ".join(each.unfit) or None, each.look_again_at),
+            )
+            for each in looks
+        ],
+        empty="no session to look at: every order that is pending for so long was looked at, or has none",
+    )
+    if looks:
+        counts = Counter(each.found for each in looks)
+        say(f"{counted(len(looks), 'session')}: " + ", ".join(f"{count} {found}" for found, count in counts.items()))

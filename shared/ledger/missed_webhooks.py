@@ -1,0 +1,100 @@
+"""Has the webhook of a paid session come after all, has a person decided on it, and the review that asks one."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from shared.ledger import outbox
+from shared.ledger.books import Order
+from shared.ledger.database import Connection
+from shared.ledger.decisions import Case
+from shared.ledger.facts import difference_found
+from shared.ledger.hosted_sessions import StatedSession, beside_order
+from shared.ledger.reviews import RecordedReview
+from shared.ledger.transitions import ReviewReason, queue_of
+
+REASON: Final = ReviewReason.MISSED_WEBHOOK
+
+
+def heard_sql(endpoint: str, order_id: str, requirement_id: str, challenge_hash: str) -> str:
+    """Whether an event of that payment is in the books: it moved the order, or is in a review or a dead letter."""
+    return f"""
+    (EXISTS (SELECT FROM kessai.audit AS moved
+             WHERE moved.endpoint = {endpoint} AND moved.requirement_id = {requirement_id}
+               AND moved.subject = {order_id})
+     OR EXISTS (SELECT FROM kessai.reviews AS of_event
+                WHERE of_event.challenge_hash = {challenge_hash} AND of_event.event_id IS NOT NULL)
+     OR EXISTS (SELECT FROM kessai.dead_letters AS letter
+                WHERE letter.challenge_hash = {challenge_hash} AND letter.state = 'open')
+     OR ({requirement_id} IS NULL
+         AND EXISTS (SELECT FROM kessai.orders AS paid
+                     WHERE paid.order_id = {order_id} AND paid.state NOT IN ('pending', 'cancelled'))))
+    """
+
+
+IS_HEARD = f"SELECT {heard_sql('$1', '$2', '$3::text', '$4::text')}"
+
+
+async def is_heard(
+    connection: Connection, endpoint: str, order_id: str, requirement_id: str | None, challenge_hash: str | None
+) -> bool:
+    return bool(await connection.fetchval(IS_HEARD, endpoint, order_id, requirement_id, challenge_hash))
+
+
+async def find_spender(connection: Connection, endpoint: str, requirement_id: str) -> str | None:
+    """The order that a payment requirement has paid."""
+    spent_on: str | None = await connection.fetchval(
+        "SELECT subject FROM kessai.audit WHERE endpoint = $1 AND requirement_id = $2", endpoint, requirement_id
+    )
+    return spent_on
+
+
+def about(session_id: str) -> str:
+    """As reviews name a session."""
+    return f"session:{session_id}"
+
+
+async def was_decided(connection: Connection, endpoint: str, session_id: str) -> bool:
+    """Whether a review of this session is closed: what a person has answered is not asked again."""
+    decided = await connection.fetchval(
+        "SELECT true FROM kessai.reviews WHERE endpoint = $1 AND about = $2 AND state = 'closed' LIMIT 1",
+        endpoint,
+        about(session_id),
+    )
+    return bool(decided)
+
+
+async def case_of(
+    connection: Connection, review: RecordedReview, evidence: Mapping[str, Any], order: Order | None
+) -> Case:
+    """What is to be decided about a payment without a webhook."""
+    session = StatedSession.shown(evidence["session"])
+    spent_on = None
+    if session.requirement_id is not None:
+        spent_on = await find_spender(connection, review.endpoint, session.requirement_id)
+    return Case(REASON, None, order, {}, spent_on=spent_on, session=session, challenge_hash=review.challenge_hash)
+
+
+async def open_review(
+    connection: Connection, order: Order, challenge_hash: str | None, session: StatedSession, *, now: datetime
+) -> None:
+    """Ask a person about a payment without a webhook, once, and tell of it."""
+    evidence = beside_order(session, order, challenge_hash)
+    review_id = await connection.fetchval(
+        """
+        INSERT INTO kessai.reviews (queue, reason, endpoint, about, about_at, body_digest, order_id, challenge_hash,
+                                    evidence)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb)
+        ON CONFLICT (endpoint, about, reason) WHERE about IS NOT NULL AND state = 'open' DO NOTHING
+        RETURNING review_id
+        """,
+        *(queue_of(REASON), REASON, order.endpoint, about(session.session_id), session.paid_at or now),
+        hashlib.sha256(orjson.dumps(evidence, option=orjson.OPT_SORT_KEYS)).digest(),
+        *(order.order_id, challenge_hash, orjson.dumps(evidence).decode()),
+    )
+    if review_id is not None:
+        told = difference_found(REASON, about(session.session_id), review_id, order.order_id, order.endpoint, now)
+        await outbox.put(connection, [told])

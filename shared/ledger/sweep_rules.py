@@ -1,0 +1,121 @@
+"""What follows from a look at a session whose webhook has not come? Pure: what both sides say in, a finding out."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, NamedTuple, TypeAlias
+
+from shared.ledger.books import Order
+from shared.ledger.checkout_states import AttemptFact
+from shared.ledger.hosted_sessions import Payable, StatedSession, following, paid_by, unfit
+from shared.ledger.transitions import Move, Nothing
+
+FIRST_PAUSE: Final = timedelta(minutes=10)
+LONGEST_PAUSE: Final = timedelta(days=7)
+LOOKS_FOR_SETTLEMENT: Final = 6
+"""Looks at a paid session of the standard band that wait for its settlement: with growing pauses, some five hours."""
+
+
+class SweepPolicy(StrEnum):
+    """What becomes of a payment whose webhook is missing."""
+
+    REVIEW = "review"
+    """A person decides."""
+    APPLY = "apply"
+    """The order takes it when everything fits; what does not is a review all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How the sessions of one endpoint are looked at."""
+
+    after: timedelta = timedelta(minutes=30)
+    """How long an order may be pending, and a payment without its webhook, before anything is made of it."""
+    policy: SweepPolicy = SweepPolicy.REVIEW
+    merchant: str | None = None
+
+
+class Looked(NamedTuple):
+    """What the books know as a session is looked at, its order locked."""
+
+    payable: Payable
+    looks: int
+    """Before this one."""
+    is_heard: bool
+    """Its webhook is in the books after all: applied, in a review, or among the dead letters."""
+    is_decided: bool
+    """A person has closed the review of this session, as it is, already."""
+    is_over: bool
+    """What is known of the session says that nobody can pay it any more."""
+
+
+class Later(NamedTuple):
+    """Nothing yet: look again."""
+
+    at: datetime
+
+
+class Ended(NamedTuple):
+    """The attempt is over without a payment."""
+
+    fact: AttemptFact
+    is_unknown: bool = False
+    """The platform does not know the session: told in a note."""
+
+
+class Missed(NamedTuple):
+    """Paid, and no webhook told so: a person decides."""
+
+    unfit: tuple[str, ...]
+    """Fields for which the order could not take it."""
+
+
+class Taken(NamedTuple):
+    """Paid, and the order takes it."""
+
+    order: Order
+    """As it stands afterwards."""
+
+
+class Heard(NamedTuple):
+    """Paid, and the books know it or a person has decided on it."""
+
+
+Finding: TypeAlias = Later | Ended | Missed | Taken | Heard
+
+
+def find(session: StatedSession | None, looked: Looked, terms: Terms, *, now: datetime) -> Finding:
+    """What a look comes to; without a session the platform does not know it."""
+    again = Later(now + pause(looked.looks))
+    if session is None:
+        return Ended(AttemptFact.FAILED, is_unknown=True) if looked.is_over else again
+    if session.fact is AttemptFact.OPENED:
+        return again
+    if session.fact is not AttemptFact.PAID:
+        return Ended(session.fact)
+    if looked.is_heard or looked.is_decided:
+        return Heard()
+    due = session.paid_at + terms.after if session.paid_at is not None else None
+    if due is not None and due > now:
+        return Later(min(due, now + LONGEST_PAUSE))
+    if due is None and looked.looks == 0:
+        return Later(now + terms.after)
+    differing = unfit(session, looked.payable)
+    if session.may_settle and set(differing) == set(session.lacks) and looked.looks < LOOKS_FOR_SETTLEMENT:
+        return again
+    if differing or terms.policy is not SweepPolicy.APPLY:
+        return Missed(differing)
+    return _taken(session, looked.payable)
+
+
+def pause(looks: int) -> timedelta:
+    """Until the next look at a session that was looked at so often before: each time twice as long, to a limit."""
+    return min(FIRST_PAUSE * (1 << min(looks, 20)), LONGEST_PAUSE)
+
+
+def _taken(session: StatedSession, payable: Payable) -> Finding:
+    """By the table of transitions; what it makes a review of is this review."""
+    next_ = following(session, payable)
+    if isinstance(next_, Move):
+        return Taken(paid_by(session, payable.order, next_))
+    return Heard() if isinstance(next_, Nothing) else Missed(())

@@ -1,0 +1,343 @@
+"""A webhook that never came is found: asked for, not guessed, and never counted twice."""
+
+import asyncio
+from datetime import timedelta
+
+import orjson
+import pytest
+
+from deploy.sandbox.core.faults import Fault
+from shared.ledger import orders, sweeps
+from shared.ledger.database import connected
+from shared.ledger.hosted_sessions import StatedSession
+from shared.ledger.orders import NewOrder
+from shared.ledger.revenue import comparing
+from shared.ledger.sweep_rules import SweepPolicy
+from shared.ledger.timeline import timeline
+from tests.given import ENDPOINT, envelope
+from tests.integration.ledger.desk import Desk
+from tests.integration.revenue.accounts import Accounts
+from tests.integration.sweep.stall import Stall
+from tests.integration.workers.bench import Bench, until
+from tests.integration.workers.test_facts import problems
+from workers.platform_sessions import PlatformAway
+from workers.reconcile.sweep import TURN
+
+
+async def test_a_dropped_webhook_becomes_a_review_with_both_sides(stall: Stall) -> None:
+    session_id = await stall.sell()
+    await stall.wait()
+    assert await stall.found() == [("order-1", "missed webhook")]
+    assert await stall.reviews() == [("order-1", "missed_webhook", "open")]
+    review = await stall.books.row("SELECT * FROM kessai.reviews")
+    evidence = orjson.loads(review["evidence"])
+    assert (review["queue"], review["about"]) == ("mismatch", f"session:{session_id}")
+    assert evidence["session"]["status"] == "paid"
+    assert evidence["session"]["challenge_hash"] == evidence["order"]["challenge_hash"]
+    assert (await stall.books.order()).state == "pending"
+    assert await stall.attempt() == "paid"
+    assert await stall.books.told() == [("review.opened", "order-1")]
+    assert await stall.found() == []
+
+
+async def test_nothing_is_made_of_what_is_fresh(stall: Stall) -> None:
+    session_id = await stall.offer()
+    assert await stall.found() == []
+    await stall.wait(timedelta(minutes=29))
+    await stall.sandbox.pay(session_id)
+    await stall.wait(timedelta(minutes=2))
+    assert await stall.found() == [("order-1", "nothing yet")]
+    assert await stall.reviews() == []
+    await stall.wait(timedelta(minutes=28))
+    assert await stall.found() == [("order-1", "missed webhook")]
+
+
+async def test_the_review_closes_when_the_webhook_comes_after_all(stall: Stall) -> None:
+    session_id = await stall.offer()
+    stall.sandbox.switch(Fault.DELAY, seconds=7200)
+    await stall.sandbox.pay(session_id)
+    stall.sandbox.faults.clear()
+    await stall.wait()
+    assert await stall.found() == [("order-1", "missed webhook")]
+    await stall.wait(timedelta(hours=3))
+    assert await stall.hear() == 1
+    assert await stall.found() == []
+    assert await stall.reviews() == [("order-1", "missed_webhook", "closed")]
+    assert (await stall.books.order()).state == "paid"
+    assert ("worker:sweep", "review.resolved", "review:1") in await stall.books.acts()
+
+
+async def test_by_policy_the_order_takes_what_fits_and_the_late_webhook_is_a_duplicate(stall: Stall) -> None:
+    stall.policy = SweepPolicy.APPLY
+    session_id = await stall.offer()
+    stall.sandbox.switch(Fault.DELAY, seconds=7200)
+    await stall.sandbox.pay(session_id)
+    stall.sandbox.faults.clear()
+    await stall.wait()
+    assert await stall.found() == [("order-1", "paid")]
+    order = await stall.books.order()
+    session = await stall.client.get_checkout_session(session_id)
+    assert (order.state, order.requirement_id) == ("paid", session.requirement_id)
+    assert (order.chain_receipt_id, order.paid_at) == (session.chain_receipt_id, session.paid_at)
+    assert await stall.books.moves() == [("order-1", "pending", "paid")]
+    await stall.wait(timedelta(hours=3))
+    before = await stall.books.everything("orders", "outbox", "reviews")
+    assert await stall.hear() == 1
+    assert await stall.books.everything("orders", "outbox", "reviews") == before
+    assert await stall.books.value("SELECT outcome FROM kessai.webhook_events") == "duplicate"
+    assert await stall.books.told() == [("order.paid", "order-1")]
+    fact = orjson.loads(await stall.books.value("SELECT body FROM kessai.outbox"))
+    assert (fact["event_id"], problems(fact, of="order.paid")) == (None, [])
+    async with connected(stall.books.pool) as connection:
+        told = [(step.what, step.who) for step in await timeline(connection, "order-1")]
+    assert ("order.moved", "worker:sweep") in told
+
+
+@pytest.mark.parametrize("amount_minor", [200, 20])
+async def test_micro_and_nano_are_never_taken_from_a_session(stall: Stall, amount_minor: int) -> None:
+    stall.policy = SweepPolicy.APPLY
+    await stall.sell(amount_minor=amount_minor)
+    await stall.wait()
+    (look,) = await stall.look()
+    assert (look.found, "pricing_band" in look.unfit) == ("missed webhook", True)
+    assert (await stall.books.order()).state == "pending"
+
+
+@pytest.mark.parametrize(
+    ("change", "unfit"),
+    [
+        ("UPDATE kessai.orders SET amount_minor = 1300", ("amount_minor",)),
+        ("UPDATE kessai.orders SET currency = 'USD'", ("currency",)),
+        ("UPDATE kessai.checkouts SET challenge_hash = 'sha256:other'", ("challenge_hash",)),
+    ],
+)
+async def test_what_does_not_fit_is_a_review_whatever_the_policy(
+    stall: Stall, change: str, unfit: tuple[str, ...]
+) -> None:
+    stall.policy = SweepPolicy.APPLY
+    await stall.sell()
+    await stall.books.rows(change)
+    await stall.wait()
+    (look,) = await stall.look()
+    assert (look.found, look.unfit) == ("missed webhook", unfit)
+    refused = pytest.raises(Exception, match="cannot take it")
+    with refused:
+        await Desk(stall.books).resolve(1, "accept-session")
+    assert (await stall.books.order()).state == "pending"
+
+
+async def test_a_payment_for_a_cancelled_order_is_found_and_never_taken(stall: Stall) -> None:
+    stall.policy = SweepPolicy.APPLY
+    await stall.offer()
+    await stall.books.cancel("order-1")
+    (session,) = stall.sandbox.platform.checkout.every()
+    stall.sandbox.switch(Fault.DROP)
+    await stall.sandbox.pay(session.id)
+    await stall.wait()
+    assert await stall.found() == [("order-1", "missed webhook")]
+    assert (await stall.books.order()).state == "cancelled"
+    with pytest.raises(Exception, match="paid_after_close"):
+        await Desk(stall.books).resolve(1, "accept-session")
+    done = await Desk(stall.books).resolve(1, "reject", why="sent back")
+    assert (done.done, done.order_state) == ("closed", None)
+
+
+async def test_a_person_takes_the_payment(stall: Stall) -> None:
+    await stall.sell()
+    await stall.wait()
+    await stall.look()
+    done = await Desk(stall.books).resolve(1, "accept-session")
+    assert (done.order_id, done.order_state, done.outcome) == ("order-1", "paid", None)
+    assert await stall.books.moves() == [("order-1", "pending", "paid")]
+    assert await stall.books.told() == [("review.opened", "order-1"), ("order.paid", "order-1")]
+
+
+async def test_two_must_agree_where_two_are_asked_for(stall: Stall) -> None:
+    await stall.sell()
+    await stall.wait()
+    await stall.look()
+    desk = Desk(stall.books)
+    assert (await desk.resolve(1, "accept-session", approvals=2)).done == "proposed"
+    assert (await stall.books.order()).state == "pending"
+    assert (await desk.approve(1, actor="cli:bob")).order_state == "paid"
+
+
+async def test_what_a_person_rejected_is_not_asked_again(stall: Stall) -> None:
+    await stall.sell()
+    await stall.wait()
+    await stall.look()
+    await Desk(stall.books).resolve(1, "reject")
+    await stall.books.rows("UPDATE kessai.checkouts SET look_at = '-infinity'")
+    assert await stall.found() == [("order-1", "known")]
+    assert await stall.reviews() == [("order-1", "missed_webhook", "closed")]
+
+
+async def test_sessions_that_are_over_close_their_attempt_and_leave_the_order_pending(stall: Stall) -> None:
+    await stall.offer("order-1")
+    turned_back, failed = await stall.offer("order-2"), await stall.offer("order-3")
+    stall.sandbox.cancel(turned_back)
+    stall.sandbox.switch(Fault.PAYMENT_FAILS)
+    await stall.sandbox.pay(failed)
+    stall.sandbox.faults.clear()
+    await stall.wait()
+    assert sorted(await stall.found()) == [("order-1", "expired"), ("order-2", "cancelled"), ("order-3", "failed")]
+    assert [await stall.attempt(f"order-{n}") for n in (1, 2, 3)] == ["expired", "cancelled", "failed"]
+    assert {(await stall.books.order(f"order-{n}")).state for n in (1, 2, 3)} == {"pending"}
+    assert await stall.found() == []
+
+
+async def test_an_open_session_is_asked_again_after_growing_pauses(stall: Stall) -> None:
+    await stall.offer()
+    stall.later = timedelta(minutes=31)  # our clock; on the platform's the session is open still
+    pauses = []
+    for _ in range(4):
+        (look,) = await stall.look()
+        assert look.look_again_at is not None
+        pauses.append((look.look_again_at - stall.now()).total_seconds() / 60)
+        assert await stall.look() == []
+        stall.later = look.look_again_at - stall.sandbox.now
+    assert pauses == [10, 20, 40, 80]
+
+
+async def test_a_session_that_the_platform_does_not_know_is_noted(stall: Stall) -> None:
+    await stall.offer()
+    await stall.books.rows("UPDATE kessai.checkouts SET session_id = 'chk_nobody_knows'")
+    stall.later = timedelta(minutes=31)
+    await stall.books.rows("UPDATE kessai.checkouts SET trusted_until = now() + interval '1 day'")
+    assert await stall.found() == [("order-1", "nothing yet")]  # a wrong address may say so, too: it can be paid still
+    stall.later = timedelta(days=2)
+    assert await stall.found() == [("order-1", "unknown to Siglume")]
+    assert await stall.attempt() == "failed"
+    assert "chk_nobody_knows" in await stall.books.value("SELECT body FROM kessai.notes WHERE thing = 'order'")
+
+
+async def test_an_order_that_has_its_money_costs_no_call(stall: Stall) -> None:
+    for number in range(3):
+        await stall.sell(f"order-{number}", drop=False)
+    await stall.hear()
+    await stall.wait()
+    stall.sandbox.switch(Fault.SERVER_ERROR)
+    assert await stall.found() == []
+    assert await stall.books.value("SELECT count(*) FROM kessai.checkouts WHERE look_at = 'infinity'") == 3
+
+
+async def test_a_webhook_in_a_review_or_a_dead_letter_is_no_missing_one(stall: Stall) -> None:
+    await stall.sell(drop=False)
+    await stall.books.rows("UPDATE kessai.orders SET amount_minor = 1300")
+    await stall.hear()
+    await stall.wait()
+    assert await stall.found() == [("order-1", "known")]
+    assert await stall.reviews() == [("order-1", "amount_mismatch", "open")]
+
+
+async def test_a_webhook_that_comes_during_the_look_wins(stall: Stall) -> None:
+    """The platform was asked, and the event committed before what it said was written."""
+    stall.policy = SweepPolicy.APPLY
+    session_id = await stall.sell(drop=False)
+    await stall.wait()
+    async with connected(stall.books.pool) as connection:
+        (due,) = await sweeps.due(connection, ENDPOINT, now=stall.now(), after=stall.terms.after, limit=9)
+    session = await stall.client.get_checkout_session(session_id)
+    await stall.hear()
+    async with connected(stall.books.pool) as connection:
+        finding = await sweeps.settle(connection, due, StatedSession.of(session), stall.terms, now=stall.now())
+        assert type(finding).__name__ == "Heard"
+        assert await sweeps.settle(connection, due, StatedSession.of(session), stall.terms, now=stall.now()) is None
+    assert await stall.books.moves() == [("order-1", "pending", "paid")]
+    assert await stall.reviews() == []
+
+
+async def test_a_platform_that_is_away_ends_the_turn_and_is_asked_ever_more_rarely(stall: Stall) -> None:
+    for number in range(3):
+        await stall.sell(f"order-{number}")
+    await stall.wait()
+    stall.sandbox.switch(Fault.RATE_LIMIT, seconds=1)
+    shop, stop = stall.shop(), asyncio.Event()
+    with pytest.raises(PlatformAway):
+        await shop.turn(stop)
+    waits = await stall.books.row("SELECT next_turn_at, failures FROM kessai.sweeps")
+    assert (waits["failures"], waits["next_turn_at"] - stall.now()) == (1, timedelta(seconds=60))
+    assert await shop.turn(stop) is None
+    stall.later = timedelta(seconds=61)
+    with pytest.raises(PlatformAway):
+        await shop.turn(stop)
+    waits = await stall.books.row("SELECT next_turn_at, failures FROM kessai.sweeps")
+    assert (waits["failures"], waits["next_turn_at"] - stall.now()) == (2, timedelta(seconds=120))
+    stall.sandbox.faults.clear()
+    assert len(await stall.look()) == 3
+    assert await stall.books.value("SELECT failures FROM kessai.sweeps") == 0
+
+
+async def test_a_minute_has_so_many_looks_and_one_sweep(stall: Stall) -> None:
+    await stall.sell("order-1")
+    await stall.sell("order-2")
+    await stall.wait()
+    shops = [stall.shop(), stall.shop()]
+    for shop in shops:
+        shop._per_minute = 1
+    first, second = [await shop.turn(asyncio.Event()) for shop in shops]
+    assert ([look.order_id for look in first or []], second) == (["order-1"], None)
+    stall.later = TURN
+    assert [look.order_id for look in await shops[1].turn(asyncio.Event()) or []] == ["order-2"]
+
+
+async def test_a_hundred_orders_are_each_paid_once_by_sweeps_and_webhooks_at_once(bench: Bench, stall: Stall) -> None:
+    """Some webhooks are lost, some late; sweeps and workers run side by side, through RabbitMQ."""
+    stall.policy = SweepPolicy.APPLY
+    orders_ = [f"order-{number:03}" for number in range(100)]
+    sessions = [await stall.offer(order_id) for order_id in orders_]
+    stall.sandbox.switch(Fault.DROP, 0.3)
+    stall.sandbox.switch(Fault.DELAY, 0.5, seconds=1800)
+    for session_id in sessions:
+        await stall.sandbox.pay(session_id, wait=False)
+    await stall.sandbox.idle()
+    stall.sandbox.faults.clear()
+    await stall.wait()
+    received = stall.receiver.confirmed()
+    assert 40 < len(received) < 95
+    sent = [envelope(each.raw) for each in received] * 2
+    async with bench.running(bench.confirmations(), stall.sweep(), stall.sweep(), stall.sweep(), bench.outbox()):
+        await bench.send(*sent)
+        await until(lambda: _all_paid(stall, len(orders_)))
+        await until(lambda: bench.holds("kessai.confirmations", 0))
+    assert sorted(order for order, _, _ in await stall.books.moves()) == orders_
+    assert sorted(subject for name, subject in await stall.books.told() if name == "order.paid") == orders_
+    assert await stall.reviews() == []
+
+
+async def _all_paid(stall: Stall, count: int) -> bool:
+    return bool(await stall.books.value("SELECT count(*) = $1 FROM kessai.orders WHERE state = 'paid'", count))
+
+
+async def test_one_requirement_pays_one_order_whoever_counts_it(stall: Stall) -> None:
+    stall.policy = SweepPolicy.APPLY
+    session_id = await stall.sell()
+    requirement_id = (await stall.client.get_checkout_session(session_id)).requirement_id
+    await stall.books.rows(
+        "INSERT INTO kessai.audit (actor, action, subject, endpoint, from_state, to_state, requirement_id) "
+        "VALUES ('test', 'order.moved', 'order-9', $1, 'pending', 'paid', $2)",
+        ENDPOINT,
+        requirement_id,
+    )
+    await stall.wait()
+    assert await stall.found() == [("order-1", "missed webhook")]
+    with pytest.raises(Exception, match="has paid order 'order-9' already"):
+        await Desk(stall.books).resolve(1, "accept-session")
+
+
+async def test_a_comparison_of_statements_leaves_the_review_alone(stall: Stall) -> None:
+    await stall.sell()
+    await stall.wait()
+    await stall.look()
+    accounts = Accounts(stall.books)
+    await accounts.sync([], [], at=stall.now() + timedelta(hours=5))
+    async with connected(stall.books.pool) as connection:
+        await comparing.compare(connection, ENDPOINT, now=stall.now() + timedelta(hours=5))
+    assert await stall.reviews() == [("order-1", "missed_webhook", "open")]
+
+
+async def test_an_order_without_a_session_is_nobodys_business(stall: Stall) -> None:
+    async with connected(stall.books.pool) as connection:
+        await orders.register(connection, [NewOrder("order-9", 1200, "JPY", ENDPOINT)], actor="test", now=stall.now())
+    await stall.wait(timedelta(days=3))
+    assert await stall.found() == []

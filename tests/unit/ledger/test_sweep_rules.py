@@ -1,0 +1,168 @@
+"""Whatever a session says, an order only takes what is settled and fits, and nothing is made of what is fresh."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.ledger.books import Order
+from shared.ledger.checkout_states import AttemptFact
+from shared.ledger.hosted_sessions import Payable, StatedSession, beside_order
+from shared.ledger.sweep_rules import (
+    LONGEST_PAUSE,
+    LOOKS_FOR_SETTLEMENT,
+    Ended,
+    Heard,
+    Later,
+    Looked,
+    Missed,
+    SweepPolicy,
+    Taken,
+    Terms,
+    find,
+    pause,
+)
+from shared.ledger.transitions import OrderState
+from shared.sdrp.money import Currency
+from tests.given import ENDPOINT, NOW, challenge_hash
+
+HASH = challenge_hash("order-1")
+PAID = StatedSession(
+    "chk_1",
+    "paid",
+    "tea_house",
+    1200,
+    "JPY",
+    HASH,
+    "req-1",
+    "standard",
+    "per_payment_onchain",
+    "settled",
+    "chain-1",
+    NOW - timedelta(hours=1),
+)
+ORDER = Order("order-1", ENDPOINT, 1200, Currency.JPY, OrderState.PENDING)
+APPLY = Terms(policy=SweepPolicy.APPLY, merchant="tea_house")
+LOOKED = Looked(Payable(ORDER, "tea_house", HASH), 0, is_heard=False, is_decided=False, is_over=False)
+
+_sessions = st.builds(
+    StatedSession,
+    st.just("chk_1"),
+    st.sampled_from(["open", "authenticated", "paid", "expired", "cancelled", "failed", "something new"]),
+    st.sampled_from(["tea_house", "other"]),
+    st.sampled_from([1200, 1300]),
+    st.sampled_from(["JPY", "USD"]),
+    st.sampled_from([HASH, challenge_hash("order-2"), "no hash"]),
+    st.sampled_from([None, "req-1", "req-2"]),
+    st.sampled_from([None, "standard", "micro", "nano"]),
+    st.sampled_from([None, "per_payment_onchain", "aggregated_onchain_settlement"]),
+    st.sampled_from([None, "settled", "pending_settlement"]),
+    st.sampled_from([None, "chain-1"]),
+    st.sampled_from([None, NOW, NOW - timedelta(hours=1), NOW + timedelta(days=999)]),
+)
+_looked = st.builds(
+    Looked,
+    st.builds(
+        Payable,
+        st.builds(
+            Order,
+            st.just("order-1"),
+            st.just(ENDPOINT),
+            st.sampled_from([1200, 200]),
+            st.sampled_from(Currency),
+            st.sampled_from(OrderState),
+            st.sampled_from([None, "req-1", "req-2"]),
+        ),
+        st.sampled_from(["tea_house", None]),
+        st.sampled_from([HASH, None]),
+        st.sampled_from([None, "order-1", "order-9"]),
+    ),
+    st.integers(0, 50),
+    is_heard=st.booleans(),
+    is_decided=st.booleans(),
+    is_over=st.booleans(),
+)
+_terms = st.builds(Terms, policy=st.sampled_from(SweepPolicy), merchant=st.just("tea_house"))
+
+
+@given(st.none() | _sessions, _looked, _terms)
+def test_an_order_only_takes_what_is_settled_and_fits(
+    session: StatedSession | None, looked: Looked, terms: Terms
+) -> None:
+    finding = find(session, looked, terms, now=NOW)
+    if isinstance(finding, Later):
+        assert NOW < finding.at <= NOW + LONGEST_PAUSE
+    if not isinstance(finding, Taken):
+        return
+    assert session is not None
+    order = looked.payable.order
+    assert (terms.policy, looked.is_heard, looked.is_decided) == (SweepPolicy.APPLY, False, False)
+    assert (order.state, finding.order.state) == (OrderState.PENDING, OrderState.PAID)
+    assert (session.status, session.pricing_band, session.settlement_status) == ("paid", "standard", "settled")
+    assert session.requirement_id is not None
+    assert session.chain_receipt_id is not None
+    assert (session.merchant, session.challenge_hash) == (looked.payable.merchant, looked.payable.challenge_hash)
+    assert (session.amount_minor, session.currency) == (order.amount_minor, order.currency)
+    assert looked.payable.spent_on in (None, order.order_id)
+    assert session.paid_at is None or session.paid_at <= NOW - terms.after
+
+
+@given(_sessions, _looked, _terms)
+def test_what_is_paid_ends_no_attempt_and_what_is_not_opens_no_review(
+    session: StatedSession, looked: Looked, terms: Terms
+) -> None:
+    finding = find(session, looked, terms, now=NOW)
+    assert isinstance(finding, Missed | Taken | Heard | Later) or session.status != "paid"
+    assert isinstance(finding, Ended | Later) or session.status == "paid"
+
+
+def test_the_whole_of_it_is_taken_by_policy_alone() -> None:
+    taken = find(PAID, LOOKED, APPLY, now=NOW)
+    assert taken == Taken(
+        ORDER._replace(state=OrderState.PAID, requirement_id="req-1", chain_receipt_id="chain-1", paid_at=PAID.paid_at)
+    )
+    assert find(PAID, LOOKED, Terms(merchant="tea_house"), now=NOW) == Missed(())
+
+
+@pytest.mark.parametrize(
+    ("change", "unfit"),
+    [
+        ({"amount_minor": 1201}, ("amount_minor",)),
+        ({"currency": "USD"}, ("currency",)),
+        ({"merchant": "other"}, ("merchant",)),
+        ({"challenge_hash": challenge_hash("order-2")}, ("challenge_hash",)),
+        ({"pricing_band": "micro"}, ("pricing_band",)),
+        ({"finality": "aggregated_onchain_settlement"}, ("finality",)),
+    ],
+)
+def test_each_field_that_does_not_fit_is_named(change: dict[str, object], unfit: tuple[str, ...]) -> None:
+    assert find(PAID._replace(**change), LOOKED, APPLY, now=NOW) == Missed(unfit)  # type: ignore[arg-type]
+
+
+def test_a_settlement_is_waited_for_and_then_asked_about() -> None:
+    unsettled = PAID._replace(settlement_status="pending", chain_receipt_id=None)
+    assert isinstance(find(unsettled, LOOKED, APPLY, now=NOW), Later)
+    last = LOOKED._replace(looks=LOOKS_FOR_SETTLEMENT)
+    assert find(unsettled, last, APPLY, now=NOW) == Missed(("settlement_status", "chain_receipt_id"))
+
+
+def test_a_payment_of_unknown_time_has_as_long_as_any_other() -> None:
+    untimed = PAID._replace(paid_at=None)
+    assert find(untimed, LOOKED, APPLY, now=NOW) == Later(NOW + APPLY.after)
+    assert isinstance(find(untimed, LOOKED._replace(looks=1), APPLY, now=NOW), Taken)
+
+
+def test_a_session_unknown_to_the_platform_is_over_once_nobody_could_pay_it() -> None:
+    assert isinstance(find(None, LOOKED, APPLY, now=NOW), Later)
+    assert find(None, LOOKED._replace(is_over=True), APPLY, now=NOW) == Ended(AttemptFact.FAILED, is_unknown=True)
+
+
+def test_pauses_double_to_a_limit() -> None:
+    assert [pause(looks) / timedelta(minutes=10) for looks in range(4)] == [1, 2, 4, 8]
+    assert pause(10**9) == LONGEST_PAUSE
+
+
+@given(_sessions)
+def test_a_review_keeps_a_session_as_it_was(session: StatedSession) -> None:
+    assert StatedSession.shown(beside_order(session, ORDER, HASH)["session"]) == session

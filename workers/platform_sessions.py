@@ -1,0 +1,53 @@
+"""What does the platform say of one checkout session, and what does it mean when it does not say?"""
+
+from http import HTTPStatus
+from typing import Final
+
+from shared.errors import KessaiError
+from shared.ledger.hosted_sessions import StatedSession
+from shared.sdrp.api.clients import MerchantClient
+from shared.sdrp.api.errors import HostedCheckoutNotAvailableError, InvalidCall, SiglumeApiError, Unreachable
+from shared.sdrp.api.retries import Patience
+
+PATIENCE: Final = Patience(attempts=3, attempt=10.0, deadline=20.0)
+"""Nobody waits for the answer: what is not said now is asked again later."""
+TOKEN_REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+
+class PlatformAway(KessaiError):
+    """No session can be asked about for now."""
+
+    def __init__(self, why: str, retry_after: float | None = None) -> None:
+        super().__init__(why)
+        self.retry_after = retry_after
+        """Seconds, where the platform said."""
+
+
+class NotSaid(KessaiError):
+    """Of this session the platform says nothing that can be understood; others may fare better."""
+
+
+async def ask(client: MerchantClient, session_id: str) -> StatedSession | None:
+    """The session, or None when the platform knows none of that id. Raises PlatformAway, NotSaid."""
+    try:
+        return StatedSession.of(await client.get_checkout_session(session_id))
+    except HostedCheckoutNotAvailableError as error:
+        raise PlatformAway(str(error)) from error
+    except (SiglumeApiError, InvalidCall) as error:
+        raise_unless_unknown(error)
+        return None
+
+
+def raise_unless_unknown(error: SiglumeApiError | InvalidCall) -> None:
+    """Return where the platform knows no such thing. Raises PlatformAway, NotSaid."""
+    if isinstance(error, SiglumeApiError):
+        if error.retryable or isinstance(error, Unreachable) or error.status in TOKEN_REFUSED:
+            raise PlatformAway(str(error), error.retry_after) from error
+        if error.status == HTTPStatus.NOT_FOUND:
+            return
+    raise NotSaid(str(error)) from error
+
+
+def backoff(failures: int) -> float:
+    """Seconds until the platform is asked again that was away for so many turns: a minute, then twice as long."""
+    return 60.0 * (1 << min(failures, 6))
