@@ -23,6 +23,7 @@ from shared.endpoints import Endpoint, EndpointKey
 from shared.errors import SettingsError
 from shared.ledger.books import Shop
 from shared.ledger.roles import Role
+from shared.ledger.suggestions import ReviewPolicy
 from shared.ledger.sweep_rules import SweepPolicy
 from shared.registrations import Registration
 from shared.sdrp.api.access import Access, default_base_url
@@ -100,6 +101,9 @@ class Settings(BaseSettings):
     """Whether an order may take a payment whose webhook is missing, when everything fits."""
     sweep_per_minute: int = Field(120, ge=1, le=6000)
     """Sessions of an endpoint that are looked at in a minute, at most."""
+
+    review_policy: ReviewPolicy = ReviewPolicy.SUGGEST
+    """What becomes of reviews that the platform's evidence settles."""
 
     batch_size: int = Field(500, ge=1, le=1000)
     """Events a worker applies in one transaction at most."""

@@ -33,6 +33,8 @@ from workers.folding import fold_tallies
 from workers.housekeeping import Housekeeping
 from workers.outbox.relay import Outbox
 from workers.retention import retention
+from workers.reviews.evidence import Terms as ReviewTerms
+from workers.reviews.role import Reviews
 
 log = structlog.get_logger("kessai.worker")
 
@@ -41,6 +43,7 @@ class RoleName(StrEnum):
     CONFIRMATIONS = "confirmations"
     DEAD_LETTERS = "dead-letters"
     OUTBOX = "outbox"
+    REVIEWS = "reviews"
 
 
 class Role(Protocol):
@@ -150,6 +153,20 @@ async def _parts(
         case RoleName.OUTBOX:
             publisher = await stack.enter_async_context(_publisher(settings, name))
             return [Outbox(books=PatientBooks(pool), publisher=publisher, metrics=OutboxMetrics(registry))]
+        case RoleName.REVIEWS:
+            return [_reviews(settings, pool)]
+
+
+def _reviews(settings: Settings, pool: Pool) -> Reviews:
+    """With the token of each endpoint's merchant: without one there is nobody to ask."""
+    accesses = {name: terms.access for name, terms in settings.checkouts().items() if terms.access is not None}
+    return Reviews(
+        settings.require_amqp_url(),
+        books=PatientBooks(pool),
+        accesses=accesses,
+        terms=ReviewTerms(settings.review_policy, settings.review_approvals, settings.shops()),
+        drain_timeout=settings.drain_timeout,
+    )
 
 
 def _housekeeping(settings: Settings, pool: Pool) -> list[Housekeeping]:

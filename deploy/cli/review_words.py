@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from deploy.cli.show import counted, print_table, say
 from shared.ledger.decisions import Resolution
-from shared.ledger.evidence import sides
+from shared.ledger.evidence import platform_says, sides
 from shared.ledger.transitions import OF_SESSIONS, ReviewReason
 
 if TYPE_CHECKING:
@@ -41,10 +41,35 @@ def proposal(review: "RecordedReview") -> str | None:
     return f"{proposed['resolution']}{order} by {proposed['by']}: {proposed['why']}"
 
 
+def suggestion(review: "RecordedReview") -> str | None:
+    suggested = review.suggested
+    if suggested is None:
+        return None
+    order = f" {suggested['order_id']}" if suggested["order_id"] else ""
+    return f"{suggested['resolution']}{order}: {suggested['why']}"
+
+
+def show_platform(evidence: Mapping[str, Any]) -> None:
+    """What the platform said when a worker asked about the review."""
+    told = platform_says(evidence)
+    if told is None:
+        return
+    for title, said in told.parts:
+        print_table(
+            (title, f"the platform says, asked {told.asked_at}", said.ours or "", ""),
+            [(each.field, each.theirs, each.ours, "≠" if each.differs else "") for each in said.said],
+            empty="",
+        )
+    if told.nothing:
+        say(f"the platform, asked {told.asked_at}: {told.nothing}")
+
+
 def say_what_may_be_done(review: "RecordedReview", may: str) -> None:
     if review.proposed:
         say(f"a second person may approve it: kessai reviews approve {review.review_id} --version {review.version}")
         return
+    if review.suggested:
+        say(f"to do as suggested: kessai reviews follow {review.review_id} --version {review.version}")
     say(f"kessai reviews resolve {review.review_id} ... --version {review.version} --why TEXT, with one of: {may}")
     if review.reason in OF_SESSIONS:
         say("it closes by itself when its webhook comes: have Siglume deliver it again")

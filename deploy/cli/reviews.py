@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.cli.books import actor, with_books
-from deploy.cli.review_words import proposal, say_what_may_be_done, show_sides, story
+from deploy.cli.review_words import proposal, say_what_may_be_done, show_platform, show_sides, story, suggestion
 from deploy.cli.show import AsJson, Limit, print_fields, print_json, print_table, printable
 from deploy.cli.times import Since, Until
 from shared.ledger.decisions import Decision, Resolution, choices
@@ -104,8 +104,9 @@ def show(review_id: ReviewId, as_json: AsJson = False) -> None:
         more = {"evidence": evidence, "notes": noted, "acts": acts}
         print_json(asdict(review) | more | {"choices": may if review.state == ReviewState.OPEN else []})
         return
-    print_fields(asdict(review) | {"proposed": proposal(review)})
+    print_fields(asdict(review) | {"proposed": proposal(review), "suggested": suggestion(review)})
     show_sides(evidence)
+    show_platform(evidence)
     for note in noted:
         print_fields({"note": note.body, "by": note.author, "at": note.at})
     if acts:
@@ -166,6 +167,27 @@ def resolve(
             connection,
             review_id,
             decision,
+            actor=actor(),
+            shops=settings.shops(),
+            now=datetime.now(UTC),
+            version=version,
+            approvals=settings.review_approvals,
+        )
+    )
+    _tell(done, story(done), as_json)
+
+
+@app.command()
+def follow(review_id: ReviewId, version: Version = None, as_json: AsJson = False) -> None:
+    """Decide as the platform's evidence suggests; `kessai reviews show` has the suggestion and its reason."""
+    from shared.ledger import suggested
+    from shared.settings import Settings
+
+    settings = Settings.from_env()
+    done = with_books(
+        lambda connection: suggested.follow(
+            connection,
+            review_id,
             actor=actor(),
             shops=settings.shops(),
             now=datetime.now(UTC),

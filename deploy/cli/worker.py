@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 ALL = "all"
-ROLES = ("confirmations", "dead-letters", "outbox")
+ROLES = ("confirmations", "dead-letters", "outbox", "reviews")
 
 Roles = Annotated[
     list[str] | None,
@@ -18,7 +18,7 @@ AdminPort = Annotated[int, typer.Option(min=0, max=65535, help="Their port; 0 pi
 
 
 def worker(roles: Roles = None, admin_host: AdminHost = "127.0.0.1", admin_port: AdminPort = 9090) -> None:
-    """Consume confirmations, archive dead letters, relay committed facts."""
+    """Consume confirmations, archive dead letters, relay committed facts, ask the platform about reviews."""
     from shared.settings import Settings
     from workers.run import Admin, RoleName, run
 

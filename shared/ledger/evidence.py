@@ -3,7 +3,7 @@
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.ledger.books import Order
 from shared.ledger.incoming import Incoming
@@ -45,6 +45,32 @@ def sides(evidence: Mapping[str, Any]) -> Sides:
     order = evidence.get("order")
     said = beside(evidence.get("event") or {}, order)
     return Sides("the event says", None if order is None else "the order says", said)
+
+
+class PlatformSays(NamedTuple):
+    """What the platform said when it was asked about a review."""
+
+    asked_at: str
+    parts: Sequence[tuple[str, Sides]]
+    """What it is about (a session, usage, a batch), and the sides of it."""
+    nothing: str | None
+    """In words, where it said nothing."""
+
+
+def platform_says(evidence: Mapping[str, Any]) -> PlatformSays | None:
+    """None where it was not asked yet."""
+    told = evidence.get("platform")
+    if told is None:
+        return None
+    parts = []
+    if told.get("session") is not None:
+        said = beside(told["session"], told["order"])
+        parts.append(("session", Sides("the platform says", "the order says", said)))
+    listed = [(name, told[name]) for name in ("usage", "batch") if told.get(name) is not None]
+    parts += [(name, Sides("the statement says", None, beside(row, None))) for name, row in listed]
+    unknown = told.get("unknown_session_id")
+    nothing = f"it knows no session {unknown}" if unknown else None if parts else "nothing of ours leads to it"
+    return PlatformSays(told["asked_at"][:19].replace("T", " ") + "Z", parts, nothing)
 
 
 def beside(theirs: Mapping[str, object], ours: Mapping[str, object] | None) -> list[Said]:

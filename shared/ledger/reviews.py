@@ -62,6 +62,8 @@ class RecordedReview:
     why: str | None
     proposed: dict[str, Any] | None
     """A decision that waits for a second person: resolution, order_id, accept_mismatch, why, by, at."""
+    suggested: dict[str, Any] | None
+    """A decision that the platform's evidence leads to, and that a person may take: resolution, order_id, why."""
 
     @property
     def place(self) -> int:
@@ -95,7 +97,7 @@ class Ending(NamedTuple):
 
 _COLUMNS = (
     "review_id, queue, reason, state, version, assignee, endpoint, event_id, receipt_id, received_at, "
-    "about, order_id, challenge_hash, opened_at, closed_at, closed_by, resolution, why, proposed"
+    "about, order_id, challenge_hash, opened_at, closed_at, closed_by, resolution, why, proposed, suggested"
 )
 
 
@@ -128,12 +130,20 @@ async def newest(
 
 
 async def find(connection: Connection, review_id: int) -> tuple[RecordedReview, dict[str, Any]]:
-    """A review and its evidence: what the platform says beside what the books say. Raises ReviewNotFound."""
-    row = await connection.fetchrow(f"SELECT {_COLUMNS}, evidence FROM kessai.reviews WHERE review_id = $1", review_id)
+    """A review and its evidence: what the platform says beside what the books say. Raises ReviewNotFound.
+
+    `platform` of it is what the platform said when it was asked about this review.
+    """
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS}, evidence, platform FROM kessai.reviews WHERE review_id = $1", review_id
+    )
     if row is None:
         raise ReviewNotFound(review_id)
     values = dict(row)
     evidence: dict[str, Any] = orjson.loads(values.pop("evidence"))
+    platform = values.pop("platform")
+    if platform is not None:
+        evidence["platform"] = orjson.loads(platform)
     return _recorded(values), evidence
 
 
@@ -286,8 +296,8 @@ def subject(review_id: int) -> str:
 def _recorded(row: Mapping[str, Any]) -> RecordedReview:
     given = row["receipt_id"]
     receipt_id = None if given is None else UUID(int=given.int)  # the driver's own kind of UUID has no JSON form
-    proposed = None if row["proposed"] is None else orjson.loads(row["proposed"])
-    return RecordedReview(**{**row, "receipt_id": receipt_id, "proposed": proposed})
+    decided = {name: None if row[name] is None else orjson.loads(row[name]) for name in ("proposed", "suggested")}
+    return RecordedReview(**{**row, "receipt_id": receipt_id, **decided})
 
 
 def _how_closed(review: RecordedReview) -> str:
@@ -310,6 +320,7 @@ _DONE = {
     "review.proposed": "given a proposal",
     "review.withdrawn": "freed of its proposal",
     "review.changed": "given other evidence",
+    "review.suggested": "given a suggestion",
 }
 
 

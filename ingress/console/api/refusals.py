@@ -19,6 +19,7 @@ from shared.ledger.replays.plans import BeyondHorizon, NothingToReplay
 from shared.ledger.replays.selection import EmptyFilter
 from shared.ledger.resolve import CannotApprove, CannotResolve, WaitsForApproval
 from shared.ledger.reviews import ReviewChanged, ReviewNotFound, ReviewTaken
+from shared.ledger.suggested import NothingSuggested
 from shared.ledger.users import InvalidName, NotYourself, UserExists, UserNotFound
 
 DOCUMENT: Final = "/api/v1/openapi.json"
@@ -45,6 +46,7 @@ _NOT_NOW: Final = (
     WaitsForApproval,
     CannotApprove,
     CannotResolve,
+    NothingSuggested,
     DeadLetterElsewhere,
     GroupChanged,
     NotPossibleNow,

@@ -12,7 +12,7 @@ from ingress.api.operation import Listed, Thing
 from ingress.api.problems import CONFLICT
 from ingress.console.api.call import Call, Page
 from ingress.console.api.operation import AnyOperation, act, read
-from shared.ledger import audit, notes, resolve, reviews
+from shared.ledger import audit, notes, resolve, reviews, suggested
 from shared.ledger.audit import ActFilter, RecordedAct
 from shared.ledger.database import Connection
 from shared.ledger.decisions import MAX_WHY, Decision, Resolution, choices
@@ -127,6 +127,21 @@ async def resolve_review(call: Call, asked: Decided) -> Resolved:
     )
 
 
+async def follow_review(call: Call, asked: SeenReview) -> Resolved:
+    now = datetime.now(UTC)
+    return await call.books(
+        lambda connection: suggested.follow(
+            connection,
+            asked.review_id,
+            actor=call.actor,
+            shops=call.services.shops,
+            now=now,
+            version=asked.version,
+            approvals=call.services.approvals,
+        )
+    )
+
+
 async def approve_review(call: Call, asked: SeenReview) -> Resolved:
     now = datetime.now(UTC)
     return await call.books(
@@ -189,6 +204,15 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         Decided,
         Thing(Resolved),
         resolve_review,
+        refuses=(CONFLICT,),
+    ),
+    act(
+        "followReview",
+        "/reviews/{review_id}/follow",
+        "Decide as the platform's evidence suggests: `suggested` of the review.",
+        SeenReview,
+        Thing(Resolved),
+        follow_review,
         refuses=(CONFLICT,),
     ),
     act(

@@ -14,15 +14,16 @@ from ingress.console.sections import Section, act, page
 from ingress.console.shown import amount_said
 from ingress.console.visit import PAGE_ROWS, Failed, Visit, not_found
 from shared.errors import KessaiError
-from shared.ledger import audit, notes, receipts, resolve, reviews
+from shared.ledger import audit, notes, receipts, resolve, reviews, suggested
 from shared.ledger.decisions import MOVES_MONEY, NEEDS_SECOND, Decision, InvalidDecision, Resolution
-from shared.ledger.evidence import sides
+from shared.ledger.evidence import platform_says, sides
 from shared.ledger.foresight import foresee
 from shared.ledger.notes import InvalidNote, NoteThing
 from shared.ledger.orders import OrderNotFound
 from shared.ledger.resolve import CannotApprove, CannotResolve, WaitsForApproval
 from shared.ledger.reviews import ReviewChanged, ReviewFilter, ReviewNotFound, ReviewTaken
 from shared.ledger.slices import REVIEWS, take_slice
+from shared.ledger.suggested import NothingSuggested
 from shared.ledger.transitions import OF_SESSIONS, OF_STATEMENTS, ReviewQueue, ReviewReason
 
 
@@ -35,6 +36,7 @@ ANY = "any"
 MINE = "mine"
 ACTS_SHOWN: Final = 100
 DECIDE, NOTE = "decide", "note"
+_NOT_DECIDED: Final = (ReviewNotFound, ReviewChanged, ReviewTaken, WaitsForApproval, CannotResolve)
 _NO_FAMILY: Final = OF_STATEMENTS | OF_SESSIONS | {ReviewReason.EVENT_ID_CONFLICT}
 """About other bytes than the event's, or about no event at all."""
 
@@ -115,6 +117,7 @@ async def _page(
         stale=stale,
         review=review,
         sides=sides(evidence),
+        platform=platform_says(evidence),
         amounts={
             "theirs": amount_said(evidence.get("event") or evidence.get("session") or {}),
             "ours": amount_said(evidence.get("order") or {}),
@@ -204,7 +207,7 @@ async def decide(visit: Visit) -> web.Response:
     except OrderNotFound:
         problems = {"order_id": f"There is no order {form['order_id'][:100]}: check its id, or register it first."}
         return await _page(visit, review_id, back=Returned(DECIDE, form, problems), status=400)
-    except (ReviewNotFound, ReviewChanged, ReviewTaken, WaitsForApproval, CannotResolve) as error:
+    except _NOT_DECIDED as error:
         return await _not_done(visit, review_id, error, Returned(DECIDE, form))
     return visit.to(f"/reviews/{review_id}", told=finished(done))
 
@@ -230,6 +233,24 @@ def _decision(form: Mapping[str, str]) -> Decision:
         form["order_id"] if resolution is Resolution.LINK_ORDER else None,
         accept_mismatch=resolution in MOVES_MONEY and form.get("accept_mismatch") == "yes",
     )
+
+
+async def follow(visit: Visit) -> web.Response:
+    review_id, form = visit.number("review_id"), await visit.form()
+    try:
+        async with visit.books() as connection:
+            done = await suggested.follow(
+                connection,
+                review_id,
+                actor=visit.person.actor,
+                shops=visit.services.shops,
+                now=datetime.now(UTC),
+                version=_version(form),
+                approvals=visit.services.approvals,
+            )
+    except (*_NOT_DECIDED, OrderNotFound, NothingSuggested) as error:
+        return await _not_done(visit, review_id, error)
+    return visit.to(f"/reviews/{review_id}", told=finished(done))
 
 
 async def approve(visit: Visit) -> web.Response:
@@ -282,6 +303,7 @@ SECTION = Section(
         act("/reviews/{review_id}/release", release),
         act("/reviews/{review_id}/note", note),
         act("/reviews/{review_id}/decide", decide),
+        act("/reviews/{review_id}/follow", follow),
         act("/reviews/{review_id}/approve", approve),
         act("/reviews/{review_id}/withdraw", withdraw),
     ),

@@ -90,7 +90,7 @@ class Stall:
     async def hear(self) -> int:
         """Take in the webhooks that came; how many."""
         heard, self.receiver.received = self.receiver.confirmed(), []
-        await self.books.apply(*(incoming(each.raw) for each in heard))
+        await self.books.apply(*(incoming(each.raw, received_at=datetime.now(UTC)) for each in heard))
         return len(heard)
 
     def shop(self, *, clock: Callable[[], datetime] | None = None) -> Shop:

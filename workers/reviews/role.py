@@ -1,0 +1,142 @@
+"""`kessai worker reviews`: puts what the platform says beside each open review, and suggests what that settles.
+
+The queues of reviews only say that there is something: the books are the truth, and are looked at every so often for
+reviews whose notice was dropped.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import structlog
+
+from shared.broker.consume_session import Delivery
+from shared.broker.consumer import BatchConsumer
+from shared.broker.topology import REVIEW_QUEUES, REVIEWS
+from shared.errors import KessaiError
+from shared.ledger import platform_evidence
+from shared.ledger.platform_evidence import Leased
+from shared.observe.admin import Readiness
+from shared.sdrp.api.access import Access
+from shared.sdrp.api.clients import MerchantClient
+from shared.sdrp.api.transport import Transport
+from workers.books import PatientBooks
+from workers.platform_sessions import PATIENCE, PlatformAway, backoff
+from workers.readiness import of_consumers
+from workers.reviews.evidence import Evidence, Terms
+
+PER_MINUTE: Final = 60
+"""Reviews of an endpoint that one worker asks about, at most."""
+IDLE_SECONDS: Final = 30.0
+"""Between two looks at the books when no notice came."""
+NOTICES: Final = 100
+"""That are taken from a queue at once."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.worker")
+
+
+class Reviews:
+    """Gathers evidence until stopped."""
+
+    def __init__(
+        self,
+        amqp_url: str,
+        *,
+        books: PatientBooks,
+        accesses: Mapping[str, Access],
+        terms: Terms,
+        per_minute: int = PER_MINUTE,
+        idle: float = IDLE_SECONDS,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        drain_timeout: float = 20.0,
+    ) -> None:
+        """`accesses`: the merchant's token of each endpoint; without any, nothing is consumed."""
+        self._books = books
+        self._accesses = accesses
+        self._terms = terms
+        self._gap = 60.0 / per_minute
+        self._idle = idle
+        self._clock = clock
+        self._noticed = asyncio.Event()
+        self._consumers = [
+            BatchConsumer(
+                amqp_url,
+                queue=f"{REVIEWS}.{queue}",
+                batch_size=NOTICES,
+                prepare=_nothing,
+                handle=self._notice,
+                name=f"kessai worker reviews {queue}",
+                ready=books.until_ready,
+                drain_timeout=drain_timeout,
+            )
+            for queue in (REVIEW_QUEUES if accesses else ())
+        ]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Raises ConsumerStuck when the process is better started anew."""
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+            for consumer in self._consumers:
+                group.create_task(consumer.run(stop))
+            for endpoint, access in self._accesses.items():
+                transport = await stack.enter_async_context(Transport(access, patience=PATIENCE, connections=1))
+                evidence = Evidence(MerchantClient(transport), self._terms, self._books, self._clock)
+                group.create_task(self._gather_until(stop, endpoint, evidence))
+
+    def readiness(self) -> Readiness:
+        return of_consumers(self._books, self._consumers)
+
+    async def _notice(self, _: Sequence[Delivery[None]]) -> None:
+        self._noticed.set()
+
+    async def _gather_until(self, stop: asyncio.Event, endpoint: str, evidence: Evidence) -> None:
+        failures = 0
+        while not stop.is_set():
+            self._noticed.clear()
+            try:
+                asked = await self._gather_next(endpoint, evidence, failures)
+                failures = 0
+            except PlatformAway as away:
+                log.warning("reviews.platform_away", endpoint=endpoint, error=str(away))
+                failures += 1
+                await _wait(stop, max(away.retry_after or 0.0, backoff(failures - 1)))
+                continue
+            except KessaiError as error:
+                log.error("reviews.failed", endpoint=endpoint, error=str(error))
+                asked = False
+            if asked:
+                await _wait(stop, self._gap)
+            else:
+                await _wait(stop, self._idle, self._noticed)
+
+    async def _gather_next(self, endpoint: str, evidence: Evidence, failures: int) -> bool:
+        """Ask about the next review; False when none is due. Raises PlatformAway."""
+        now = self._clock()
+        due = await self._books.committing(
+            lambda connection: platform_evidence.lease(connection, [endpoint], now=now, limit=1)
+        )
+        for leased in due:
+            try:
+                done = await evidence.gather(leased)
+            except PlatformAway as away:
+                await self._give_back(leased, max(away.retry_after or 0.0, backoff(failures)))
+                raise
+            log.info("review.evidence", review_id=leased.review_id, endpoint=endpoint, done=done)
+        return bool(due)
+
+    async def _give_back(self, leased: Leased, seconds: float) -> None:
+        until = self._clock() + timedelta(seconds=seconds)
+        await self._books.committing(lambda connection: platform_evidence.give_back(connection, leased, until=until))
+
+
+def _nothing(_body: bytes, _headers: Mapping[str, Any]) -> None:
+    """A notice only says that there is something to look at."""
+
+
+async def _wait(stop: asyncio.Event, seconds: float, sooner: asyncio.Event | None = None) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in (stop, sooner) if event is not None]
+    with suppress(TimeoutError):
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
