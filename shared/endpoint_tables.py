@@ -17,7 +17,8 @@ ENDPOINT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 KEYS: Final = frozenset(
     {
         *("secrets", "secret_files", "keys", "merchant", "allow_metered_payments"),
-        *("merchant_auth_token_file", "challenge_secret_file", "webhook_url", "origins", "success_url", "cancel_url"),
+        *("merchant_auth_token_file", "provider_auth_token_file", "challenge_secret_file"),
+        *("webhook_url", "origins", "success_url", "cancel_url"),
     }
 )
 KEY_KEYS: Final = frozenset({"secret", "secret_file", "not_before", "not_after"})

@@ -27,9 +27,13 @@ class Registration:
     webhook_url: str | None = None
     """How Siglume reaches the endpoint."""
 
+    @property
+    def has_token(self) -> bool:
+        return self.token is not None and bool(self.token.get_secret_value().strip())
+
     def access(self) -> Access:
         """Raises SettingsError."""
-        if self.token is None or not self.token.get_secret_value().strip():
+        if self.token is None or not self.has_token:
             raise SettingsError(f"{self.token_named_by} is not set: set the bearer token of a Siglume user")
         try:
             return Access.of(self.token.get_secret_value(), base_url=self.base_url, named_by=self.token_named_by)
@@ -57,11 +61,14 @@ class Registration:
             origin=str(origins[0]) if origins else None,
             webhook_url=_text(table, "webhook_url", where),
         )
-        file = _text(table, "merchant_auth_token_file", where)
+        return changed.with_token_of(table, "merchant_auth_token_file", where, beside=beside) or changed
+
+    def with_token_of(self, table: Mapping[str, object], key: str, where: str, *, beside: Path) -> Self | None:
+        """The same with the token of the file that the table names; None when it names none. Raises SettingsError."""
+        file, named_by = _text(table, key, where), f"{where}: {key}"
         if file is None:
-            return changed
-        named_by = f"{where}: merchant_auth_token_file"
-        return replace(changed, token=SecretStr(read_secret_file(beside / file, named_by)), token_named_by=named_by)
+            return None
+        return replace(self, token=SecretStr(read_secret_file(beside / file, named_by)), token_named_by=named_by)
 
 
 def _text(table: Mapping[str, object], key: str, where: str) -> str | None:

@@ -115,6 +115,8 @@ class Settings(BaseSettings):
     keep_claims_days: int = Field(800, ge=30, le=36500)
     """Days after which workers that forget raw bytes forget the claims of event ids, too."""
     topology: TopologyMode = TopologyMode.DECLARE
+    reconcile_every: float = Field(3600.0, ge=1)
+    """Seconds from one run through the platform's statements to the next."""
 
     console_origin: str | None = None
     """How browsers reach the console, as in https://kessai.example.com; None: at the address it listens on."""

@@ -32,6 +32,11 @@ from workers.dead_letters.replay import Replays
 from workers.folding import fold_tallies
 from workers.housekeeping import Housekeeping
 from workers.outbox.relay import Outbox
+from workers.reconcile.metrics import ReconcileMetrics
+from workers.reconcile.providers import providers, providers_of
+from workers.reconcile.role import Reconcile
+from workers.reconcile.sweep import Sweep
+from workers.reconcile.sweep_settings import swept
 from workers.retention import retention
 from workers.reviews.evidence import Terms as ReviewTerms
 from workers.reviews.role import Reviews
@@ -44,6 +49,12 @@ class RoleName(StrEnum):
     DEAD_LETTERS = "dead-letters"
     OUTBOX = "outbox"
     REVIEWS = "reviews"
+    RECONCILE = "reconcile"
+
+
+def roles_for(settings: Settings) -> list[RoleName]:
+    """All that these settings allow: reconcile has nobody to ask where no token of Siglume is given."""
+    return [name for name in RoleName if name is not RoleName.RECONCILE or providers(settings)]
 
 
 class Role(Protocol):
@@ -155,6 +166,9 @@ async def _parts(
             return [Outbox(books=PatientBooks(pool), publisher=publisher, metrics=OutboxMetrics(registry))]
         case RoleName.REVIEWS:
             return [_reviews(settings, pool)]
+        case RoleName.RECONCILE:
+            sweep = Sweep(PatientBooks(pool), swept(settings), per_minute=settings.sweep_per_minute)
+            return [_reconcile(settings, pool, registry), sweep]
 
 
 def _reviews(settings: Settings, pool: Pool) -> Reviews:
@@ -166,6 +180,15 @@ def _reviews(settings: Settings, pool: Pool) -> Reviews:
         accesses=accesses,
         terms=ReviewTerms(settings.review_policy, settings.review_approvals, settings.shops()),
         drain_timeout=settings.drain_timeout,
+    )
+
+
+def _reconcile(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Reconcile:
+    return Reconcile(
+        books=PatientBooks(pool),
+        providers=providers_of(settings, None),
+        every=settings.reconcile_every,
+        metrics=ReconcileMetrics(registry),
     )
 
 

@@ -23,6 +23,7 @@ RATES = (
     ("peer_indexed_eps", "SDK route + index", OTHERS),
     ("end_to_end_eps", "end to end: POST → commit", OURS),
     ("replay_eps", "replay: dead letter → commit", OURS),
+    ("statement_rps", "statements: API → commit, rows", OURS),
 )
 
 

@@ -34,6 +34,8 @@ FIGURES = {
     "live_p99_beside_ms": "  beside a replay at its default rate, ms",
     "desk_slowest_ms": "slowest list or search at the desk, ms",
     "desk_overview_db_ms": "a refresh of the overview costs Postgres, ms",
+    "statement_rps": "statement rows/s, from the platform's API into the books",
+    "statement_settle_ops": "orders/s told of their settled batch, all compared",
     "ingress_rss_mb": "ingress, most resident memory, MB",
     "ingress_growth_mb": "  growth from the first fifth to the end, MB",
     "worker_rss_mb": "worker, most resident memory, MB",
@@ -71,6 +73,7 @@ TARGETS = (
     Target("replay_live_ratio", "live p99 beside a replay ÷ alone", "<=", 1.5),
     Target("desk_slowest_ms", "slowest list or search at the desk, ms", "<", 200.0),
     Target("desk_overview_db_ms", "a refresh of the overview, ms of Postgres", "<", 5.0),
+    Target("statement_rps", "statement rows/s", ">=", 5000.0),
     Target("ingress_rss_mb", "ingress resident, MB", "<=", 120.0),
     Target("worker_rss_mb", "worker resident, MB", "<=", 200.0),
 )

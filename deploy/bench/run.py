@@ -9,7 +9,7 @@ from typing import Any, assert_never
 import orjson
 import psycopg
 
-from deploy.bench import accept, apply, chart, desk, end_to_end, growth, memory, peer, queues, replay, report
+from deploy.bench import accept, apply, chart, desk, end_to_end, growth, memory, peer, queues, reconcile, replay, report
 from deploy.bench.rig import Rig, rig
 from deploy.bench.stage import stage
 
@@ -22,6 +22,7 @@ class Part(StrEnum):
     GROWTH = "growth"
     REPLAY = "replay"
     DESK = "desk"
+    RECONCILE = "reconcile"
     MEMORY = "memory"
 
 
@@ -48,6 +49,7 @@ class Sizes:
     replay_seconds: float = 30.0
     desk_events: int = 1_000_000
     desk_dead_letters: int = 100_000
+    reconcile_rows: int = 200_000
     memory_events: int = 1_000_000
 
 
@@ -71,6 +73,7 @@ QUICK = Sizes(
     replay_seconds=1.0,
     desk_events=3_000,
     desk_dead_letters=300,
+    reconcile_rows=3_000,
     memory_events=2_000,
 )
 """Whether everything works, in less than a minute; the figures mean nothing."""
@@ -123,6 +126,8 @@ def _measure(part: Part, stand: Rig, sizes: Sizes) -> object:
             )
         case Part.DESK:
             return desk.measure(stand, events=sizes.desk_events, dead_letters=sizes.desk_dead_letters)
+        case Part.RECONCILE:
+            return reconcile.measure(stand, rows=sizes.reconcile_rows)
         case Part.MEMORY:
             return memory.measure(stand, events=sizes.memory_events)
     assert_never(part)

@@ -10,7 +10,8 @@ import typer
 from shared.errors import KessaiError
 
 Only = Annotated[
-    str, typer.Option(help="Parts to measure: accept, apply, end-to-end, peer, growth, replay, desk, memory.")
+    str,
+    typer.Option(help="Parts to measure: accept, apply, end-to-end, peer, growth, replay, desk, reconcile, memory."),
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="Tiny sizes: shows that it works, says nothing about speed.")]
 Peer = Annotated[bool, typer.Option(help="Measure the official SDK's own FastAPI route beside Kessai.")]
@@ -30,7 +31,7 @@ class BenchCannotRun(KessaiError):
 def bench(
     only: Only = "", quick: Quick = False, peer: Peer = True, out: Out = Path("bench-results"), as_json: AsJson = False
 ) -> None:
-    """Measure accept, apply, end-to-end, growth, replay, desk and memory figures, and the SDK's own route beside them.
+    """Measure accept, apply, end-to-end, growth, replay, desk, reconcile and memory figures, and the SDK's own route.
 
     Takes about half an hour and, for a while, 20 GB of disk; starts its own Postgres and RabbitMQ and stops them again.
     """

@@ -24,6 +24,7 @@ from deploy.cli import (
     orders,
     prune,
     readiness,
+    reconcile,
     reconcile_sweep,
     replay,
     revenue,
@@ -65,6 +66,7 @@ app.add_typer(revenue.app)
 app.add_typer(dead_letters.app)
 app.add_typer(replay.app)
 app.command()(exports.export)
+reconcile_sweep.app.command()(reconcile.run)
 app.add_typer(reconcile_sweep.app)
 app.command()(prune.prune)
 app.add_typer(users.app)

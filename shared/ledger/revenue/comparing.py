@@ -3,8 +3,10 @@
 Run it after each sync that came to its end, once `settle_orders` has no more to do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import orjson
@@ -14,6 +16,7 @@ from shared.ledger.audit import Act
 from shared.ledger.database import Connection
 from shared.ledger.facts import difference_found
 from shared.ledger.revenue import syncs
+from shared.ledger.revenue.controls import control_totals, residues
 from shared.ledger.revenue.differences import Difference
 from shared.ledger.revenue.explanations import Explained, Standing, explain
 from shared.ledger.revenue.findings import Span, find_differences
@@ -39,6 +42,8 @@ class Compared(NamedTuple):
     closed: int = 0
     paired: int = 0
     """Rows of statements whose webhook came after them: `settle_orders` may have more to do."""
+    unexplained: Mapping[str, Decimal] = MappingProxyType({})
+    """By currency, what webhooks and statements differ by beyond all differences, in minor units: a fault of ours."""
 
 
 async def compare(
@@ -61,7 +66,10 @@ async def compare(
         opened = await _open(connection, endpoint, [e.difference for e in explained if _is_new(e)], now)
         changed = await _change(connection, endpoint, [each for each in explained if _is_other(each)])
         closed = await _close(connection, span, [each.difference for each in explained if not _is_of_webhook(each)])
-    return Compared(span.until, len(differences), opened, changed, closed, paired)
+        left = residues(await control_totals(connection, span), explained)
+        await syncs.note_compared(connection, endpoint, now=now)
+    unexplained = MappingProxyType({currency: amount for currency, amount in left.items() if amount})
+    return Compared(span.until, len(differences), opened, changed, closed, paired, unexplained)
 
 
 async def span_of(

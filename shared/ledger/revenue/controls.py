@@ -3,10 +3,12 @@
 Usage that a row is paired with counts when the row does, so that a clock that differs moves nothing between periods.
 """
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from shared.ledger.database import Connection
+from shared.ledger.revenue.explanations import Explained
 from shared.ledger.revenue.findings import LONE, Span
 from shared.ledger.revenue.money import NOTHING, Sums
 
@@ -60,3 +62,16 @@ async def control_totals(connection: Connection, span: Span) -> dict[tuple[str, 
         )
         for row in rows
     }
+
+
+def residues(totals: Mapping[tuple[str, str], Control], explained: Iterable[Explained]) -> dict[str, Decimal]:
+    """By currency, how much of what webhooks and statements differ by no difference accounts for."""
+    left = {key: control.excess for key, control in totals.items()}
+    for each in explained:
+        for effect in each.difference.effects:
+            key = (effect.currency, effect.pricing_band)
+            left[key] = left.get(key, Decimal(0)) - effect.amount
+    residues: dict[str, Decimal] = {}
+    for (currency, _), amount in left.items():
+        residues[currency] = residues.get(currency, Decimal(0)) + abs(amount)
+    return residues

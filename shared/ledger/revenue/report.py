@@ -4,7 +4,7 @@ Standard orders count by their payment, micro and nano usage by when it was used
 of money stand apart, and so do currencies. `received` is the other view: what reached the chain within the period.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from shared.ledger.conditions import endpoints_in
 from shared.ledger.database import Connection
 from shared.ledger.revenue.comparing import span_of
-from shared.ledger.revenue.controls import NO_CONTROL, Control, control_totals
+from shared.ledger.revenue.controls import NO_CONTROL, Control, control_totals, residues
 from shared.ledger.revenue.explanations import Explained, Standing, explain
 from shared.ledger.revenue.findings import READ_WHOLE_TABLES, find_differences
 from shared.ledger.revenue.money import KNOWN_STATUSES, NOTHING, Money, Sums, plain, sums_json, total
@@ -196,23 +196,10 @@ async def _add_comparison(connection: Connection, report: Report, endpoint: str)
     left = await control_totals(connection, span)
     for (currency, _), control in left.items():
         report.currency(currency).control = report.currency(currency).control.plus(control)
-    for currency, amount in _residues(left, explained).items():
+    for currency, amount in residues(left, explained).items():
         report.currency(currency).in_doubt[Standing.UNEXPLAINED] += amount
     for standing, currency, stake in _stakes(explained):
         report.currency(currency).in_doubt[standing] += stake
-
-
-def _residues(totals: Mapping[tuple[str, str], Control], explained: Iterable[Explained]) -> dict[str, Decimal]:
-    """By currency, how much of what webhooks and statements differ by no difference accounts for."""
-    left = {key: control.excess for key, control in totals.items()}
-    for each in explained:
-        for effect in each.difference.effects:
-            key = (effect.currency, effect.pricing_band)
-            left[key] = left.get(key, Decimal(0)) - effect.amount
-    residues: dict[str, Decimal] = {}
-    for (currency, _), amount in left.items():
-        residues[currency] = residues.get(currency, Decimal(0)) + abs(amount)
-    return residues
 
 
 def _stakes(explained: Iterable[Explained]) -> list[tuple[Standing, str, Decimal]]:

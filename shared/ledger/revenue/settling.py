@@ -4,6 +4,7 @@ Only the platform's statements settle an order: its usage stands in a batch that
 given up. An order that cannot take it stays as it is; the comparison makes a review of that.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +17,7 @@ from shared.ledger.database import Connection
 from shared.ledger.facts import Settlement, order_settled
 from shared.ledger.revenue import syncs
 from shared.ledger.revenue.money import FACTS, Money, plain
-from shared.ledger.transitions import Move, next_state
+from shared.ledger.transitions import Move, OrderState, next_state
 
 ACTOR = "worker:reconcile"
 BATCHES_AT_ONCE = 200
@@ -25,7 +26,8 @@ ORDERS_AT_ONCE = 1000
 
 
 class Told(NamedTuple):
-    moved: int
+    moved: Counter[OrderState]
+    """Orders, by what they are now."""
     more: bool
     """Whether there may be more orders to tell: call again."""
 
@@ -40,9 +42,10 @@ async def settle_orders(connection: Connection, endpoint: str, *, now: datetime,
     """Move orders whose batch is final, at most so many; in order of batches and orders."""
     async with connection.transaction():
         await syncs.hold(connection, endpoint)
-        batch_ids = await _due_batches(connection, endpoint)
+        due_batches = await connection.fetch(DUE_BATCHES, endpoint, BATCHES_AT_ONCE)
+        batch_ids = [row["settlement_batch_id"] for row in due_batches if row["orders_before"] < limit]
         if not batch_ids:
-            return Told(0, more=False)
+            return Told(Counter(), more=False)
         rows = await connection.fetch(LOCK_ORDERS, batch_ids, limit)
         due = [each for row in rows if (each := _due(row)) is not None]
         await _move(connection, due, now)
@@ -51,23 +54,25 @@ async def settle_orders(connection: Connection, endpoint: str, *, now: datetime,
                 "UPDATE kessai.statement_batches SET orders_due = false WHERE settlement_batch_id = ANY ($1::text[])",
                 batch_ids,
             )
-    return Told(len(due), more=len(rows) == limit or len(batch_ids) == BATCHES_AT_ONCE)
+    moved = Counter(each.after.state for each in due)
+    all_told = len(rows) < limit and len(batch_ids) == len(due_batches) < BATCHES_AT_ONCE
+    return Told(moved, more=not all_told)
 
 
-async def _due_batches(connection: Connection, endpoint: str) -> list[str]:
-    rows = await connection.fetch(
-        """
-        SELECT settlement_batch_id
-        FROM kessai.statement_batches
-        WHERE endpoint = $1 AND orders_due
-        ORDER BY settlement_batch_id
-        LIMIT $2
-        """,
-        endpoint,
-        BATCHES_AT_ONCE,
-    )
-    return [row["settlement_batch_id"] for row in rows]
-
+# With how many orders the ones before each may have, as stated: only so many batches are looked into at once.
+DUE_BATCHES = """
+SELECT settlement_batch_id,
+       sum(greatest(usage_event_count, 1)) OVER (ORDER BY settlement_batch_id)
+           - greatest(usage_event_count, 1) AS orders_before
+FROM (
+    SELECT settlement_batch_id, usage_event_count
+    FROM kessai.statement_batches
+    WHERE endpoint = $1 AND orders_due
+    ORDER BY settlement_batch_id
+    LIMIT $2
+) AS due
+ORDER BY settlement_batch_id
+"""
 
 LOCK_ORDERS = """
 SELECT orders.*, stated.metered_usage_id, stated.plan_type, stated.provider_gross_amount_minor,

@@ -71,17 +71,33 @@ async def apply_batch_page(
     """Book one page of settlement batches, which was asked for with `cursor` at `stated_at`."""
     async with connection.transaction():
         await syncs.hold(connection, endpoint)
-        known = await find_batches(connection, [row.settlement_batch_id for row in rows])
-        held = dict(known)
-        for row in rows:
-            stated = StatedBatch.of(row, endpoint=endpoint, stated_at=stated_at)
-            held[row.settlement_batch_id] = batches.after(held.get(row.settlement_batch_id), stated)
-        fresh = _differing(held, known)
-        await _write(connection, WRITE_BATCHES, BATCH_TYPES, fresh)
+        fresh, known = await _book_batches(connection, endpoint, rows, stated_at)
         is_next = await syncs.advance(
             connection, endpoint, List.BATCHES, cursor=cursor, next_cursor=next_cursor, now=stated_at
         )
     return _applied(fresh, known, len(rows), is_next, "settlement_batch_id")
+
+
+async def apply_batch(connection: Connection, endpoint: str, batch: SettlementBatch, *, stated_at: datetime) -> Applied:
+    """Book a batch that was asked for by itself; a run through the list stays where it is."""
+    async with connection.transaction():
+        await syncs.hold(connection, endpoint)
+        fresh, known = await _book_batches(connection, endpoint, [batch], stated_at)
+    return _applied(fresh, known, 1, False, "settlement_batch_id")
+
+
+async def _book_batches(
+    connection: Connection, endpoint: str, rows: Sequence[SettlementBatch], stated_at: datetime
+) -> tuple[list[StatedBatch], dict[str, StatedBatch]]:
+    """Those that were written, and what the books held of all."""
+    known = await find_batches(connection, [row.settlement_batch_id for row in rows])
+    held = dict(known)
+    for row in rows:
+        stated = StatedBatch.of(row, endpoint=endpoint, stated_at=stated_at)
+        held[row.settlement_batch_id] = batches.after(held.get(row.settlement_batch_id), stated)
+    fresh = _differing(held, known)
+    await _write(connection, WRITE_BATCHES, BATCH_TYPES, fresh)
+    return fresh, known
 
 
 async def find_usage(connection: Connection, ids: Sequence[str]) -> dict[str, StatedUsage]:

@@ -8,6 +8,8 @@ from shared.ledger.database import Connection
 
 _LOCK_CLASS = 1801810806
 """First half of the advisory lock of an endpoint's statements; the classes before it are in lookup.py and outbox.py."""
+_RUN_LOCK_CLASS = 1801810807
+"""Likewise of a whole run, which lasts for many transactions."""
 
 
 class List(StrEnum):
@@ -28,6 +30,14 @@ class Sync:
     complete_as_of: datetime | None
     """When the last complete run began: what the list held by then is in the books. None before the first."""
     completed_at: datetime | None
+    whole_as_of: datetime | None
+    """When the last run began that read every page; None before the first."""
+
+
+async def take_turn(connection: Connection, endpoint: str) -> bool:
+    """Whether this connection may read and compare the endpoint's statements; it may until it is given back."""
+    taken = await connection.fetchval("SELECT pg_try_advisory_lock($1, hashtext($2))", _RUN_LOCK_CLASS, endpoint)
+    return bool(taken)
 
 
 async def hold(connection: Connection, endpoint: str) -> None:
@@ -46,7 +56,7 @@ async def resume(connection: Connection, endpoint: str, what: List, *, now: date
         INSERT INTO kessai.statement_syncs AS known (endpoint, what, begun_at)
         VALUES ($1, $2, $3)
         ON CONFLICT (endpoint, what) DO UPDATE SET begun_at = coalesce(known.begun_at, excluded.begun_at)
-        RETURNING endpoint, what, cursor, begun_at, complete_as_of, completed_at
+        RETURNING endpoint, what, cursor, begun_at, complete_as_of, completed_at, whole_as_of
         """,
         endpoint,
         what,
@@ -64,7 +74,7 @@ async def advance(
     Without a next cursor the run is complete.
     """
     if next_cursor is None:
-        return await _complete(connection, endpoint, what, cursor, now)
+        return await _complete(connection, endpoint, what, cursor, now, is_whole=True)
     moved = await connection.fetchval(
         """
         UPDATE kessai.statement_syncs
@@ -87,7 +97,7 @@ async def finish(connection: Connection, endpoint: str, what: List, *, now: date
         endpoint,
         what,
     )
-    return row is not None and await _complete(connection, endpoint, what, row["cursor"], now)
+    return row is not None and await _complete(connection, endpoint, what, row["cursor"], now, is_whole=False)
 
 
 async def restart(connection: Connection, endpoint: str, what: List) -> None:
@@ -113,11 +123,27 @@ async def complete_as_of(connection: Connection, endpoint: str) -> datetime | No
     return complete
 
 
-async def _complete(connection: Connection, endpoint: str, what: List, cursor: str | None, now: datetime) -> bool:
+async def note_compared(connection: Connection, endpoint: str, *, now: datetime) -> None:
+    """Both sides were compared, at that time."""
+    await connection.execute("UPDATE kessai.statement_syncs SET compared_at = $2 WHERE endpoint = $1", endpoint, now)
+
+
+async def compared_at(connection: Connection, endpoint: str) -> datetime | None:
+    """When both sides were compared last; None before the first time."""
+    compared: datetime | None = await connection.fetchval(
+        "SELECT min(compared_at) FROM kessai.statement_syncs WHERE endpoint = $1", endpoint
+    )
+    return compared
+
+
+async def _complete(
+    connection: Connection, endpoint: str, what: List, cursor: str | None, now: datetime, *, is_whole: bool
+) -> bool:
     done = await connection.fetchval(
         """
         UPDATE kessai.statement_syncs
-        SET cursor = NULL, begun_at = NULL, complete_as_of = begun_at, completed_at = $4
+        SET cursor = NULL, begun_at = NULL, complete_as_of = begun_at, completed_at = $4,
+            whole_as_of = CASE WHEN $5 THEN begun_at ELSE whole_as_of END
         WHERE endpoint = $1 AND what = $2 AND begun_at IS NOT NULL AND cursor IS NOT DISTINCT FROM $3
         RETURNING true
         """,
@@ -125,5 +151,6 @@ async def _complete(connection: Connection, endpoint: str, what: List, cursor: s
         what,
         cursor,
         now,
+        is_whole,
     )
     return bool(done)

@@ -17,7 +17,7 @@ FIGURES = (
     *("accept_rps", "accept_p50_ms", "accept_p99_ms", "verify_only_rps", "noop_rps", "apply_eps", "pgbench_tps"),
     *("end_to_end_eps", "end_to_end_p50_ms", "end_to_end_p99_ms", "peer_eps", "peer_indexed_eps"),
     *("replay_plan_s", "replay_eps", "live_p99_alone_ms", "live_p99_beside_ms", "replay_live_ratio"),
-    *("desk_slowest_ms", "desk_overview_db_ms"),
+    *("desk_slowest_ms", "desk_overview_db_ms", "statement_rps", "statement_settle_ops"),
     *("growth_ratio", "ingress_rss_mb", "worker_rss_mb", "accept_ratio", "apply_ratio", "peer_ratio"),
 )
 
@@ -41,6 +41,7 @@ def test_a_quick_run_gives_every_figure_and_a_picture(kessai: Kessai, tmp_path: 
             "replay_live_ratio",
             "desk_slowest_ms",
             "desk_overview_db_ms",
+            "statement_rps",
             "ingress_rss_mb",
             "worker_rss_mb",
         ),

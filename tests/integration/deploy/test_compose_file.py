@@ -32,15 +32,17 @@ def test_has_two_doors_two_workers_of_each_role_a_console_and_a_checkout() -> No
         "confirmations": 2,
         "dead-letters": 2,
         "outbox": 2,
+        "reconcile": 2,
         "console": 1,
         "checkout": 1,
     }
 
 
-def test_the_checkout_starts_only_when_asked_for() -> None:
-    """It needs a merchant's token, which not every installation has."""
+def test_what_needs_a_merchants_token_starts_only_when_asked_for() -> None:
+    """Not every installation has one."""
     assert {name: service.raw["profiles"] for name, service in services().items() if "profiles" in service.raw} == {
-        "checkout": ["checkout"]
+        "checkout": ["checkout"],
+        "reconcile": ["reconcile"],
     }
 
 

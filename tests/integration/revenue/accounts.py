@@ -65,7 +65,7 @@ class Accounts:
         while more:
             async with connected(self.books.pool) as connection:
                 told = await settling.settle_orders(connection, ENDPOINT, now=NOW, limit=limit)
-            moved, more = moved + told.moved, told.more
+            moved, more = moved + told.moved.total(), told.more
         return moved
 
     async def compare(self, **how: Any) -> Compared:  # noqa: ANN401 - as `comparing.compare` takes it

@@ -9,6 +9,8 @@ CREATE TABLE kessai.statement_syncs (
     begun_at       timestamptz, -- of the run under way; NULL: none is
     complete_as_of timestamptz, -- when the last run began that came to its end: what was there by then is in the books
     completed_at   timestamptz,
+    whole_as_of    timestamptz, -- when the last run began that read every page
+    compared_at    timestamptz, -- when statements and webhooks were compared last
     PRIMARY KEY (endpoint, what)
 );
 

@@ -1,0 +1,138 @@
+"""`kessai reconcile run` as a person runs it: a summary, an exit code, one line for what is wrong, resumable always."""
+
+import asyncio
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from deploy.local.ports import LOOPBACK, free_ports
+from tests.acceptance.conftest import assert_one_line
+from tests.given import new_order
+from tests.integration.ledger.books import TestBooks
+from tests.integration.platform_api.platform import refusal, slow
+from tests.integration.reconcile.account import TOKEN, Account
+from tests.integration.workers.bench import until
+from tests.programs import KESSAI, Ran, clean_environment
+
+
+class Person:
+    """Types commands with these settings."""
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._settings = settings
+
+    async def starts(self, *arguments: str, **changed: str) -> Process:
+        environment = clean_environment() | dict(self._settings) | changed
+        return await asyncio.create_subprocess_exec(
+            KESSAI, "reconcile", "run", *arguments, env=environment, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
+        )
+
+    async def runs(self, *arguments: str, **changed: str) -> Ran:
+        return await ended(await self.starts(*arguments, **changed))
+
+
+async def ended(process: Process) -> Ran:
+    out, err = await asyncio.wait_for(process.communicate(), 40.0)
+    assert process.returncode is not None
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+@pytest.fixture
+def person(database_url: str, there: Account) -> Person:
+    return Person(
+        {
+            "KESSAI_DATABASE_URL": database_url,
+            "SIGLUME_API_BASE": there.base_url,
+            "SIGLUME_MERCHANT_AUTH_TOKEN": TOKEN,
+        }
+    )
+
+
+async def test_a_run_is_summed_up_for_people_and_for_scripts(person: Person, books: TestBooks, there: Account) -> None:
+    await books.register(new_order("order-1", 200))
+    there.bought(4)
+    there.closed(1, "settled")
+    shown = await person.runs()
+    assert shown.returncode == 0, shown.stderr
+    for words in ("4 read, 4 new, 0 changed", "1 read, 1 new", "none moved", "2, of them 2 new; 0 closed"):
+        assert words in shown.stdout
+    told = (await person.runs("--json", "--whole")).object()
+    (result,) = told["endpoints"]
+    assert result["usage"] == {"pages": 2, "read": 4, "new": 0, "changed": 0}
+    assert result["differences"] == {
+        "found": 3,
+        "opened": 1,
+        "changed": 0,
+        "closed": 0,
+    }  # its rows, now that all are read
+    assert (result["unexplained"], told["failed"]) == ([], {})
+
+
+async def test_what_is_unexplained_is_an_exit_code(person: Person, there: Account) -> None:
+    there.totals = {"settled_provider_receivable_minor": "7"}
+    ran = await person.runs()
+    assert ran.returncode == 1
+    assert "-7 JPYC (settled)" in ran.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+async def test_a_run_that_is_stopped_goes_on_where_it_was(
+    number: signal.Signals, person: Person, books: TestBooks, there: Account
+) -> None:
+    there.bought(9)
+    there.bent["usage-events?6"] = slow(3.0, refusal(503))
+    process = await person.starts()
+
+    async def has_six() -> bool:
+        return bool(await books.value("SELECT count(*) FROM kessai.statement_usage") == 6)
+
+    await until(has_six)
+    process.send_signal(number)
+    ran = await ended(process)
+    assert ran.returncode == (130 if number is signal.SIGINT else -number)
+    if number is signal.SIGINT:
+        assert "goes on from there" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    there.bent.clear()
+    there.asked.clear()
+    assert (await person.runs()).returncode == 0
+    assert there.requests("usage-events") == ["usage-events?6"]
+    assert await books.value("SELECT count(*) FROM kessai.statement_usage") == 9
+
+
+async def test_a_platform_that_is_away_is_one_line(person: Person, there: Account) -> None:
+    there.bent["summary"] = refusal(401, message=f"no such token {TOKEN}")
+    ran = await person.runs()
+    assert_one_line(ran, says="siglume: Siglume refused")
+    assert TOKEN not in ran.stderr
+
+
+async def test_a_database_that_is_away_is_one_line(person: Person) -> None:
+    (nobody,) = free_ports(1)
+    ran = await person.runs(KESSAI_DATABASE_URL=f"postgresql://kessai:sesame@{LOOPBACK}:{nobody}/kessai")
+    assert_one_line(ran, says="Postgres")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changed", "says"),
+    [
+        ([], {"SIGLUME_MERCHANT_AUTH_TOKEN": ""}, "SIGLUME_MERCHANT_AUTH_TOKEN"),
+        (["--endpoint", "elsewhere"], {}, "elsewhere"),
+    ],
+)
+async def test_without_a_token_nothing_is_asked(
+    person: Person, there: Account, arguments: list[str], changed: dict[str, str], says: str
+) -> None:
+    assert_one_line(await person.runs(*arguments, **changed), says=says)
+    assert there.asked == []
+
+
+async def test_every_endpoint_with_a_token_of_its_own_is_read(person: Person, there: Account, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("another_token")
+    config = tmp_path / "endpoints.toml"
+    config.write_text('[endpoints.other]\nsecrets = ["whsec_other"]\nprovider_auth_token_file = "other"\n')
+    told = await person.runs("--json", KESSAI_CONFIG=str(config))
+    assert {each["endpoint"] for each in told.object()["endpoints"]} == {"siglume", "other"}

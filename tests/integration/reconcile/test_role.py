@@ -1,0 +1,130 @@
+"""The role runs by itself: on time, alone, patient with a platform that is away, and no burden for the roles beside."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from prometheus_client import CollectorRegistry
+
+from shared.ledger.database import Pool, connected
+from shared.ledger.revenue import syncs
+from shared.observe.metrics import new_registry
+from tests.given import ENDPOINT, NOW
+from tests.integration.ledger.books import TestBooks
+from tests.integration.platform_api.platform import QUICK, refusal, slow
+from tests.integration.reconcile.account import Account, account, run
+from tests.integration.workers.bench import until
+from workers.books import PatientBooks
+from workers.reconcile import role
+from workers.reconcile.metrics import ReconcileMetrics
+from workers.reconcile.role import Reconcile
+
+
+def reconcile_role(
+    pool: Pool, registry: CollectorRegistry | None = None, *, first_retry: float = role.FIRST_RETRY, **accounts: Account
+) -> Reconcile:
+    return Reconcile(
+        books=PatientBooks(pool),
+        providers={name: there.access() for name, there in accounts.items()},
+        every=3600.0,
+        metrics=ReconcileMetrics(registry or new_registry()),
+        clock=lambda: NOW,
+        patience=QUICK,
+        first_retry=first_retry,
+    )
+
+
+@asynccontextmanager
+async def running(reconcile: Reconcile) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(reconcile.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 5.0)
+
+
+async def compared(books: TestBooks, endpoint: str = ENDPOINT) -> bool:
+    async with connected(books.pool) as connection:
+        return await syncs.compared_at(connection, endpoint) is not None
+
+
+async def test_statements_are_read_and_counted(pool: Pool, books: TestBooks, there: Account) -> None:
+    there.bought(4)
+    registry = new_registry()
+    async with running(reconcile_role(pool, registry, siglume=there)):
+        await until(lambda: compared(books))
+        await until(lambda: _counted(registry, "kessai_reconcile_runs_total", result="finished"))
+    rows = registry.get_sample_value("kessai_reconcile_rows_total", {"endpoint": ENDPOINT, "list": "usage"})
+    assert rows == 4
+
+
+async def _counted(registry: CollectorRegistry, name: str, **labels: str) -> bool:
+    return bool(registry.get_sample_value(name, {"endpoint": ENDPOINT} | labels))
+
+
+async def test_a_restart_reads_nothing_before_it_is_due(pool: Pool, there: Account) -> None:
+    await run(pool, there, at=NOW - timedelta(minutes=30))
+    there.asked.clear()
+    async with running(reconcile_role(pool, siglume=there)):
+        await asyncio.sleep(0.3)
+    assert there.asked == []
+
+
+async def test_a_platform_that_is_away_is_told_and_waited_for(pool: Pool, books: TestBooks, there: Account) -> None:
+    there.bent["settlement-batches"] = refusal(503)
+    there.bought(4)
+    reconcile = reconcile_role(pool, siglume=there, first_retry=0.05)
+
+    async def is_degraded() -> bool:
+        return "statements of siglume" in reconcile.readiness().degraded
+
+    async with running(reconcile):
+        await until(is_degraded)
+        assert "503" in reconcile.readiness().degraded["statements of siglume"]
+        there.bent.clear()
+        await until(lambda: compared(books))
+    assert not reconcile.readiness().degraded
+    assert not reconcile.readiness().failing
+
+
+async def test_an_endpoint_whose_platform_is_away_does_not_hold_up_another(
+    pool: Pool, books: TestBooks, there: Account
+) -> None:
+    async with account() as other:
+        other.bent["summary"] = refusal(401)
+        async with running(reconcile_role(pool, siglume=there, other=other)):
+            await until(lambda: compared(books))
+        assert not await compared(books, "other")
+
+
+async def test_of_two_replicas_one_reads(pool: Pool, books: TestBooks, there: Account) -> None:
+    there.bought(7)
+    async with running(reconcile_role(pool, siglume=there)), running(reconcile_role(pool, siglume=there)):
+        await until(lambda: compared(books))
+        await asyncio.sleep(0.3)
+    assert len(there.requests("usage-events")) == 3
+
+
+async def test_a_stop_breaks_a_run_off_and_the_next_one_goes_on(pool: Pool, books: TestBooks, there: Account) -> None:
+    there.bought(7)
+    there.bent["usage-events?3"] = slow(1.5, refusal(503))
+
+    async def is_waiting() -> bool:
+        return "usage-events?3" in there.asked
+
+    async with running(reconcile_role(pool, siglume=there)):
+        await until(is_waiting)
+        await until(lambda: _has_rows(books, 3))
+    there.bent.clear()
+    there.asked.clear()
+    async with running(reconcile_role(pool, siglume=there)):
+        await until(lambda: compared(books))
+    assert there.requests("usage-events")[0] == "usage-events?3"
+    assert await _has_rows(books, 7)
+
+
+async def _has_rows(books: TestBooks, count: int) -> bool:
+    return bool(await books.value("SELECT count(*) FROM kessai.statement_usage") == count)

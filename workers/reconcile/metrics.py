@@ -1,0 +1,66 @@
+"""What the reconcile role counts. Endpoints are those of the settings."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from workers.reconcile.result import Reconciled
+
+SECONDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0)
+
+
+class ReconcileMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._runs = Counter(
+            "kessai_reconcile_runs",
+            "Runs through an endpoint's statements, by how they ended.",
+            ("endpoint", "result"),
+            registry=registry,
+        )
+        self._rows = Counter(
+            "kessai_reconcile_rows", "Rows of statements that were read.", ("endpoint", "list"), registry=registry
+        )
+        self._orders = Counter(
+            "kessai_reconcile_orders",
+            "Orders that heard what became of their batch, by what they are now.",
+            ("endpoint", "state"),
+            registry=registry,
+        )
+        self._differences = Gauge(
+            "kessai_reconcile_differences",
+            "Differences between statements and webhooks at the last run.",
+            ("endpoint",),
+            registry=registry,
+        )
+        self._unexplained = Gauge(
+            "kessai_reconcile_unexplained",
+            "Sums at the last run that the books do not account for.",
+            ("endpoint",),
+            registry=registry,
+        )
+        self._finished_at = Gauge(
+            "kessai_reconcile_finished_timestamp_seconds",
+            "When the last run came to its end; 0 before the first of this process.",
+            ("endpoint",),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "kessai_reconcile_seconds", "One run to its end.", ("endpoint",), buckets=SECONDS, registry=registry
+        )
+
+    def expect(self, endpoint: str) -> None:
+        """Show an endpoint from the start."""
+        self._finished_at.labels(endpoint)
+
+    def finished(self, result: Reconciled, seconds: float) -> None:
+        endpoint = result.endpoint
+        self._runs.labels(endpoint, "finished").inc()
+        for what, read in result.lists.items():
+            self._rows.labels(endpoint, what).inc(read.rows)
+        for state, orders in result.moved.items():
+            self._orders.labels(endpoint, state).inc(orders)
+        self._differences.labels(endpoint).set(result.compared.differences)
+        self._unexplained.labels(endpoint).set(len(result.unexplained))
+        self._finished_at.labels(endpoint).set_to_current_time()
+        self._seconds.labels(endpoint).observe(seconds)
+
+    def failed(self, endpoint: str) -> None:
+        self._runs.labels(endpoint, "failed").inc()

@@ -1,0 +1,41 @@
+"""Which endpoints' statements are read, and with whose token? As the settings say."""
+
+from dataclasses import replace
+from typing import Final
+
+from shared.endpoint_tables import tables
+from shared.errors import SettingsError
+from shared.sdrp.api.access import Access
+from shared.settings import DEFAULT_ENDPOINT, Settings
+
+TOKEN_FILES: Final = ("merchant_auth_token_file", "provider_auth_token_file")
+"""Of an endpoint's table; the later one counts."""
+
+
+def providers(settings: Settings) -> dict[str, Access]:
+    """Each endpoint that has a token of its own: a provider's, or else its merchant's, who is its own provider.
+
+    Statements do not say of which merchant a payment is, so that two endpoints never share a token. Raises
+    SettingsError.
+    """
+    merchant = settings.registrations()[DEFAULT_ENDPOINT]
+    provider = replace(merchant, token=settings.auth_token, token_named_by="SIGLUME_AUTH_TOKEN")
+    default = provider if provider.has_token else merchant
+    found = {DEFAULT_ENDPOINT: default} if default.has_token else {}
+    for name, table, where, path in tables(settings.config):
+        for key in TOKEN_FILES:
+            own = merchant.with_token_of(table, key, where, beside=path.parent)
+            found |= {name: own} if own is not None else {}
+    return {name: registration.access() for name, registration in found.items()}
+
+
+def providers_of(settings: Settings, endpoint: str | None) -> dict[str, Access]:
+    """All of them, or that one. Raises SettingsError where there is nothing to ask with."""
+    found = {name: access for name, access in providers(settings).items() if endpoint in (None, name)}
+    if not found:
+        which = "no endpoint has a" if endpoint is None else f"endpoint {endpoint!r} has no"
+        raise SettingsError(
+            f"{which} Siglume token of its own here: set SIGLUME_MERCHANT_AUTH_TOKEN, or merchant_auth_token_file in "
+            "the TOML file of KESSAI_CONFIG"
+        )
+    return found

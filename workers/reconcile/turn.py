@@ -1,0 +1,73 @@
+"""One run: read what the platform states, tell the orders what became of their batches, compare both sides.
+
+Every step is a transaction of its own and does no harm when it is done again, so a run may end anywhere.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from shared.errors import KessaiError
+from shared.ledger.database import Connection
+from shared.ledger.revenue import comparing, syncs
+from shared.ledger.revenue.settling import settle_orders
+from shared.ledger.revenue.totals import TOKENS, booked_totals, compare_totals
+from shared.sdrp.api.batches import Receivables
+from shared.sdrp.api.clients import ProviderClient
+from shared.sdrp.api.errors import SiglumeApiError
+from workers.reconcile.reading import Clock, Reader, Watch
+from workers.reconcile.result import Reconciled
+
+HARD: Final = frozenset({401, 403, 429})
+"""Refusals of a summary that the lists would meet, too."""
+
+
+class ReconcilesElsewhere(KessaiError):
+    """Another worker or command is at the same endpoint."""
+
+
+async def reconcile(
+    connection: Connection,
+    client: ProviderClient,
+    result: Reconciled,
+    *,
+    clock: Clock,
+    watch: Watch = lambda _what, _rows: None,
+    since: datetime | None = None,
+    whole: bool = False,
+) -> None:
+    """Read, settle and compare; `result` counts. Raises ReconcilesElsewhere and SiglumeApiError."""
+    endpoint = result.endpoint
+    if not await syncs.take_turn(connection, endpoint):
+        raise ReconcilesElsewhere(f"the statements of {endpoint} are being read already: try again later")
+    reader = Reader(connection, endpoint, client, clock, result, watch, since, whole)
+    before = await _summaries(client, result)
+    await reader.read_batches()
+    await reader.read_usage()
+    after = await _summaries(client, result) if before else {}
+    await _settle(connection, result, clock)
+    compared = await comparing.compare(connection, endpoint, now=clock(), since=since)
+    if compared.paired:
+        await _settle(connection, result, clock)
+    result.compared = compared
+    result.totals = compare_totals(before, after, await booked_totals(connection, endpoint))
+    result.finished_at = clock()
+
+
+async def _settle(connection: Connection, result: Reconciled, clock: Clock) -> None:
+    more = True
+    while more:
+        told = await settle_orders(connection, result.endpoint, now=clock())
+        result.moved += told.moved
+        more = told.more
+
+
+async def _summaries(client: ProviderClient, result: Reconciled) -> Mapping[str, Receivables]:
+    """By token. A platform that sums nothing up, or takes too long over it, is no reason to read nothing."""
+    try:
+        return {token: (await client.get_provider_metered_summary(token_symbol=token)).totals for token in TOKENS}
+    except SiglumeApiError as error:
+        if error.status in HARD:
+            raise
+        result.notes.append(f"Siglume's own totals were not compared: {error}")
+        return {}
