@@ -1,6 +1,6 @@
 """What does the platform's evidence settle? Pure: a review, and what was asked for it, in; a decision or nothing out.
 
-Why so little: see deploy/decisions/0008-evidence.md. Nothing is suggested where an amount differs.
+Why so little: see deploy/decisions/0009-evidence.md. Nothing is suggested where an amount differs.
 """
 
 from dataclasses import dataclass

@@ -185,6 +185,23 @@ async def test_an_outage_of_the_platform_is_no_question(stall: Stall) -> None:
     assert (await review_of(stall))[0].version == 1
 
 
+async def test_a_worker_gives_back_what_it_could_not_ask(bench: Bench, stall: Stall) -> None:
+    await lost_payment(stall)
+    stall.sandbox.switch(Fault.RATE_LIMIT, seconds=120)
+    async with bench.running(role(bench, stall)):
+        await until(lambda: _is_put_off(stall))
+    stall.sandbox.faults.clear()
+    await stall.books.rows("UPDATE kessai.reviews SET ask_at = now()")
+    async with bench.running(role(bench, stall)):
+        await until(lambda: _asked_all(stall))
+    assert await stall.books.value("SELECT asks FROM kessai.reviews") == 1
+
+
+async def _is_put_off(stall: Stall) -> bool:
+    """The question is not counted, and comes later."""
+    return bool(await stall.books.value("SELECT asks = 0 AND ask_at > now() + interval '55 s' FROM kessai.reviews"))
+
+
 async def test_a_review_that_nothing_leads_to_is_asked_about_ever_more_rarely_and_then_no_more(stall: Stall) -> None:
     await stall.books.apply(payment("evt-9", "order-9", merchant="sandbox_merchant"))
     asked = 0
