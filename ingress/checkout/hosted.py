@@ -22,8 +22,8 @@ from shared.sdrp.api.errors import (
 
 T = TypeVar("T")
 
-NOT_OURS: Final = frozenset({401, 403})
-"""The token is refused, whatever the nonce."""
+SPENT: Final = frozenset({409, 422})
+"""How a nonce is refused that was used up; anything else would befall the next nonce, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ class Denied:
     """Of the platform's answer."""
 
     @property
-    def is_about_attempt(self) -> bool:
-        """Whether another nonce may fare better."""
-        return self.status is not None and self.status not in NOT_OURS
+    def may_be_of_nonce(self) -> bool:
+        """Whether that is how a nonce is refused whose session is over."""
+        return self.status in SPENT
 
 
 Outcome: TypeAlias = Answered | Unfit | NotEnabled | Away | Denied

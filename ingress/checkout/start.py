@@ -130,7 +130,8 @@ async def _take_turn(call: Call, order_id: str, pages: ReturnUrls, *, is_doubted
 async def _create(call: Call, hosted: HostedCheckout, turn: Turn) -> Attempt | None:
     """The attempt with its session; None when it is over. Raises Refused, OrderNotPayable."""
     outcome = await hosted.create(turn.order, turn.attempt)
-    if isinstance(outcome, Denied) and outcome.is_about_attempt and turn.attempt.tries > 1:
+    sent_before = turn.attempt.state is AttemptState.CREATING and turn.attempt.tries > 1
+    if isinstance(outcome, Denied) and outcome.may_be_of_nonce and sent_before:
         await _end(call, turn, AttemptFact.FAILED, because=outcome.code)  # its nonce led to a session that is over
         return None
     answered = await _require_answer(call, turn, outcome)

@@ -80,7 +80,11 @@ class Report:
     @property
     def is_explained(self) -> bool:
         """Whether everything was compared as far as it can be, and nothing is unexplained."""
-        return not self.not_compared and not any(each.unexplained for each in self.currencies.values())
+        return (
+            not self.not_compared
+            and not any(each.unexplained for each in self.currencies.values())
+            and not any(each.standing is Standing.UNEXPLAINED for each in self.differences)  # of unknown amount, too
+        )
 
     def as_json(self) -> Json:
         """The shape that `deploy/decisions/0008-metered-books.md` describes; amounts are text."""
