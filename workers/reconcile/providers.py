@@ -8,6 +8,7 @@ from shared.errors import SettingsError
 from shared.sdrp.api.access import Access
 from shared.settings import DEFAULT_ENDPOINT, Settings
 
+PROVIDERS: Final = "SIGLUME_AUTH_TOKEN"
 TOKEN_FILES: Final = ("merchant_auth_token_file", "provider_auth_token_file")
 """Of an endpoint's table; the later one counts."""
 
@@ -19,7 +20,7 @@ def providers(settings: Settings) -> dict[str, Access]:
     SettingsError.
     """
     merchant = settings.registrations()[DEFAULT_ENDPOINT]
-    provider = replace(merchant, token=settings.auth_token, token_named_by="SIGLUME_AUTH_TOKEN")
+    provider = replace(merchant, token=settings.auth_token, token_named_by=PROVIDERS)
     default = provider if provider.has_token else merchant
     found = {DEFAULT_ENDPOINT: default} if default.has_token else {}
     for name, table, where, path in tables(settings.config):

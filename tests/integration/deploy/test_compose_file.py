@@ -32,7 +32,7 @@ def test_has_two_doors_two_workers_of_each_role_a_console_and_a_checkout() -> No
         "confirmations": 2,
         "dead-letters": 2,
         "outbox": 2,
-        "reconcile": 2,
+        "reconcile": 1,
         "console": 1,
         "checkout": 1,
     }
@@ -90,7 +90,7 @@ def test_only_doors_and_the_console_are_published_and_on_loopback() -> None:
     }
     assert document()["networks"]["inside"] == {"internal": True}
     outside = [service.name for service in services().values() if service.raw["networks"] != ["inside"]]
-    assert outside == ["ingress", "console", "checkout"]
+    assert outside == ["ingress", "reconcile", "console", "checkout"]
 
 
 def test_a_port_is_published_for_each_door() -> None:
