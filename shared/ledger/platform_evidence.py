@@ -45,7 +45,7 @@ class OurSession:
 
 async def lease(connection: Connection, endpoints: Sequence[str], *, now: datetime, limit: int) -> list[Leased]:
     """Open reviews that are to be asked about, the new ones first; no other worker gets them meanwhile."""
-    rows = await connection.fetch(LEASE_REVIEWS, endpoints, now, now + LEASE, limit)
+    rows = await connection.fetch(LEASE_REVIEWS, endpoints, now, now + LEASE, limit, 2 * ASKS)
     return [Leased(row["review_id"], row["asks"] - 1) for row in rows]
 
 
@@ -60,7 +60,7 @@ WITH never AS (
 ), again AS (
     SELECT review_id
     FROM kessai.reviews
-    WHERE state = 'open' AND ask_at <= $2 AND ask_at < 'infinity' AND endpoint = ANY ($1::text[])
+    WHERE state = 'open' AND ask_at <= $2 AND ask_at < 'infinity' AND asks < $5 AND endpoint = ANY ($1::text[])
     ORDER BY ask_at
     LIMIT $4
     FOR UPDATE SKIP LOCKED

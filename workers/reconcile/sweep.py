@@ -16,7 +16,7 @@ import structlog
 from shared.errors import KessaiError
 from shared.ledger import sweeps
 from shared.ledger.checkout_states import AttemptFact
-from shared.ledger.database import Connection
+from shared.ledger.database import Connection, UnacceptableRow
 from shared.ledger.hosted_sessions import StatedSession
 from shared.ledger.sweep_rules import Ended, Finding, Heard, Later, Missed, Taken, Terms, pause
 from shared.ledger.sweeps import Due
@@ -124,16 +124,20 @@ class Shop:
         """Ask, and write down what follows; nothing of that when it is dry. Raises PlatformAway."""
         try:
             session = await ask(self._client, due.session_id)
-        except NotSaid as error:
-            again = self._clock() + pause(due.looks)
-            if not is_dry:
-                now = self._clock()
-                await self._commit(lambda connection: sweeps.put_off(connection, due, until=again, now=now))
-            return self._told(due, None, str(error), again)
-        now = self._clock()
-        what = sweeps.foresee if is_dry else sweeps.settle
-        finding = await self._commit(lambda connection: what(connection, due, session, self.terms, now=now))
+            now = self._clock()
+            what = sweeps.foresee if is_dry else sweeps.settle
+            finding = await self._commit(lambda connection: what(connection, due, session, self.terms, now=now))
+        except (NotSaid, UnacceptableRow) as error:
+            return await self._put_off(due, str(error), is_dry=is_dry)
         return self._looked(due, session, finding)
+
+    async def _put_off(self, due: Due, why: str, *, is_dry: bool) -> Look:
+        """Others must not wait behind one that nothing can be made of."""
+        now = self._clock()
+        again = now + pause(due.looks)
+        if not is_dry:
+            await self._commit(lambda connection: sweeps.put_off(connection, due, until=again, now=now))
+        return self._told(due, None, why, again)
 
     async def _due(self, connection: Connection, now: datetime) -> list[Due]:
         after = self.terms.after
@@ -221,8 +225,9 @@ class Sweep:
         except KessaiError as error:
             log.error("sweep.failed", endpoint=shop.endpoint, error=str(error))
             return False
-        if looks:
+        if looks is not None:
             self._away.pop(shop.endpoint, None)
+        if looks:
             log.info("sweep.turn", endpoint=shop.endpoint, looks=len(looks))
         return True
 

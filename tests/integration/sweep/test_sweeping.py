@@ -1,6 +1,7 @@
 """A webhook that never came is found: asked for, not guessed, and never counted twice."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import orjson
@@ -14,6 +15,8 @@ from shared.ledger.orders import NewOrder
 from shared.ledger.revenue import comparing
 from shared.ledger.sweep_rules import SweepPolicy
 from shared.ledger.timeline import timeline
+from shared.sdrp.api.checkout import CheckoutSession
+from shared.sdrp.api.errors import UnusableAnswer
 from tests.given import ENDPOINT, envelope
 from tests.integration.ledger.desk import Desk
 from tests.integration.revenue.accounts import Accounts
@@ -266,6 +269,27 @@ async def test_a_platform_that_is_away_ends_the_turn_and_is_asked_ever_more_rare
     stall.sandbox.faults.clear()
     assert len(await stall.look()) == 3
     assert await stall.books.value("SELECT failures FROM kessai.sweeps") == 0
+
+
+async def test_one_of_which_nothing_can_be_made_holds_nobody_up(stall: Stall, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = await stall.sell("order-1")
+    await stall.sell("order-2")
+    strange = await stall.sell("order-3")
+    await stall.wait()
+    ask = stall.client.get_checkout_session
+
+    async def answer(session_id: str) -> CheckoutSession:
+        if session_id == bad:
+            raise UnusableAnswer("its amount is no number", status=200)
+        session = await ask(session_id)
+        return replace(session, finality="\0") if session_id == strange else session
+
+    monkeypatch.setattr(stall.client, "get_checkout_session", answer)
+    found = dict(await stall.found())
+    assert (found["order-1"], found["order-2"]) == ("its amount is no number", "missed webhook")
+    assert "order-3" in found
+    assert await stall.found() == []
+    assert await stall.reviews() == [("order-2", "missed_webhook", "open")]
 
 
 async def test_a_minute_has_so_many_looks_and_one_sweep(stall: Stall) -> None:
