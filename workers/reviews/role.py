@@ -77,6 +77,7 @@ class Reviews:
     async def run(self, stop: asyncio.Event) -> None:
         """Raises ConsumerStuck when the process is better started anew."""
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+            group.create_task(stop.wait())  # a role that ends before it ends the worker
             for consumer in self._consumers:
                 group.create_task(consumer.run(stop))
             for endpoint, access in self._accesses.items():

@@ -185,6 +185,20 @@ async def test_an_outage_of_the_platform_is_no_question(stall: Stall) -> None:
     assert (await review_of(stall))[0].version == 1
 
 
+async def test_a_role_with_nobody_to_ask_leaves_the_notices_and_goes_on_until_stopped(
+    bench: Bench, stall: Stall
+) -> None:
+    idle = Reviews(bench.amqp_url, books=PatientBooks(stall.books.pool), accesses={}, terms=terms(stall))
+    await lost_payment(stall)
+    stop = asyncio.Event()
+    async with bench.running(bench.outbox()):
+        running = asyncio.create_task(idle.run(stop))
+        await until(lambda: bench.holds("kessai.reviews.unknown", 1))
+        assert not running.done()
+        stop.set()
+        await running
+
+
 async def test_a_worker_gives_back_what_it_could_not_ask(bench: Bench, stall: Stall) -> None:
     await lost_payment(stall)
     stall.sandbox.switch(Fault.RATE_LIMIT, seconds=120)
