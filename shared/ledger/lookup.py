@@ -6,7 +6,7 @@ batches of several workers wait for each other instead of deadlocking.
 
 from collections.abc import Sequence
 
-from shared.ledger.books import Batch, Books, Claim, OpenReview, Order, Outcome, ReviewKey
+from shared.ledger.books import Batch, Books, Claim, OpenReview, Order, Outcome, ReviewKey, Row
 from shared.ledger.columns import given, pack
 from shared.ledger.database import Connection
 from shared.ledger.incoming import Incoming
@@ -27,7 +27,7 @@ async def load_books(connection: Connection, batch: Sequence[Incoming], *, thoro
     if len(orders) < len(hashes):
         unknown = [hash_ for hash_ in hashes if hash_ not in orders]
         await lock_hashes(connection, unknown)
-        orders |= await lock_orders(connection, unknown)
+        orders |= await lock_orders_at_once(connection, unknown)
     return Books(
         claims=await find_claims(connection, keys),
         orders=orders,
@@ -53,7 +53,18 @@ async def lock_orders(connection: Connection, hashes: Sequence[str]) -> dict[str
     """The orders that these challenge hashes pay, by hash."""
     if not hashes:
         return {}
-    rows = await connection.fetch(LOCK_ORDERS, *pack(hashes))
+    return _by_hash(await connection.fetch(LOCK_ORDERS, *pack(hashes)))
+
+
+async def lock_orders_at_once(connection: Connection, hashes: Sequence[str]) -> dict[str, Order]:
+    """The same where other orders are locked already: out of order, so nobody is waited for.
+
+    Raises LockNotAvailableError when one of them is held: whoever starts anew then locks all of them in order.
+    """
+    return _by_hash(await connection.fetch(f"{LOCK_ORDERS} NOWAIT", *pack(hashes)))
+
+
+def _by_hash(rows: Sequence[Row]) -> dict[str, Order]:
     return {row["challenge_hash"]: Order.from_row(row) for row in rows}
 
 
