@@ -19,7 +19,7 @@ from shared.errors import BrokerUnavailable
 T = TypeVar("T")
 MAX_PREFETCH = 2000
 """What a quorum queue allows one consumer."""
-HOLD_BYTES = 192 * 1024 * 1024
+HOLD_BYTES = 256 * 1024 * 1024
 """Of what one consumer is given ahead of its handler, at most, whatever the size of the messages."""
 BATCH_BYTES = 2 * 1024 * 1024
 """Of the messages of one batch: read, each takes many times its bytes."""
