@@ -96,6 +96,7 @@ class Programs:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=_ends_with_us(),  # Ctrl-C may come before we hold the process
         )
         try:
             told, complaint = process.communicate()

@@ -63,7 +63,7 @@ def test_ctrl_c_ends_the_demo_and_all_it_started(kessai: Kessai, tmp_path: Path)
     finally:
         process.kill()
     assert "Traceback" not in (tmp_path / "told").read_text(encoding="utf-8")
-    assert _programs_of(tmp_path) == []
+    _await(lambda: _programs_of(tmp_path) == [], seconds=5.0)
     assert list(tmp_path.glob("kessai-demo-*")) == []
 
 
