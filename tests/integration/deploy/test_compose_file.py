@@ -12,6 +12,7 @@ from tests.integration.deploy import compose_file
 from tests.integration.deploy.compose_file import Service, document, env_example, kessai_services, services
 from tests.integration.deploy.dockerfile import REPOSITORY
 from workers.books import HOLD_SECONDS
+from workers.run import RoleName
 
 SCHEMA = Path(__file__).with_name("schema") / "compose-spec.json"
 RABBITMQ_CONF = REPOSITORY / "deploy" / "docker" / "rabbitmq.conf"
@@ -36,6 +37,12 @@ def test_has_two_doors_two_workers_of_each_role_a_console_and_a_checkout() -> No
         "console": 1,
         "checkout": 1,
     }
+
+
+def test_every_role_of_a_worker_runs_somewhere() -> None:
+    commands = [service.command for service in kessai_services() if service.command[0] == "worker"]
+    roles = [role for command in commands for role in command[1 : command.index("--admin-host")]]
+    assert sorted(roles) == sorted(RoleName)
 
 
 def test_what_needs_a_merchants_token_starts_only_when_asked_for() -> None:
