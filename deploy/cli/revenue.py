@@ -49,14 +49,16 @@ class CannotRead(KessaiError):
 
 
 @app.command()
-def report(period: OfPeriod, endpoint: OfEndpoint = None, form: Form = ReportFormat.TABLE) -> None:
+def report(
+    period: OfPeriod, endpoint: OfEndpoint = None, form: Form = ReportFormat.TABLE, as_json: AsJson = False
+) -> None:
     """Standard revenue, and micro and nano money by how far it is; `unexplained` is zero when all is well."""
     from shared.ledger.revenue.periods import Period
     from shared.ledger.revenue.report import revenue
 
     span = Period.parse(period)
     found = with_books(lambda connection: revenue(connection, span, endpoint=endpoint, now=datetime.now(UTC)))
-    match form:
+    match ReportFormat.JSON if as_json else form:
         case ReportFormat.JSON:
             print_json(found.as_json())
         case ReportFormat.CSV:

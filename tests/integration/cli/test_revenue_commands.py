@@ -38,7 +38,7 @@ def exported(*order_ids: str, **changed: str) -> str:
 
 def test_the_report_as_json_csv_and_table(kessai: Terminal, given_books: Given) -> None:
     given_books(_each)
-    told = orjson.loads(kessai("revenue", "report", "--period", "2026-11", "--format", "json").stdout)
+    told = orjson.loads(kessai("revenue", "report", "--period", "2026-11", "--json").stdout)
     assert told["is_explained"]
     assert [each["currency"] for each in told["currencies"]] == ["JPY", "USD"]
     rows = list(
