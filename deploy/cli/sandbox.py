@@ -28,6 +28,7 @@ DECISIONS = ("uncollectible", "written_off", "requeue")
 
 ORIGIN = "The shop's origin; buyers are sent back to it."
 FROZEN = "The clock stands until `kessai sandbox advance` moves it."
+NAMELESS = "Rows of usage do not say of which payment they are, as documented; newer platforms may say it."
 FAULTS = "A fault and its share from 0 to 1, e.g. drop=0.1; 0 switches it off. Without any: show all."
 SECONDS = "How late or how old: of delay and reorder on the sandbox's clock."
 
@@ -40,6 +41,7 @@ WebhookUrl = Annotated[str, typer.Option(help="Where webhooks are delivered.", e
 WebhookSecret = Annotated[str, typer.Option(help="What they are signed with.", envvar="SIGLUME_WEBHOOK_SECRET")]
 Seed = Annotated[int, typer.Option(help="Of the dice that faults throw.")]
 Frozen = Annotated[bool, typer.Option("--frozen", help=FROZEN)]
+Nameless = Annotated[bool, typer.Option("--nameless-usage", help=NAMELESS)]
 
 PortOf = Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port that the sandbox serves at.")]
 Span = Annotated[str, typer.Argument(metavar="SPAN", help="How far: 90s, 15m, 2h, 7d, 4w.")]
@@ -69,6 +71,7 @@ def sandbox(
     webhook_secret: WebhookSecret = "whsec_sandbox_local",  # noqa: S107 - the official sandbox's
     seed: Seed = 0,
     frozen: Frozen = False,
+    nameless: Nameless = False,
 ) -> None:
     """Serve a simulated Siglume platform on this machine, and print what a shop sets to use it."""
     context.obj = port
@@ -78,7 +81,7 @@ def sandbox(
     from deploy.sandbox.sandbox import Options
 
     shop = Shop(merchant=merchant, origin=origin, webhook_url=webhook_url, webhook_secret=webhook_secret)
-    _serve(Options(shop, port=port, runs=not frozen, seed=seed))
+    _serve(Options(shop, port=port, runs=not frozen, seed=seed, names_payments=not nameless))
 
 
 @app.command()

@@ -38,6 +38,8 @@ class Options:
     """Of the faults' dice."""
     run: str | None = None
     """What keeps the ids of this sandbox apart from those of others; None draws it."""
+    names_payments: bool = True
+    """Whether statements say of which payment a row of usage is, as newer platforms may; documented rows do not."""
     deliveries_at_once: int = 8
     """With 1, webhooks go out in exact order."""
     buyer_token: str = "sandbox_buyer_token"  # noqa: S105 - known to everybody who has read the documentation
@@ -50,7 +52,11 @@ class Sandbox:
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
         self.platform = Platform(
-            self.options.shop, start=self.options.start, seed=self.options.seed, run=self.options.run
+            self.options.shop,
+            start=self.options.start,
+            seed=self.options.seed,
+            run=self.options.run,
+            names_payments=self.options.names_payments,
         )
         self._courier = Courier(self.platform, at_once=self.options.deliveries_at_once)
         self._clock = Clock(self.platform, self._courier, runs=self.options.runs)

@@ -41,7 +41,15 @@ class Shop:
 class Platform:
     """The clock stands until it is moved. `run` keeps the ids of two sandboxes apart; `seed` repeats their faults."""
 
-    def __init__(self, shop: Shop, *, start: datetime | None = None, seed: int = 0, run: str | None = None) -> None:
+    def __init__(
+        self,
+        shop: Shop,
+        *,
+        start: datetime | None = None,
+        seed: int = 0,
+        run: str | None = None,
+        names_payments: bool = True,
+    ) -> None:
         self.now = start or datetime.now(UTC)
         self.faults = Faults(seed)
         self._ids = Ids(run or secrets.token_hex(4))
@@ -69,7 +77,7 @@ class Platform:
             payments=self.payments,
             announce=self.announce,
         )
-        self.statements = Statements(self.settlement)
+        self.statements = Statements(self.settlement, names_payments=names_payments)
         self._open(shop)
 
     @property

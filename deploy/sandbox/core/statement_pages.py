@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
@@ -22,6 +22,7 @@ from deploy.sandbox.core.statements import (
     past_due_block,
     receivables,
     usage_row,
+    without_payment,
 )
 from deploy.sandbox.core.usage import Account, Usage
 from shared.sdrp.money import Band
@@ -91,7 +92,9 @@ class Filter:
 class Statements:
     """What one user may see of it: as the buyer of something, or as the provider of it."""
 
-    def __init__(self, settlement: Settlement) -> None:
+    def __init__(self, settlement: Settlement, *, names_payments: bool) -> None:
+        """`names_payments`: whether a row of usage says of which payment it is."""
+        self._names_payments = names_payments
         self._settlement = settlement
         self._accounts = settlement.accounts
 
@@ -127,11 +130,11 @@ class Statements:
 
     def buyer_usage(self, buyer: str, query: Query) -> Row:
         rows = self._accounts.of_buyer(buyer, before=_before(query, "usage"))
-        return _page(filter(Filter.from_query(query).has_usage, rows), buyer_usage_row, _limit(query, USAGE_AT_MOST))
+        return self._usage_page(rows, buyer_usage_row, query)
 
     def provider_usage(self, provider: str, query: Query) -> Row:
         rows = self._accounts.of_provider(provider, before=_before(query, "usage"))
-        return _page(filter(Filter.from_query(query).has_usage, rows), usage_row, _limit(query, USAGE_AT_MOST))
+        return self._usage_page(rows, usage_row, query)
 
     def buyer_batches(self, buyer: str, query: Query) -> Row:
         batches = (batch for batch in self._page_of_batches(query) if batch.account.buyer == buyer)
@@ -154,6 +157,11 @@ class Statements:
 
     def rows_of(self, batch: Batch) -> list[Usage]:
         return self._accounts.rows(batch.rows)
+
+    def _usage_page(self, rows: Iterable[Usage], show: Callable[[Usage], Row], query: Query) -> Row:
+        wanted = filter(Filter.from_query(query).has_usage, rows)
+        shown = show if self._names_payments else lambda usage: without_payment(show(usage))
+        return _page(wanted, shown, _limit(query, USAGE_AT_MOST))
 
     def _page_of_batches(self, query: Query) -> Iterator[Batch]:
         before = _before(query, "batch")

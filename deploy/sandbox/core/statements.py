@@ -13,6 +13,8 @@ from shared.sdrp.money import CADENCES
 
 Row = dict[str, Any]
 NOTHING: Final = Decimal(0)
+PAYMENT_NAMES: Final = frozenset({"requirement_id", "challenge_hash"})
+"""By which a row of usage names its payment; the documented row has neither."""
 AWAITING_ATTEMPT: Final = frozenset({BatchStatus.READY, BatchStatus.FAILED_RETRYABLE})
 EXECUTION: Final = MappingProxyType(
     {
@@ -36,6 +38,11 @@ def usage_row(usage: Usage) -> Row:
 def buyer_usage_row(usage: Usage) -> Row:
     """As its buyer sees it: what the seller receives is not the buyer's business."""
     return _usage(usage) | {"merchant": usage.account.merchant}
+
+
+def without_payment(row: Row) -> Row:
+    """The row as documented: it names no payment."""
+    return {name: value for name, value in row.items() if name not in PAYMENT_NAMES}
 
 
 def batch_row(batch: Batch, accounts: Accounts) -> Row:

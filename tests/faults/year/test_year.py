@@ -59,11 +59,35 @@ async def test_a_year_ends_with_the_platforms_own_books_and_every_difference_exp
             await after_everything_arrived(business)
 
 
+@pytest.mark.timeout(120)
+async def test_statements_that_name_no_payment_agree_day_by_day_and_settle_no_order(
+    kessai: Kessai, database_url: str
+) -> None:
+    """As documented rows are. Whatever a midnight parts, and whenever a run cuts, nothing is blamed for it."""
+    async with opened(kessai, database_url, orders=400, names_payments=False) as business:
+        business.sandbox.faults.clear()
+        with kessai.role("worker", "all", environment=METERED):
+            await business.trade(range(400))
+            await calm_down(business)
+            await business.register(*business.forgotten)
+            await business.caught_up()
+            last = await business.read_statements()
+        assert not any(run.unexplained for run in business.runs)
+        truth = business.sandbox.books()
+        async with connected(business.pool) as connection:
+            assert await booked_sums(connection) == true_sums(truth)
+            states = {state for state, _ in (await booked_orders(connection)).values()}
+        assert (last.compared.differences, last.unexplained) == (0, {})
+        assert states == {"paid", "fulfilled_unsettled"}
+
+
 METERED = {"KESSAI_ALLOW_METERED_PAYMENTS": "true", "SIGLUME_DIRECT_PAYMENT_MERCHANT": "sandbox_merchant"}
 
 
 @asynccontextmanager
-async def opened(kessai: Kessai, database_url: str) -> AsyncIterator[Business]:
+async def opened(
+    kessai: Kessai, database_url: str, *, orders: int = ORDERS, names_payments: bool = True
+) -> AsyncIterator[Business]:
     """A door, a sandbox that delivers to it, and books."""
     (port,) = free_ports(1)
     shop = replace(Shop(), webhook_url=f"http://{LOOPBACK}:{port}/webhooks/{ENDPOINT}", webhook_secret=WEBHOOK_SECRET)
@@ -71,10 +95,12 @@ async def opened(kessai: Kessai, database_url: str) -> AsyncIterator[Business]:
     pool = await open_pool(database_url, application="test", size=4, statement_timeout=30.0, keys_only=True)
     try:
         with kessai.role("ingress", "--host", LOOPBACK, "--port", str(port)):
-            async with Sandbox(Options(shop, start=START, seed=11, run="year")) as sandbox:
+            async with Sandbox(
+                Options(shop, start=START, seed=11, run="year", names_payments=names_payments)
+            ) as sandbox:
                 access = Access.of(shop.token, base_url=sandbox.base_url)
                 async with Transport(access, patience=PATIENCE) as transport:
-                    business = Business(sandbox, pool, transport, ORDERS)
+                    business = Business(sandbox, pool, transport, orders)
                     business.switch_on()
                     yield business
     finally:
