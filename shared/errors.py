@@ -9,6 +9,10 @@ class SettingsError(KessaiError):
     """The environment or the configuration file cannot be used as it stands."""
 
 
+class NoSecret(SettingsError):
+    """No webhook secret was given: some programs need none."""
+
+
 class DatabaseUnavailable(KessaiError):
     """Postgres cannot be reached or refuses work for now; nothing was decided about any event."""
 

@@ -20,7 +20,7 @@ from yarl import URL
 from shared.checkout_terms import CheckoutTerms, terms_of, terms_of_default
 from shared.endpoint_tables import keys_of, merchant_key, read_secret_file, shop_of, signing_secret, tables
 from shared.endpoints import Endpoint, EndpointKey
-from shared.errors import SettingsError
+from shared.errors import NoSecret, SettingsError
 from shared.ledger.books import Shop
 from shared.ledger.roles import Role
 from shared.ledger.suggestions import ReviewPolicy
@@ -265,7 +265,7 @@ class Settings(BaseSettings):
             key = EndpointKey(signing_secret(self.webhook_secret.get_secret_value(), named_by), named_by)
             doors[DEFAULT_ENDPOINT] = Endpoint(DEFAULT_ENDPOINT, (key,))
         if not doors:
-            raise SettingsError(
+            raise NoSecret(
                 "no webhook secret: set SIGLUME_WEBHOOK_SECRET (or SIGLUME_WEBHOOK_SECRET_FILE), "
                 "or name endpoints in the TOML file of KESSAI_CONFIG"
             )

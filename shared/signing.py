@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from shared.endpoints import Endpoint
 from shared.errors import KessaiError
@@ -51,9 +52,15 @@ async def _ask(registration: Registration, endpoint: Endpoint, patience: Patienc
     if not here:
         where = registration.webhook_url or f"a URL that ends with /webhooks/{endpoint.name}"
         return Signing(endpoint.name, fault=f"no active subscription leads to {where}")
-    matched = {each.subscription_id: signing_keys(each, endpoint.keys) for each in here}
-    return Signing(
-        endpoint.name,
-        frozenset(key.fingerprint for keys in matched.values() for key in keys),
-        tuple(name for name, keys in matched.items() if not keys),
-    )
+    matched = {each: signing_keys(each, endpoint.keys) for each in here}
+    ours = frozenset(key.fingerprint for keys in matched.values() for key in keys)
+    unknown = [each for each, keys in matched.items() if not keys]
+    if not registration.webhook_url and unknown:  # another host of the account may have a secret of its own
+        if not ours:
+            hosts = ", ".join(sorted({urlsplit(each.callback_url or "").hostname or "?" for each in unknown}))
+            why = (
+                f"webhooks to {hosts} are signed with no secret from here: set SHOP_WEBHOOK_URL, if one is this shop's"
+            )
+            return Signing(endpoint.name, fault=why)
+        unknown = []
+    return Signing(endpoint.name, ours, tuple(each.subscription_id for each in unknown))

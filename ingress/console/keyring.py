@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.endpoints import Endpoint
-from shared.errors import SettingsError
+from shared.errors import NoSecret, SettingsError
 from shared.sdrp.api.retries import Patience
 from shared.settings import Settings
 from shared.signing import Signing, ask_all
 
 ASKED_EVERY: Final = timedelta(seconds=30)
+ALL: Final = "every endpoint"
 PATIENCE: Final = Patience(attempts=1, connect=2.0, attempt=3.0, deadline=3.0)
 """A person waits; a page that only shows what is known asks nobody."""
 
@@ -38,10 +39,10 @@ class Keyring:
         self.heard: Heard | None = None
 
     async def endpoints(self) -> Mapping[str, Endpoint]:
-        """None, where this console was given no secret."""
+        """None, where this console was given no secret. Raises SettingsError when they cannot be read."""
         try:
             return await asyncio.to_thread(lambda: self._read().endpoints())
-        except SettingsError:
+        except NoSecret:
             return {}
 
     async def ask(self) -> None:
@@ -51,9 +52,9 @@ class Keyring:
                 self.heard = Heard(datetime.now(UTC), tuple(await self._ask()))
 
     async def _ask(self) -> list[Signing]:
-        endpoints = await self.endpoints()
         try:
+            endpoints = await self.endpoints()
             registrations = await asyncio.to_thread(lambda: self._read().registrations())
         except SettingsError as error:
-            return [Signing(name, fault=str(error)) for name in sorted(endpoints)]
+            return [Signing(ALL, fault=str(error))]
         return await ask_all(registrations, endpoints, patience=self._patience)

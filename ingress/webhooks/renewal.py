@@ -50,6 +50,9 @@ class Renewal:
             except SettingsError as error:
                 log.error("ingress.keys_kept", because=str(error))
                 continue
+            except Exception as error:  # whatever the settings are, the door stays open with the keys it has
+                log.error("ingress.keys_kept", because=type(error).__name__)
+                continue
             self._take(fresh)
 
     def _take(self, fresh: Mapping[str, Endpoint]) -> None:

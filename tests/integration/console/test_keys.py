@@ -32,7 +32,7 @@ def fingerprint(secret: str) -> str:
     return SigningSecret.from_text(secret).fingerprint
 
 
-def keyring(folder: Path, base_url: str, *, every: timedelta = timedelta(0)) -> Keyring:
+def keyring(folder: Path, base_url: str, *, every: timedelta = timedelta(0), webhook_url: str | None = URL) -> Keyring:
     """Of a shop in the middle of a rotation."""
     for name, secret in (("old", OLD), ("new", NEW)):
         (folder / name).write_text(secret)
@@ -51,8 +51,7 @@ def keyring(folder: Path, base_url: str, *, every: timedelta = timedelta(0)) -> 
         "KESSAI_CONFIG": str(config),
         "SIGLUME_API_BASE": base_url,
         "SIGLUME_MERCHANT_AUTH_TOKEN": TOKEN,
-        "SHOP_WEBHOOK_URL": URL,
-    }
+    } | ({"SHOP_WEBHOOK_URL": webhook_url} if webhook_url else {})
     return Keyring(lambda: Settings.from_env(environ), patience=HASTY, every=every)
 
 
@@ -118,6 +117,36 @@ async def test_a_retired_secret_is_gone_from_the_page_without_a_restart(
     assert fingerprint(OLD) in (await vera.get("/keys")).words
     (tmp_path / "kessai.toml").write_text('[endpoints.siglume]\nsecret_files = ["new"]\n')
     assert fingerprint(OLD) not in (await vera.get("/keys")).words
+
+
+async def test_settings_that_cannot_be_read_are_told_and_hide_no_use(
+    seat: Seat, there: Platform, tmp_path: Path
+) -> None:
+    vera = await seat("vera", keyring=keyring(tmp_path, there.base_url))
+    (tmp_path / "kessai.toml").write_text("[endpoints.siglume\n")
+    page = await vera.get("/keys")
+    assert page.status == 200
+    assert "cannot tell which secrets are live: KESSAI_CONFIG: cannot read" in page.words
+
+
+@pytest.mark.parametrize(
+    ("hints", "says"),
+    [
+        (("2222", "3333"), f"signed with {fingerprint(NEW)}"),
+        (("3333", "4444"), "signed with no secret from here: set SHOP_WEBHOOK_URL"),
+    ],
+    ids=["ours and another host's", "another host's alone"],
+)
+async def test_nobody_is_told_to_add_the_secret_of_another_host(
+    seat: Seat, there: Platform, tmp_path: Path, hints: tuple[str, ...], says: str
+) -> None:
+    """Where this shop's URL is not known."""
+    there.answers(data([subscription(hint) | {"id": hint} for hint in hints]))
+    vera = await seat("vera", keyring=keyring(tmp_path, there.base_url, webhook_url=None))
+    assert (await vera.act("/keys/ask", on="/keys")).status == 303
+    words = (await vera.get("/keys")).words
+    assert says in words
+    assert "that is not here" not in words
 
 
 async def test_a_console_without_secrets_shows_what_was_used_and_asks_nobody(seat: Seat) -> None:

@@ -80,6 +80,12 @@ async def test_what_cannot_be_read_leaves_the_door_as_it_is(amqp_url: str, tmp_p
         (kept,) = await ingress.told("ingress.keys_kept")
         assert "nowhere" in kept["because"]
         assert await statuses(started["port"]) == (204, 401)
+        shop.keeps("no\\u0000where")  # no name of a file that Python would open
+        ingress.process.send_signal(signal.SIGHUP)
+        await ingress.told("ingress.keys_kept", times=2)
+        shop.keeps("new")
+        await renewed(ingress, times=1)
+        assert await statuses(started["port"]) == (401, 204)
 
 
 async def test_an_endpoint_that_is_new_waits_for_a_restart(amqp_url: str, tmp_path: Path) -> None:
