@@ -34,7 +34,7 @@ from workers.housekeeping import Housekeeping
 from workers.outbox.relay import Outbox
 from workers.reconcile.metrics import ReconcileMetrics
 from workers.reconcile.providers import providers, providers_of
-from workers.reconcile.role import Reconcile
+from workers.reconcile.role import AT_ONCE, Reconcile
 from workers.reconcile.sweep import Sweep
 from workers.reconcile.sweep_settings import swept
 from workers.retention import retention
@@ -90,14 +90,7 @@ async def work(settings: Settings, roles: Sequence[RoleName], admin: Admin, *, s
     """Run these roles until `stop` is set. Waits for RabbitMQ and Postgres when they are away."""
     registry = new_registry()
     async with AsyncExitStack() as stack:
-        pool = await open_pool(
-            settings.require_database_url(),
-            application="kessai worker",
-            size=settings.database_pool,
-            statement_timeout=settings.statement_timeout,
-            keys_only=True,
-        )
-        stack.callback(pool.terminate)
+        pool = await _pool(settings, stack, settings.database_pool)
         running = [part for name in roles for part in await _parts(name, settings, pool, registry, stack)]
         served = await stack.enter_async_context(
             AdminServer(admin.host, admin.port, registry=registry, ready=lambda: _together(running))
@@ -168,7 +161,7 @@ async def _parts(
             return [_reviews(settings, pool)]
         case RoleName.RECONCILE:
             sweep = Sweep(PatientBooks(pool), swept(settings), per_minute=settings.sweep_per_minute)
-            return [_reconcile(settings, pool, registry), sweep]
+            return [_reconcile(settings, await _pool(settings, stack, AT_ONCE), registry), sweep]
 
 
 def _reviews(settings: Settings, pool: Pool) -> Reviews:
@@ -184,6 +177,7 @@ def _reviews(settings: Settings, pool: Pool) -> Reviews:
 
 
 def _reconcile(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Reconcile:
+    """Over a pool of its own: a run keeps its connection while it waits for Siglume."""
     return Reconcile(
         books=PatientBooks(pool),
         providers=providers_of(settings, None),
@@ -199,6 +193,18 @@ def _housekeeping(settings: Settings, pool: Pool) -> list[Housekeeping]:
         return always
     keep = Keep(raw=timedelta(days=settings.keep_raw_days), claims=timedelta(days=settings.keep_claims_days))
     return [*always, retention(pool, keep)]
+
+
+async def _pool(settings: Settings, stack: AsyncExitStack, size: int) -> Pool:
+    pool = await open_pool(
+        settings.require_database_url(),
+        application="kessai worker",
+        size=size,
+        statement_timeout=settings.statement_timeout,
+        keys_only=True,
+    )
+    stack.callback(pool.terminate)
+    return pool
 
 
 def _publisher(settings: Settings, role: RoleName) -> Publisher:

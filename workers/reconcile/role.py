@@ -33,6 +33,8 @@ LONGEST_RETRY: Final = 900.0
 """Seconds between two tries while the platform is away, at most; what it asks for comes on top."""
 ELSEWHERE_SECONDS: Final = 60.0
 """Until somebody looks again whether another's run is over."""
+AT_ONCE: Final = 2
+"""Endpoints whose statements are read at once: each keeps a connection for as long as Siglume takes to answer."""
 
 log = structlog.get_logger("kessai.worker")
 
@@ -55,7 +57,8 @@ class Reconcile:
         patience: Patience | None = None,
         first_retry: float = FIRST_RETRY,
     ) -> None:
-        """`every` and `first_retry` are in seconds."""
+        """`books` has AT_ONCE connections that no other role uses. `every` and `first_retry` are in seconds."""
+        turns = asyncio.Semaphore(AT_ONCE)
         self._books = books
         self._metrics = metrics
         self._endpoints = [
@@ -68,6 +71,7 @@ class Reconcile:
                 backoff=Backoff(first=first_retry, limit=min(every, LONGEST_RETRY)),
                 metrics=metrics,
                 clock=clock,
+                turns=turns,
             )
             for name, access in providers.items()
         ]
@@ -96,6 +100,7 @@ class _Endpoint:
         backoff: Backoff,
         metrics: ReconcileMetrics,
         clock: Clock,
+        turns: asyncio.Semaphore,
     ) -> None:
         self.name: Final = name
         self.failing: str | None = None
@@ -107,6 +112,7 @@ class _Endpoint:
         self._backoff = backoff
         self._metrics = metrics
         self._clock = clock
+        self._turns = turns
         metrics.expect(name)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -125,8 +131,9 @@ class _Endpoint:
     async def _turn(self) -> float:
         """Seconds until the next one."""
         try:
-            pause = await self._books.commit(self._until_due, held=0)
-            return pause or await self._reconcile()
+            async with self._turns:
+                pause = await self._books.commit(self._until_due, held=0)
+                return pause or await self._reconcile()
         except ReconcilesElsewhere:
             return min(ELSEWHERE_SECONDS, self._every)
         except SiglumeApiError as error:

@@ -12,6 +12,7 @@ from tests.integration.deploy import compose_file
 from tests.integration.deploy.compose_file import Service, document, env_example, kessai_services, services
 from tests.integration.deploy.dockerfile import REPOSITORY
 from workers.books import HOLD_SECONDS
+from workers.reconcile.role import AT_ONCE
 from workers.run import RoleName
 
 SCHEMA = Path(__file__).with_name("schema") / "compose-spec.json"
@@ -160,7 +161,8 @@ def test_postgres_has_connections_for_everybody() -> None:
     (allowed,) = (int(word.split("=")[1]) for word in command if word.startswith("max_connections="))
     lasting = [service for service in kessai_services() if not service.is_one_shot]
     users = sum(service.replicas for service in lasting if "database_url" in service.raw["secrets"])
-    assert users * Settings.from_env(env_example()).database_pool <= allowed / 2
+    readers = sum(service.replicas for service in lasting if "reconcile" in service.command)
+    assert users * Settings.from_env(env_example()).database_pool + readers * AT_ONCE <= allowed / 2
 
 
 def test_postgres_answers_a_commit_only_from_the_disk() -> None:
