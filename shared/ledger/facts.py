@@ -57,6 +57,9 @@ class Settlement(NamedTuple):
     metered_usage_id: str
     settlement_batch_id: str
     pricing_band: str
+    statement_currency: str
+    """Of the amounts; the order's own unless a person accepted another."""
+    token_symbol: str
     provider_gross_amount_minor: str
     protocol_fee_minor: str
     provider_receivable_minor: str

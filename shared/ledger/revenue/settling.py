@@ -1,7 +1,8 @@
 """Orders hear what became of the batch that holds their usage, some at a time, each batch until all have heard.
 
 Only the platform's statements settle an order: its usage stands in a batch that they say is settled with a receipt, or
-given up. An order that cannot take it stays as it is; the comparison makes a review of that.
+given up. An order that cannot take it stays as it is, and so does one that its row contradicts; the comparison makes a
+review of that, and the order ends once a person accepts the difference.
 """
 
 from collections import Counter
@@ -14,10 +15,11 @@ from shared.ledger import outbox
 from shared.ledger.books import Order, Row
 from shared.ledger.columns import given, pack
 from shared.ledger.database import Connection
+from shared.ledger.decisions import Resolution
 from shared.ledger.facts import Settlement, order_settled
 from shared.ledger.revenue import syncs
 from shared.ledger.revenue.money import FACTS, Money, plain
-from shared.ledger.transitions import Move, OrderState, next_state
+from shared.ledger.transitions import Move, OrderState, ReviewReason, next_state
 
 ACTOR = "worker:reconcile"
 BATCHES_AT_ONCE = 200
@@ -44,8 +46,6 @@ async def settle_orders(connection: Connection, endpoint: str, *, now: datetime,
         await syncs.hold(connection, endpoint)
         due_batches = await connection.fetch(DUE_BATCHES, endpoint, BATCHES_AT_ONCE)
         batch_ids = [row["settlement_batch_id"] for row in due_batches if row["orders_before"] < limit]
-        if not batch_ids:
-            return Told(Counter(), more=False)
         rows = await connection.fetch(LOCK_ORDERS, batch_ids, limit)
         due = [each for row in rows if (each := _due(row)) is not None]
         await _move(connection, due, now)
@@ -54,9 +54,9 @@ async def settle_orders(connection: Connection, endpoint: str, *, now: datetime,
                 "UPDATE kessai.statement_batches SET orders_due = false WHERE settlement_batch_id = ANY ($1::text[])",
                 batch_ids,
             )
-    moved = Counter(each.after.state for each in due)
-    all_told = len(rows) < limit and len(batch_ids) == len(due_batches) < BATCHES_AT_ONCE
-    return Told(moved, more=not all_told)
+        all_told = len(rows) < limit and len(batch_ids) == len(due_batches) < BATCHES_AT_ONCE
+        more = not all_told or bool(await connection.fetch(DUE_SINCE_ACCEPTED, endpoint))
+    return Told(Counter(each.after.state for each in due), more)
 
 
 # With how many orders the ones before each may have, as stated: only so many batches are looked into at once.
@@ -74,16 +74,52 @@ FROM (
 ORDER BY settlement_batch_id
 """
 
-LOCK_ORDERS = """
-SELECT orders.*, stated.metered_usage_id, stated.plan_type, stated.provider_gross_amount_minor,
-       stated.protocol_fee_minor, stated.provider_receivable_minor, batch.settlement_batch_id, batch.money,
-       batch.chain_receipt_id AS batch_receipt_id, batch.settled_at
+
+def _is_accepted(reason: ReviewReason, of: str = "true") -> str:
+    """SQL: whether a person accepted such a difference of the row."""
+    return f"""
+    EXISTS (SELECT
+            FROM kessai.reviews AS accepted
+            WHERE accepted.endpoint = stated.endpoint AND accepted.about = 'usage:' || stated.metered_usage_id
+              AND accepted.reason = '{reason}' AND accepted.resolution = '{Resolution.ACCEPT_DIFFERENCE}' AND {of})
+    """
+
+
+_AS_DISPUTED = "accepted.evidence -> 'statement' = stated.disputed::jsonb"
+# What was paid never changes on either side; what a row is disputed by may be another thing than was accepted.
+MAY_END = f"""
+    orders.state = 'fulfilled_unsettled'
+    AND (booked.amount_minor = stated.provider_gross_amount_minor AND booked.currency = stated.currency
+             AND booked.pricing_band = stated.plan_type
+         OR {_is_accepted(ReviewReason.STATEMENT_AMOUNT_MISMATCH)})
+    AND (stated.disputed IS NULL OR {_is_accepted(ReviewReason.STATEMENT_CONFLICT, _AS_DISPUTED)})
+"""
+
+DUE_SINCE_ACCEPTED = f"""
+UPDATE kessai.statement_batches AS batch
+SET orders_due = true
+FROM kessai.reviews AS review
+JOIN kessai.statement_usage AS stated
+    ON stated.endpoint = review.endpoint AND stated.metered_usage_id = substr(review.about, length('usage:') + 1)
+JOIN kessai.metered_usage AS booked
+    ON booked.endpoint = stated.endpoint AND booked.requirement_id = stated.paired_with
+JOIN kessai.orders ON orders.order_id = booked.order_id
+WHERE review.endpoint = $1 AND review.about LIKE 'usage:%' AND review.resolution = '{Resolution.ACCEPT_DIFFERENCE}'
+  AND batch.settlement_batch_id = stated.settlement_batch_id
+  AND batch.money IN ('settled', 'uncollectible', 'written_off') AND NOT batch.orders_due AND {MAY_END}
+RETURNING batch.settlement_batch_id
+"""
+
+LOCK_ORDERS = f"""
+SELECT orders.*, stated.metered_usage_id, stated.plan_type, stated.currency AS statement_currency, stated.token_symbol,
+       stated.provider_gross_amount_minor, stated.protocol_fee_minor, stated.provider_receivable_minor,
+       batch.settlement_batch_id, batch.money, batch.chain_receipt_id AS batch_receipt_id, batch.settled_at
 FROM kessai.statement_batches AS batch
 JOIN kessai.statement_usage AS stated USING (settlement_batch_id)
 JOIN kessai.metered_usage AS booked
     ON booked.endpoint = stated.endpoint AND booked.requirement_id = stated.paired_with
 JOIN kessai.orders USING (order_id)
-WHERE batch.settlement_batch_id = ANY ($1::text[]) AND orders.state = 'fulfilled_unsettled'
+WHERE batch.settlement_batch_id = ANY ($1::text[]) AND {MAY_END}
 ORDER BY orders.order_id
 LIMIT $2
 FOR UPDATE OF orders
@@ -101,6 +137,8 @@ def _due(row: Row) -> _Due | None:
         metered_usage_id=row["metered_usage_id"],
         settlement_batch_id=row["settlement_batch_id"],
         pricing_band=row["plan_type"],
+        statement_currency=row["statement_currency"],
+        token_symbol=row["token_symbol"],
         **{name: _text(row[name]) for name in amounts},
         settled_at=row["settled_at"] if receipt else None,
     )

@@ -1,6 +1,8 @@
 """Orders move by what statements say of their batch, whatever comes first, and tell of it once."""
 
 import asyncio
+from datetime import timedelta
+from typing import Any
 
 import orjson
 import pytest
@@ -8,7 +10,8 @@ import pytest
 from shared.ledger.database import connected
 from shared.ledger.timeline import timeline
 from tests.given import settlement
-from tests.integration.revenue.accounts import Accounts
+from tests.integration.ledger.desk import Desk
+from tests.integration.revenue.accounts import LATER, Accounts
 from tests.statements import nameless, stated_batch, stated_usage
 
 
@@ -43,6 +46,7 @@ async def test_what_became_of_it_is_told(accounts: Accounts) -> None:
         "settlement_batch_id": "batch-1",
         "provider_receivable_minor": "198",
     }
+    assert (fact["statement_currency"], fact["token_symbol"]) == ("JPY", "JPYC")
     assert (await accounts.books.order()).chain_receipt_id == "chain-batch-1"
 
 
@@ -113,3 +117,90 @@ async def test_an_order_that_ended_otherwise_stays_and_becomes_a_review(accounts
     await accounts.sync([], [stated_batch(status="written_off"), stated_batch("batch-2")])
     assert await accounts.state() == "written_off"
     assert ("statement_conflict", "order:order-1") in await accounts.differences()
+
+
+OTHERWISE: dict[str, dict[str, Any]] = {
+    "amount": {"provider_gross_amount_minor": "100", "provider_receivable_minor": "98"},
+    "currency": {"currency": "USD", "token_symbol": "USDC"},
+    "band": {"plan_type": "nano"},
+}
+LAST = LATER + timedelta(hours=1)
+
+
+@pytest.mark.parametrize("status", ["settled", "written_off"])
+@pytest.mark.parametrize("what", OTHERWISE)
+async def test_an_order_that_its_row_contradicts_ends_only_once_a_person_accepts_that(
+    accounts: Accounts, what: str, status: str
+) -> None:
+    await accounts.fulfil("order-1")
+    row, batch = stated_usage(settlement_batch_id="batch-1", **OTHERWISE[what]), stated_batch(status=status)
+    await accounts.sync([row], [batch])
+    assert await accounts.state() == "fulfilled_unsettled"
+    assert ("statement_amount_mismatch", "usage:mu-order-1") in await accounts.differences()
+    await accounts.sync([row], [batch], at=LAST)
+    assert await accounts.state() == "fulfilled_unsettled"
+    await accept(accounts, "statement_amount_mismatch")
+    assert await accounts.state() == "fulfilled_unsettled"
+    await accounts.sync([row], [batch], at=LAST)
+    assert await accounts.state() == status
+
+
+async def test_a_fact_names_the_money_of_the_statement(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    row = stated_usage(settlement_batch_id="batch-1", **OTHERWISE["amount"] | OTHERWISE["currency"])
+    await accounts.sync([row], [stated_batch()])
+    await accept(accounts, "statement_amount_mismatch")
+    await accounts.sync([row], [stated_batch()])
+    fact = orjson.loads(await accounts.books.value("SELECT body FROM kessai.outbox WHERE name = 'order.settled'"))
+    told = ("amount_minor", "currency", "provider_gross_amount_minor", "statement_currency", "token_symbol")
+    assert [fact[name] for name in told] == [200, "JPY", "100", "USD", "USDC"]
+
+
+async def test_an_order_whose_row_is_told_otherwise_later_waits_for_a_person(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    row = stated_usage(settlement_batch_id="batch-1")
+    await accounts.sync([row], [stated_batch(status="ready")])
+    await accounts.usage_page(stated_usage(settlement_batch_id="batch-1", protocol_fee_minor="3"), at=LAST)
+    third = stated_usage(settlement_batch_id="batch-1", protocol_fee_minor="4")
+    await accounts.sync([third], [stated_batch()], at=LAST + timedelta(hours=1))
+    assert await accounts.state() == "fulfilled_unsettled"
+    await accept(accounts, "statement_conflict")
+    last = LAST + timedelta(hours=2)
+    fourth = stated_usage(settlement_batch_id="batch-1", protocol_fee_minor="5")
+    await accounts.sync([fourth], [stated_batch()], at=last)
+    assert await accounts.state() == "fulfilled_unsettled", "what was accepted was another difference"
+    await accounts.sync([row], [stated_batch()], at=last + timedelta(hours=1))
+    assert await accounts.state() == "settled", "the platform came back to what it said first"
+
+
+async def test_a_difference_once_accepted_is_good_for_its_order(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    row = stated_usage(settlement_batch_id="batch-1")
+    await accounts.sync([row], [stated_batch(status="ready")])
+    changed = stated_usage(settlement_batch_id="batch-1", protocol_fee_minor="3")
+    await accounts.sync([changed], [stated_batch()], at=LAST)
+    assert await accounts.state() == "fulfilled_unsettled"
+    await accept(accounts, "statement_conflict")
+    await accounts.sync([changed], [stated_batch()], at=LAST)
+    assert await accounts.state() == "settled"
+
+
+async def test_orders_that_wait_for_a_person_hold_up_no_other(accounts: Accounts) -> None:
+    names = [f"order-{n:02}" for n in range(12)]
+    await accounts.fulfil(*names)
+    rows = [
+        stated_usage(name, settlement_batch_id="batch-1", **OTHERWISE["amount"] if place < 8 else {})
+        for place, name in enumerate(names)
+    ]
+    await accounts.usage_page(*rows)
+    await accounts.batch_page(stated_batch(payments=12))
+    assert await accounts.settle(limit=3) == 4
+    assert await accounts.books.value("SELECT count(*) FROM kessai.statement_batches WHERE orders_due") == 0
+
+
+async def accept(accounts: Accounts, reason: str) -> None:
+    """The open review of this reason."""
+    review_id = await accounts.books.value(
+        "SELECT review_id FROM kessai.reviews WHERE reason = $1 AND state = 'open'", reason
+    )
+    await Desk(accounts.books).resolve(review_id, "accept-difference")
