@@ -50,13 +50,16 @@ class ReconcileMetrics:
         """Show an endpoint from the start."""
         self._finished_at.labels(endpoint)
 
+    def did(self, result: Reconciled) -> None:
+        """Of a run that came to its end, and of one that did not."""
+        for what, read in result.lists.items():
+            self._rows.labels(result.endpoint, what).inc(read.rows)
+        for state, orders in result.moved.items():
+            self._orders.labels(result.endpoint, state).inc(orders)
+
     def finished(self, result: Reconciled, seconds: float) -> None:
         endpoint = result.endpoint
         self._runs.labels(endpoint, "finished").inc()
-        for what, read in result.lists.items():
-            self._rows.labels(endpoint, what).inc(read.rows)
-        for state, orders in result.moved.items():
-            self._orders.labels(endpoint, state).inc(orders)
         self._differences.labels(endpoint).set(result.compared.differences)
         self._unexplained.labels(endpoint).set(len(result.unexplained))
         self._finished_at.labels(endpoint).set_to_current_time()

@@ -158,7 +158,10 @@ class _Endpoint:
             async def work(connection: Connection) -> None:
                 await reconcile(connection, client, result, clock=self._clock)
 
-            await self._books.commit(work, held=0)
+            try:
+                await self._books.commit(work, held=0)
+            finally:
+                self._metrics.did(result)
         self._note(result, time.perf_counter() - began)
         return self._every
 

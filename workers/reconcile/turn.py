@@ -14,7 +14,7 @@ from shared.ledger.revenue.settling import settle_orders
 from shared.ledger.revenue.totals import TOKENS, booked_totals, compare_totals
 from shared.sdrp.api.batches import Receivables
 from shared.sdrp.api.clients import ProviderClient
-from shared.sdrp.api.errors import SiglumeApiError
+from shared.sdrp.api.errors import SiglumeApiError, UnusableAnswer
 from workers.reconcile.reading import Clock, Reader, Watch
 from workers.reconcile.result import Reconciled
 
@@ -36,22 +36,40 @@ async def reconcile(
     since: datetime | None = None,
     whole: bool = False,
 ) -> None:
-    """Read, settle and compare; `result` counts. Raises ReconcilesElsewhere and SiglumeApiError."""
+    """Read, settle and compare; `result` counts.
+
+    What was read settles orders even where a list ended in an error; only complete ones are compared. Raises
+    ReconcilesElsewhere and SiglumeApiError.
+    """
     endpoint = result.endpoint
     if not await syncs.take_turn(connection, endpoint):
         raise ReconcilesElsewhere(f"the statements of {endpoint} are being read already: try again later")
     reader = Reader(connection, endpoint, client, clock, result, watch, since, whole)
     before = await _summaries(client, result)
-    await reader.read_batches()
-    await reader.read_usage()
-    after = await _summaries(client, result) if before else {}
+    failed = await _read(reader)
     await _settle(connection, result, clock)
+    if failed is not None:
+        raise failed
+    after = await _summaries(client, result) if before else {}
     compared = await comparing.compare(connection, endpoint, now=clock(), since=since)
     if compared.paired:
         await _settle(connection, result, clock)
     result.compared = compared
     result.totals = compare_totals(before, after, await booked_totals(connection, endpoint))
     result.finished_at = clock()
+
+
+async def _read(reader: Reader) -> SiglumeApiError | None:
+    """Why a list did not come to its end, if so. One that makes no sense keeps the other from nothing."""
+    failed: SiglumeApiError | None = None
+    for read in (reader.read_batches, reader.read_usage):
+        try:
+            await read()
+        except UnusableAnswer as error:
+            failed = failed or error
+        except SiglumeApiError as error:
+            return failed or error
+    return failed
 
 
 async def _settle(connection: Connection, result: Reconciled, clock: Clock) -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from shared.ledger.database import Connection
+from shared.ledger.revenue.findings import READ_WHOLE_TABLES
 from shared.ledger.revenue.money import Money
 from shared.sdrp.api.batches import Receivables
 
@@ -29,24 +30,32 @@ class Total(NamedTuple):
         return self.booked - self.stated
 
 
+RECEIVABLES = """
+SELECT token_symbol, money, sum(receivable) AS receivable
+FROM (
+    SELECT token_symbol, money, provider_receivable_minor AS receivable
+    FROM kessai.statement_batches
+    WHERE endpoint = $1
+    UNION ALL
+    SELECT token_symbol, 'unsettled', provider_receivable_minor
+    FROM kessai.statement_usage AS stated
+    WHERE endpoint = $1
+      AND NOT EXISTS (SELECT
+                      FROM kessai.statement_batches AS batch
+                      WHERE batch.settlement_batch_id = stated.settlement_batch_id)
+) AS parts
+GROUP BY 1, 2
+"""
+
+
 async def booked_totals(connection: Connection, endpoint: str) -> dict[tuple[str, Money], Decimal]:
-    """Receivables by token and kind: of batches as they are stated, and of usage that is in none yet."""
-    rows = await connection.fetch(
-        """
-        SELECT token_symbol, money, sum(receivable) AS receivable
-        FROM (
-            SELECT token_symbol, money, provider_receivable_minor AS receivable
-            FROM kessai.statement_batches
-            WHERE endpoint = $1
-            UNION ALL
-            SELECT token_symbol, 'unsettled', provider_receivable_minor
-            FROM kessai.statement_usage
-            WHERE endpoint = $1 AND settlement_batch_id IS NULL
-        ) AS parts
-        GROUP BY 1, 2
-        """,
-        endpoint,
-    )
+    """Receivables by token and kind: of batches as they are stated, and of usage in none that the books hold.
+
+    A batch that closed while usage was read is met by the next run only: until then its usage is not settled.
+    """
+    async with connection.transaction():
+        await connection.execute(READ_WHOLE_TABLES)
+        rows = await connection.fetch(RECEIVABLES, endpoint)
     return {
         (row["token_symbol"], Money(row["money"])): row["receivable"] for row in rows if row["receivable"] is not None
     }

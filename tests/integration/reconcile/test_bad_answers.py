@@ -11,10 +11,11 @@ from shared.ledger.revenue.money import Money
 from shared.ledger.revenue.syncs import List
 from shared.sdrp.api.errors import PagesInCircles, SiglumeApiError, UnusableAnswer
 from tests import platform_answers
-from tests.given import NOW
+from tests.given import ENDPOINT, NOW, challenge_hash, new_order, usage
 from tests.integration.ledger.books import TestBooks
 from tests.integration.platform_api.platform import Handler, data, hang_up, raw, refusal
 from tests.integration.reconcile.account import PAGE, Account, run
+from workers.reconcile.result import Reconciled
 
 HTML = b"<html><body>" + b"<p>maintenance</p>" * 500 + b"</body></html>"
 
@@ -136,3 +137,33 @@ async def test_a_batch_that_the_platform_no_longer_knows_is_a_note(pool: Pool, t
     there.bent["settlement-batches/msb_1"] = refusal(404)
     found = await run(pool, there)
     assert found.notes == ["Siglume no longer knows batch msb_1, which it listed before"]
+
+
+@pytest.mark.parametrize(
+    ("list_", "answer"),
+    [
+        ("usage-events", lambda: with_bad_row(created_at="yesterday")),
+        ("usage-events", lambda: refusal(503)),
+        ("settlement-batches?3", lambda: data(platform_answers.page([platform_answers.batch(9, status=7)]))),
+    ],
+)
+async def test_what_was_read_settles_orders_although_a_list_ends_in_an_error(
+    list_: str, answer: Callable[[], Handler], pool: Pool, books: TestBooks, there: Account
+) -> None:
+    await books.register(new_order("order-1", 200))
+    await books.apply(usage("evt-1"))
+    row = {"requirement_id": "req-order-1", "challenge_hash": challenge_hash("order-1")}
+    there.usage.append(platform_answers.usage_event(1, **row))
+    there.closed(1)
+    if list_ == "usage-events":
+        await run(pool, there)
+    there.batches.clear()
+    for number in range(1 + PAGE, 0, -1):
+        there.closed(number, "settled" if number == 1 else "ready")
+    there.bent[list_] = answer()
+    result = Reconciled(ENDPOINT)
+    with pytest.raises(SiglumeApiError):
+        await run(pool, there, result=result)
+    assert (await books.order("order-1")).state == "settled"
+    assert (result.moved, result.finished_at) == ({"settled": 1}, None)
+    assert await books.value("SELECT count(*) FROM kessai.reviews") == 0, "nothing is compared"

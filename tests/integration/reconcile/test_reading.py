@@ -158,3 +158,12 @@ async def test_a_platform_without_a_summary_is_read_all_the_same(status: int, po
 
 def test_a_result_counts_every_list() -> None:
     assert Reconciled("siglume").as_json()["usage"] == {"pages": 0, "read": 0, "new": 0, "changed": 0}
+
+
+async def test_usage_of_a_batch_that_closed_after_batches_were_read_is_not_settled_yet(
+    pool: Pool, there: Account
+) -> None:
+    there.bought(2, batch="msb_new")
+    there.totals = {"unsettled_provider_receivable_minor": "396"}
+    found = await run(pool, there)
+    assert found.unexplained == {("USDC", "unsettled"): -396}, "of every token alike, and paid in JPYC alone"

@@ -81,12 +81,15 @@ async def test_a_platform_that_is_away_is_told_and_waited_for(pool: Pool, books:
     async def is_degraded() -> bool:
         return "statements of siglume" in reconcile.readiness().degraded
 
+    async def is_well() -> bool:
+        return not reconcile.readiness().degraded
+
     async with running(reconcile):
         await until(is_degraded)
         assert "503" in reconcile.readiness().degraded["statements of siglume"]
         there.bent.clear()
-        await until(lambda: compared(books))
-    assert not reconcile.readiness().degraded
+        await until(is_well)
+    assert await compared(books)
     assert not reconcile.readiness().failing
 
 
