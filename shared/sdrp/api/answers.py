@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-import orjson
-
 from shared.observe.redaction import literals, redacted
 from shared.sdrp.api.errors import HostedCheckoutNotAvailableError, SiglumeApiError, UnusableAnswer
+from shared.sdrp.api.exact_json import parse_json
 from shared.sdrp.api.requests import Request
 
 MAX_MESSAGE = 200
@@ -131,8 +130,8 @@ def _document(body: bytes) -> dict[str, object]:
 def _parsed(body: bytes) -> object:
     """The parser's error holds the whole body, so it goes no further than here."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return parse_json(body)
+    except ValueError:
         return _NO_JSON
 
 

@@ -1,19 +1,20 @@
 """Is a JSON object of the platform what it should be? Each field is read once, here.
 
 Unknown fields are ignored and null is as good as missing. Text is trimmed, as webhooks are read, and fits Postgres:
-no NUL, and no longer than the books keep. Amounts are exact: decimal text or whole numbers, never a JSON fraction,
-which has been a binary float on its way. Errors name the field and never repeat its value.
+no NUL, and no longer than the books keep. Amounts are exact: decimal text, or JSON numbers as they are written, never
+a binary float. Errors name the field and never repeat its value.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
 from pydantic import SecretStr
 
 from shared.sdrp.api import urls
 from shared.sdrp.api.errors import InvalidCall, UnusableAnswer
+from shared.sdrp.api.exact_json import Fraction
 from shared.sdrp.events import MAX_TEXT
 from shared.sdrp.money import MAX_SAFE_INTEGER, InvalidAmount, parse_minor
 
@@ -21,6 +22,8 @@ MAX_NOTE = 500
 """Characters of a sentence for people; what is longer is cut."""
 MAX_CURSOR = 4096
 MAX_LIST = 10_000
+MAX_DIGITS = 30
+"""Of an amount, on either side of its point, before anybody writes out an exponent."""
 
 T = TypeVar("T")
 
@@ -77,16 +80,13 @@ class Record:
         value = self.fields.get(name)
         if value is None or value == "":
             return None
-        if type(value) is str:
-            try:
-                return parse_minor(value)
-            except InvalidAmount:
-                raise self.fault(name, "is no plain decimal number of minor units") from None
-        if type(value) is int:
-            return Decimal(value)
-        if type(value) is float:
-            raise self.fault(name, "is a JSON number with a fraction or too large, which is not exact: text is due")
-        raise self.fault(name, f"is {_kind(value)}, not an amount")
+        written = _written(value)
+        if written is None:
+            raise self.fault(name, f"is {_kind(value)}, not an amount")
+        try:
+            return parse_minor(written)
+        except InvalidAmount:
+            raise self.fault(name, "is no plain decimal number of minor units") from None
 
     def integer(self, name: str) -> int:
         found = self.integer_or_none(name)
@@ -185,7 +185,22 @@ def read_all(items: list[object], where: str, read: Callable[[Record], T]) -> tu
     return tuple([read(Record(item, f"{where}[{number}]")) for number, item in enumerate(items)])
 
 
+def _written(value: object) -> str | None:
+    """Text of an amount; None where it is none. A JSON number may have an exponent, which text may not."""
+    if type(value) is str:
+        return value
+    if type(value) is int:
+        return str(value)
+    if type(value) is not Fraction:
+        return None
+    try:
+        number = Decimal(value.written)
+    except InvalidOperation:  # an exponent that no decimal has
+        return value.written
+    return format(number, "f") if abs(number.adjusted()) <= MAX_DIGITS else value.written
+
+
 def _kind(value: object) -> str:
     """What JSON calls it."""
-    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
-    return "missing" if value is None else names.get(type(value), "something else")
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number"}
+    return "missing" if value is None else names.get(type(value), "a number with a fraction")

@@ -32,7 +32,7 @@ BAD: dict[str, tuple[Callable[[], Handler], str]] = {
     "a connection that breaks": (lambda: hang_up(b'{"data"', length=100), "did not answer"),
     "a list instead of an object": (lambda: data([]), "not an object"),
     "rows that are no list": (lambda: data({"items": {}, "next_cursor": None}), "items"),
-    "an amount that is a fraction": (lambda: with_bad_row(provider_gross_amount_minor=1.5), "provider_gross"),
+    "an amount beyond all bounds": (lambda: with_bad_row(provider_gross_amount_minor=1e31), "provider_gross"),
     "an amount that is no number": (lambda: with_bad_row(protocol_fee_minor="many"), "protocol_fee_minor"),
     "an id that is a number": (lambda: with_bad_row(metered_usage_id=92), "metered_usage_id"),
     "a time that is none": (lambda: with_bad_row(created_at="yesterday"), "created_at"),
@@ -167,3 +167,16 @@ async def test_what_was_read_settles_orders_although_a_list_ends_in_an_error(
     assert (await books.order("order-1")).state == "settled"
     assert (result.moved, result.finished_at) == ({"settled": 1}, None)
     assert await books.value("SELECT count(*) FROM kessai.reviews") == 0, "nothing is compared"
+
+
+async def test_amounts_that_are_json_numbers_are_exact(pool: Pool, books: TestBooks, there: Account) -> None:
+    """Platforms write amounts as text; one that does not must not stop what else is settled."""
+    written = {"provider_gross_amount_minor": "9007199254740993", "protocol_fee_minor": "0.20000000000000001"}
+    row = orjson.dumps(platform_answers.usage_event(1, **dict.fromkeys(written, "?"), provider_receivable_minor=2e2))
+    for name, number in written.items():
+        row = row.replace(f'"{name}":"?"'.encode(), f'"{name}":{number}'.encode())
+    there.bent["usage-events"] = raw(b'{"data":{"items":[%b],"next_cursor":null}}' % row)
+    await run(pool, there)
+    booked = await books.row("SELECT * FROM kessai.statement_usage")
+    assert {name: str(booked[name]) for name in written} == written
+    assert booked["provider_receivable_minor"] == 200

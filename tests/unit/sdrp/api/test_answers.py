@@ -39,7 +39,11 @@ def test_success_is_what_stands_under_data_or_the_whole_document() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"<!doctype html><p>hello", b"{", b'{"a": NaN}', b"\xff", b'{"a": "\\ud800"}', b"nope"]
+    "body",
+    [
+        *(b"<!doctype html><p>hello", b"{", b'{"a": NaN}', b"\xff", b'{"a": "\\ud800"}', b"nope"),
+        *(b"1e999", b"9" * 5000, b"[" * 990 + b"]" * 990, b"[" * 5000),
+    ],
 )
 def test_success_that_is_no_json_is_refused_without_repeating_it(body: bytes) -> None:
     with pytest.raises(UnusableAnswer, match="no JSON") as error:
