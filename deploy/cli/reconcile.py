@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.books import commit, open_books
+from deploy.cli.books import BooksOutdated, commit, open_books
 from deploy.cli.show import AsJson, print_fields, print_json, say
 from deploy.cli.times import Since
 
@@ -34,6 +34,8 @@ def run(endpoint: Endpoint = None, since: Since = None, whole: Whole = False, as
     from shared.settings import Settings
     from workers.reconcile.providers import providers_of
 
+    if since is not None and since > datetime.now(UTC):
+        raise typer.BadParameter(f"--since: {since:%Y-%m-%d %H:%M} is still to come: name a time that is past")
     providers = providers_of(Settings.from_env(), endpoint)
     try:
         results, failures = asyncio.run(_run_all(providers, since, whole))
@@ -54,35 +56,41 @@ def run(endpoint: Endpoint = None, since: Since = None, whole: Whole = False, as
 async def _run_all(
     providers: "Mapping[str, Access]", since: datetime | None, whole: bool
 ) -> "tuple[list[Reconciled], dict[str, str]]":
-    """What became of each endpoint; one whose platform is away does not keep the others from theirs."""
+    """What was done for each endpoint, and why not all of it: one that fails keeps no other from its turn.
+
+    Raises DatabaseUnavailable, BooksOutdated and SettingsError, which are the same for all.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from shared.sdrp.api.errors import SiglumeApiError
+    from shared.errors import DatabaseUnavailable, KessaiError, SettingsError
+    from workers.reconcile.result import Reconciled
 
     console = Console(stderr=True)
     rows = TextColumn("{task.completed:,} rows")
     columns = (TextColumn("{task.description}"), BarColumn(), rows, TimeElapsedColumn())
-    results, failures = [], {}
+    results, failures = [Reconciled(name) for name in providers], {}
     async with open_books(as_worker=True) as pool:
         with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-            for name, access in providers.items():
+            for result in results:
                 try:
-                    results.append(await _run(pool, name, access, since, whole, progress))
-                except SiglumeApiError as error:
-                    failures[name] = str(error)
-    return results, failures
+                    await _run(pool, result, providers[result.endpoint], since, whole, progress)
+                except (DatabaseUnavailable, BooksOutdated, SettingsError):
+                    raise
+                except KessaiError as error:
+                    failures[result.endpoint] = str(error)
+    return [result for result in results if result.did_anything], failures
 
 
 async def _run(
-    pool: "Pool", name: str, access: "Access", since: datetime | None, whole: bool, progress: "Progress"
-) -> "Reconciled":
+    pool: "Pool", result: "Reconciled", access: "Access", since: datetime | None, whole: bool, progress: "Progress"
+) -> None:
     from shared.sdrp.api.clients import ProviderClient
     from shared.sdrp.api.transport import Transport
-    from workers.reconcile.result import Reconciled
     from workers.reconcile.turn import reconcile
 
-    result, task = Reconciled(name), progress.add_task(name, total=None)
+    name = result.endpoint
+    task = progress.add_task(name, total=None)
 
     def watch(what: "List", rows: int) -> None:
         progress.update(task, description=f"{name}: {what}", advance=rows)
@@ -103,7 +111,6 @@ async def _run(
 
         await commit(pool, work)
     progress.update(task, description=name, total=sum(read.rows for read in result.lists.values()))
-    return result
 
 
 def _show(result: "Reconciled") -> None:
@@ -114,12 +121,15 @@ def _show(result: "Reconciled") -> None:
     for what, read in result.lists.items():
         fields[what] = f"{read.rows:,} read, {read.new:,} new, {read.changed:,} changed"
     fields["orders"] = ", ".join(f"{count:,} {state}" for state, count in sorted(result.moved.items())) or "none moved"
-    fields["compared until"] = compared.until
-    fields["differences"] = f"{compared.differences:,}, of them {compared.opened:,} new; {compared.closed:,} closed"
-    fields["unexplained"] = (
-        ", ".join(f"{plain(amount)} {unit} ({beside})" for (unit, beside), amount in result.unexplained.items())
-        or "none"
-    )
+    if result.finished_at is None:
+        fields["differences"] = "not compared: what was done is kept, and the next run goes on from there"
+    else:
+        fields["compared until"] = compared.until
+        fields["differences"] = f"{compared.differences:,}, of them {compared.opened:,} new; {compared.closed:,} closed"
+        fields["unexplained"] = (
+            ", ".join(f"{plain(amount)} {unit} ({beside})" for (unit, beside), amount in result.unexplained.items())
+            or "none"
+        )
     print_fields(fields)
     for note in result.notes:
         say(f"note: {note}")

@@ -31,7 +31,10 @@ def providers(settings: Settings) -> dict[str, Access]:
 
 
 def providers_of(settings: Settings, endpoint: str | None) -> dict[str, Access]:
-    """All of them, or that one. Raises SettingsError where there is nothing to ask with."""
+    """All of them, or that one. Raises SettingsError where there is no such endpoint, or nothing to ask with."""
+    names = settings.registrations()
+    if endpoint is not None and endpoint not in names:
+        raise SettingsError(f"there is no endpoint {endpoint!r}: name one of {', '.join(names)}")
     found = {name: access for name, access in providers(settings).items() if endpoint in (None, name)}
     if not found:
         which = "no endpoint has a" if endpoint is None else f"endpoint {endpoint!r} has no"

@@ -42,6 +42,11 @@ class Reconciled:
     finished_at: datetime | None = None
 
     @property
+    def did_anything(self) -> bool:
+        """Whether there is something to tell: a run that was broken off may have moved orders."""
+        return self.finished_at is not None or bool(self.moved) or any(read.rows for read in self.lists.values())
+
+    @property
     def unexplained(self) -> dict[tuple[str, str], Decimal]:
         """What the books do not account for, by its unit and where: beside webhooks, or beside a sum of Siglume's."""
         beside_webhooks = {(currency, "webhooks"): amount for currency, amount in self.compared.unexplained.items()}

@@ -6,11 +6,14 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping
 from pathlib import Path
 
+import orjson
 import pytest
 
 from deploy.local.ports import LOOPBACK, free_ports
+from shared.ledger.database import connected
+from shared.ledger.revenue import syncs
 from tests.acceptance.conftest import assert_one_line
-from tests.given import new_order
+from tests.given import ENDPOINT, new_order
 from tests.integration.ledger.books import TestBooks
 from tests.integration.platform_api.platform import refusal, slow
 from tests.integration.reconcile.account import TOKEN, Account
@@ -120,19 +123,69 @@ async def test_a_database_that_is_away_is_one_line(person: Person) -> None:
     ("arguments", "changed", "says"),
     [
         ([], {"SIGLUME_MERCHANT_AUTH_TOKEN": ""}, "SIGLUME_MERCHANT_AUTH_TOKEN"),
-        (["--endpoint", "elsewhere"], {}, "elsewhere"),
+        (["--endpoint", "elsewhere"], {}, "there is no endpoint 'elsewhere': name one of siglume, other"),
+        (["--endpoint", "other"], {}, "endpoint 'other' has no Siglume token"),
     ],
 )
 async def test_without_a_token_nothing_is_asked(
-    person: Person, there: Account, arguments: list[str], changed: dict[str, str], says: str
+    person: Person, there: Account, arguments: list[str], changed: dict[str, str], says: str, tmp_path: Path
 ) -> None:
-    assert_one_line(await person.runs(*arguments, **changed), says=says)
+    config = with_another(tmp_path, token=False)
+    assert_one_line(await person.runs(*arguments, KESSAI_CONFIG=config, **changed), says=says)
     assert there.asked == []
 
 
+async def test_what_is_still_to_come_cannot_be_compared(person: Person, there: Account) -> None:
+    assert_one_line(
+        await person.runs("--since", "2999-01-01"), code=2, says="--since: 2999-01-01 00:00 is still to come"
+    )
+    assert there.asked == []
+
+
+def with_another(folder: Path, *, token: bool = True) -> str:
+    """KESSAI_CONFIG with a second endpoint."""
+    (folder / "other").write_text("another_token")
+    config = folder / "endpoints.toml"
+    own = 'provider_auth_token_file = "other"\n' if token else ""
+    config.write_text(f'[endpoints.other]\nsecrets = ["whsec_other"]\n{own}')
+    return str(config)
+
+
 async def test_every_endpoint_with_a_token_of_its_own_is_read(person: Person, there: Account, tmp_path: Path) -> None:
-    (tmp_path / "other").write_text("another_token")
-    config = tmp_path / "endpoints.toml"
-    config.write_text('[endpoints.other]\nsecrets = ["whsec_other"]\nprovider_auth_token_file = "other"\n')
-    told = await person.runs("--json", KESSAI_CONFIG=str(config))
+    told = await person.runs("--json", KESSAI_CONFIG=with_another(tmp_path))
     assert {each["endpoint"] for each in told.object()["endpoints"]} == {"siglume", "other"}
+
+
+async def test_an_endpoint_that_is_busy_hides_nothing_of_the_others(
+    person: Person, books: TestBooks, there: Account, tmp_path: Path
+) -> None:
+    there.bought(2)
+    config = with_another(tmp_path)
+    async with connected(books.pool) as busy:
+        assert await syncs.take_turn(busy, ENDPOINT)
+        told = await person.runs("--json", KESSAI_CONFIG=config)
+        shown = await person.runs(KESSAI_CONFIG=config)
+    assert (told.returncode, shown.returncode) == (1, 1)
+    found = orjson.loads(told.stdout)
+    (result,) = found["endpoints"]
+    assert (result["endpoint"], result["usage"]["new"]) == ("other", 2)
+    assert "being read already" in found["failed"][ENDPOINT]
+    assert "endpoint        other" in shown.stdout
+    assert ENDPOINT not in shown.stdout
+    assert "being read already" in shown.stderr
+
+
+async def test_a_run_that_broke_off_tells_what_it_did(person: Person, there: Account) -> None:
+    there.bought(7)
+    there.bent["usage-events?3"] = refusal(401)
+    told = orjson.loads((await person.runs("--json")).stdout)
+    (result,) = told["endpoints"]
+    assert (result["usage"]["new"], result["finished_at"], list(told["failed"])) == (3, None, [ENDPOINT])
+    there.bent = {"usage-events?6": refusal(401)}
+    shown = await person.runs()
+    assert shown.returncode == 1
+    assert "3 read, 3 new" in shown.stdout
+    assert "not compared" in shown.stdout
+    assert "401" in shown.stderr
+    there.bent.clear()
+    assert "not compared" not in (await person.runs()).stdout
