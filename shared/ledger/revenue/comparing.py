@@ -4,7 +4,7 @@ Run it after each sync that came to its end, once `settle_orders` has no more to
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -15,16 +15,17 @@ from shared.ledger import audit, outbox, reviews
 from shared.ledger.audit import Act
 from shared.ledger.database import Connection
 from shared.ledger.facts import difference_found
-from shared.ledger.revenue import syncs
+from shared.ledger.revenue import clocks, syncs
 from shared.ledger.revenue.controls import control_totals, residues
 from shared.ledger.revenue.differences import Difference
 from shared.ledger.revenue.explanations import Explained, Standing, explain
-from shared.ledger.revenue.findings import Span, find_differences
+from shared.ledger.revenue.findings import find_differences
 from shared.ledger.revenue.pairing import pair_late
 from shared.ledger.revenue.settling import ACTOR
+from shared.ledger.revenue.spans import Span
 from shared.ledger.transitions import OF_STATEMENTS, queue_of
 
-PATIENCE: Final = timedelta(hours=1)
+PATIENCE: Final = clocks.APART
 """How long the one side may be late with what the other has said."""
 REACH: Final = timedelta(days=120)
 """How far back things are compared: longer than a batch takes from its first usage to its end or past due."""
@@ -54,11 +55,11 @@ async def compare(
     since: datetime | None = None,
     patience: timedelta = PATIENCE,
 ) -> Compared:
-    """Compare what statements and webhooks say from `since` on, and open, change and close reviews accordingly."""
+    """Compare what statements and webhooks say from the day of `since` on, and let reviews say what differs."""
     async with connection.transaction():
         await syncs.hold(connection, endpoint)
         paired = await pair_late(connection, endpoint)
-        span = await span_of(connection, endpoint, since=since, patience=patience)
+        span = await span_of(connection, endpoint, since=since and _day(since), patience=patience)
         if span is None:
             return Compared(None, paired=paired)
         differences = await find_differences(connection, span)
@@ -86,8 +87,15 @@ async def span_of(
         return None
     compared_until = complete - patience
     if since is None:
-        since = min(compared_until - REACH, await _oldest_open(connection, endpoint) or compared_until)
-    return Span(endpoint, since, min(until or compared_until, compared_until), compared_until, complete)
+        since = _day(min(compared_until - REACH, await _oldest_open(connection, endpoint) or compared_until))
+    end = min(until or compared_until, compared_until)
+    dates = await clocks.find_dates(connection, endpoint, since, end)
+    return Span(endpoint, since, end, compared_until, complete, dates)
+
+
+def _day(at: datetime) -> datetime:
+    """Its beginning: a difference of a day is always of the whole day, as far as it is over."""
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 async def _oldest_open(connection: Connection, endpoint: str) -> datetime | None:

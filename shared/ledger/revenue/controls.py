@@ -1,6 +1,7 @@
 """How much usage do webhooks and statements each tell of? Added up without regard to any difference that was found.
 
-Usage that a row is paired with counts when the row does, so that a clock that differs moves nothing between periods.
+Usage that a row is paired with counts when the row does, so that a clock that differs moves nothing between periods;
+usage near the ends of the span that no row names does likewise (`clocks.py`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,8 +10,8 @@ from typing import Final, NamedTuple
 
 from shared.ledger.database import Connection
 from shared.ledger.revenue.explanations import Explained
-from shared.ledger.revenue.findings import LONE, Span
 from shared.ledger.revenue.money import NOTHING, Sums
+from shared.ledger.revenue.spans import LONE, Span
 
 
 class Control(NamedTuple):
@@ -55,7 +56,7 @@ GROUP BY 1, 2
 
 async def control_totals(connection: Connection, span: Span) -> dict[tuple[str, str], Control]:
     """By currency and band."""
-    rows = await connection.fetch(TOTALS, *span.arguments)
+    rows = await connection.fetch(TOTALS, *span.lone_arguments)
     return {
         (row["currency"], row["pricing_band"]): Control(
             Sums(row["told"], row["told_gross"]), Sums(row["stated"], row["stated_gross"])

@@ -7,7 +7,7 @@ never looked for among orders: such rows are compared by day, in number and amou
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, Self, TypeAlias
 
@@ -163,24 +163,8 @@ def of_unlisted(booked: Booked) -> Difference:
 
 
 def of_days(days: Iterable[Day]) -> list[Difference]:
-    """Days whose payments differ in number or amount; what one midnight moved to the next day is no difference."""
-    by_band: dict[tuple[str, str], list[Day]] = {}
-    for day in sorted(days):
-        by_band.setdefault((day.currency, day.pricing_band), []).append(day)
-    return [_of_day(day) for band in by_band.values() for day in _uncancelled(band)]
-
-
-def _uncancelled(days: Sequence[Day]) -> list[Day]:
-    """Those left once days that make up for the day before are taken out."""
-    left: list[Day] = []
-    for day in days:
-        (count, gross), last = day.missing, left[-1] if left else None
-        is_next = last is not None and day.day - last.day == timedelta(days=1)
-        if is_next and last is not None and last.missing == (-count, -gross) and count:
-            left.pop()
-        elif (count or gross) or day.waiting != Waiting():
-            left.append(day)
-    return left
+    """Days whose payments differ in number or amount, or that only webhooks in review make up for."""
+    return [_of_day(day) for day in sorted(days) if any(day.missing) or day.waiting != Waiting()]
 
 
 def _of_day(day: Day) -> Difference:

@@ -3,31 +3,18 @@
 Queries bring what may differ, and more of it; `differences.py` says what does.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from collections.abc import AsyncIterator
 from typing import TypeVar
 
 from shared.ledger.books import Row
 from shared.ledger.database import Connection
 from shared.ledger.revenue.batches import StatedBatch
-from shared.ledger.revenue.differences import (
-    Booked,
-    Day,
-    Difference,
-    ToldBatch,
-    Waiting,
-    of_batch,
-    of_days,
-    of_order,
-    of_row,
-    of_unlisted,
-)
+from shared.ledger.revenue.differences import Booked, Difference, ToldBatch, of_batch, of_order, of_row
 from shared.ledger.revenue.money import Sums
+from shared.ledger.revenue.nameless import of_lone_usage
+from shared.ledger.revenue.spans import Span
 from shared.ledger.revenue.usage import StatedUsage
 from shared.ledger.transitions import OrderState
-from shared.sdrp.money import InvalidAmount, parse_minor
 
 PAGE = 1000
 """Batches that are fetched at once."""
@@ -39,30 +26,12 @@ SET LOCAL enable_mergejoin = on
 """Connections of workers find rows by their keys only, which a comparison of months must not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """From `since` on, before `until`, in the statements of one endpoint, as far as they are complete."""
-
-    endpoint: str
-    since: datetime
-    until: datetime
-    """Not after `compared_until`."""
-    compared_until: datetime
-    """What happened before then both sides had the time to tell."""
-    complete_as_of: datetime
-    """What the statements listed by then is in the books."""
-
-    @property
-    def arguments(self) -> tuple[str, datetime, datetime]:
-        return self.endpoint, self.since, self.until
-
-
 async def find_differences(connection: Connection, span: Span) -> list[Difference]:
     """Within a transaction."""
     await connection.execute(READ_WHOLE_TABLES)
     return [
         *await _of_rows(connection, span),
-        *await _of_lone_usage(connection, span),
+        *await of_lone_usage(connection, span),
         *[found async for found in _of_batches(connection, span)],
         *await _of_orders(connection, span),
     ]
@@ -103,99 +72,6 @@ async def _of_rows(connection: Connection, span: Span) -> list[Difference]:
 
 def _booked(row: Row) -> Booked | None:
     return None if row["accepted_at"] is None else Booked(*(row[name] for name in Booked._fields))
-
-
-# Usage that a webhook told of and no row names: listed by itself, or among the rows of its day that name no payment.
-LONE = """
-SELECT requirement_id, order_id, amount_minor, currency, pricing_band, accepted_at
-FROM kessai.metered_usage AS booked
-WHERE endpoint = $1 AND accepted_at >= $2 AND accepted_at < $3
-  AND NOT EXISTS (SELECT FROM kessai.statement_usage AS stated
-                  WHERE stated.endpoint = booked.endpoint AND stated.paired_with = booked.requirement_id)
-"""
-LONE_BY_DAY = f"""
-SELECT (accepted_at AT TIME ZONE 'UTC')::date AS day, currency, pricing_band, count(*) AS payments,
-       sum(amount_minor) AS gross
-FROM ({LONE}) AS lone
-GROUP BY 1, 2, 3
-"""
-NAMELESS_BY_DAY = """
-SELECT (created_at AT TIME ZONE 'UTC')::date AS day, currency, plan_type AS pricing_band, count(*) AS payments,
-       sum(provider_gross_amount_minor) AS gross
-FROM kessai.statement_usage
-WHERE endpoint = $1 AND created_at >= $2 AND created_at < $3
-  AND paired_with IS NULL AND requirement_id IS NULL AND challenge_hash IS NULL
-GROUP BY 1, 2, 3
-"""
-
-DayKey = tuple[date, str, str]
-
-
-async def _of_lone_usage(connection: Connection, span: Span) -> list[Difference]:
-    stated = _by_day(await connection.fetch(NAMELESS_BY_DAY, *span.arguments))
-    booked = _by_day(await connection.fetch(LONE_BY_DAY, *span.arguments))
-    waiting = await _waiting(connection, span, stated)
-    days = [Day(*key, each, booked.get(key, Sums()), waiting.get(key, Waiting())) for key, each in stated.items()]
-    by_itself = sorted(booked.keys() - stated.keys())
-    return [*of_days(days), *await _unlisted(connection, span, by_itself)]
-
-
-def _by_day(rows: Iterable[Row]) -> dict[DayKey, Sums]:
-    return {
-        (row["day"], row["currency"], row["pricing_band"]): Sums(row["payments"], gross=row["gross"]) for row in rows
-    }
-
-
-async def _unlisted(connection: Connection, span: Span, days: Sequence[DayKey]) -> list[Difference]:
-    if not days:
-        return []
-    rows = await connection.fetch(
-        f"""
-        SELECT lone.*
-        FROM ({LONE}) AS lone
-        JOIN unnest($4::date[], $5::text[], $6::text[]) AS given (day, currency, pricing_band)
-            USING (currency, pricing_band)
-        WHERE (accepted_at AT TIME ZONE 'UTC')::date = day
-        ORDER BY accepted_at, requirement_id
-        """,
-        *span.arguments,
-        [day for day, _, _ in days],
-        [currency for _, currency, _ in days],
-        [band for _, _, band in days],
-    )
-    return [of_unlisted(Booked(*(row[name] for name in Booked._fields))) for row in rows]
-
-
-# A webhook of usage that waits in a review of its own, or was rejected there, explains the statement's row.
-WAITING = """
-SELECT state, received_at, evidence #>> '{event,amount_minor}' AS amount, evidence #>> '{event,currency}' AS currency,
-       evidence #>> '{event,pricing_band}' AS pricing_band
-FROM kessai.reviews
-WHERE endpoint = $1 AND received_at >= $2 AND received_at < $3 AND (state = 'open' OR resolution = 'reject')
-  AND evidence #>> '{event,settlement_status}' = 'pending_settlement'
-"""
-
-
-async def _waiting(connection: Connection, span: Span, days: Mapping[DayKey, Sums]) -> dict[DayKey, Waiting]:
-    """Of the days on which rows name no payment."""
-    found: dict[DayKey, Waiting] = {}
-    if not days:
-        return found
-    for row in await connection.fetch(WAITING, *span.arguments):
-        amount = _amount(row["amount"])
-        key = (row["received_at"].astimezone(UTC).date(), (row["currency"] or "").upper(), row["pricing_band"])
-        if amount is not None and key in days:
-            waits = found.get(key, Waiting())
-            name = "open" if row["state"] == "open" else "rejected"
-            found[key] = waits._replace(**{name: getattr(waits, name).plus(Sums(1, gross=amount))})
-    return found
-
-
-def _amount(text: str | None) -> Decimal | None:
-    try:
-        return None if text is None else parse_minor(text)
-    except InvalidAmount:
-        return None
 
 
 BATCHES = f"""

@@ -33,6 +33,10 @@ class Accounts:
             *(usage(f"evt-{order_id}", order_id, amount_minor=str(amount)) for order_id in order_ids)
         )
 
+    async def used(self, order_id: str, *, at: datetime) -> None:
+        """Let the webhook of an order's usage say another time."""
+        await self.books.rows("UPDATE kessai.metered_usage SET accepted_at = $2 WHERE order_id = $1", order_id, at)
+
     async def usage_page(
         self,
         *rows: ProviderUsageEvent,

@@ -1,6 +1,6 @@
 """Every difference between statements and webhooks is one review with both sides; when it is gone, so is the review."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from shared.ledger.books import Shop
 from shared.ledger.replays.plans import NothingToReplay, plan
 from shared.ledger.replays.selection import Selection, Source
+from shared.ledger.revenue import comparing
 from shared.ledger.revenue.comparing import Compared
 from shared.ledger.revenue.syncs import List
 from tests.given import ENDPOINT, NOW, new_order, settlement, usage
@@ -197,11 +198,71 @@ async def test_rows_without_a_name_are_explained_by_webhooks_in_review(accounts:
     assert (compared.differences, compared.opened) == (1, 0)
 
 
-async def test_what_midnight_moved_to_the_next_day_is_no_difference(accounts: Accounts) -> None:
+MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("late", [timedelta(seconds=-2), timedelta(seconds=2), timedelta(minutes=-50)])
+async def test_what_another_clock_puts_beyond_midnight_is_no_difference(accounts: Accounts, late: timedelta) -> None:
+    """Whether or not that day has other rows: one by one, day by day, and with amounts that no sum would cancel."""
     await accounts.fulfil("order-1", "order-2")
-    over = nameless("order-2", created_at="2026-11-19T23:59:59.9Z")
-    await accounts.sync([nameless("order-1"), over])
-    assert await accounts.differences() == []
+    await accounts.used("order-2", at=MIDNIGHT + late / 2)
+    over = nameless("order-2", created_at=(MIDNIGHT - late / 2).isoformat())
+    assert (await accounts.sync([nameless("order-1"), over])).differences == 0
+
+
+async def test_every_midnight_may_move_something_else(accounts: Accounts) -> None:
+    rows = []
+    for number, amount in enumerate((100, 200, 300, 100, 200), start=1):
+        name = f"order-{number}"
+        await accounts.fulfil(name, amount=amount)
+        midnight = MIDNIGHT - timedelta(days=number)
+        await accounts.used(name, at=midnight + timedelta(seconds=1))
+        before = (midnight - timedelta(seconds=1)).isoformat()
+        rows.append(nameless(name, created_at=before, provider_gross_amount_minor=str(amount),
+                             provider_receivable_minor=str(amount - 2)))  # fmt: skip
+    assert (await accounts.sync(rows)).differences == 0
+
+
+async def test_where_a_comparison_begins_and_ends_clocks_may_differ_too(accounts: Accounts) -> None:
+    """A span ends at any instant: what one side dates after it is no difference before it."""
+    await accounts.fulfil("order-1", "order-3")
+    await accounts.fulfil("order-2", amount=300)
+    until = LATER - comparing.PATIENCE
+    await accounts.used("order-1", at=until - timedelta(seconds=1))
+    await accounts.used("order-2", at=until + timedelta(seconds=1))
+    rows = [
+        nameless("order-1", created_at=(until + timedelta(seconds=1)).isoformat()),
+        nameless("order-2", created_at=(until - timedelta(minutes=1)).isoformat(),
+                 provider_gross_amount_minor="300", provider_receivable_minor="298"),
+        nameless("order-3"),
+    ]  # fmt: skip
+    first = await accounts.sync(rows)
+    assert (first.differences, first.unexplained) == (0, {})
+    later = await accounts.sync(rows, at=LATER + timedelta(hours=1))
+    assert (later.differences, later.unexplained) == (0, {})
+
+
+async def test_what_is_missing_at_midnight_still_is(accounts: Accounts) -> None:
+    """A payment of another amount, or one too far away, makes up for nothing."""
+    await accounts.fulfil("order-1")
+    await accounts.used("order-1", at=MIDNIGHT + timedelta(seconds=1))
+    dear = nameless("order-1", created_at=(MIDNIGHT - timedelta(seconds=1)).isoformat(),
+                    provider_gross_amount_minor="201", provider_receivable_minor="199")  # fmt: skip
+    far = nameless("order-2", created_at=(MIDNIGHT - timedelta(hours=2)).isoformat())
+    await accounts.sync([dear, far])
+    assert await accounts.differences() == [
+        ("statement_total_mismatch", "day:2026-11-19:JPY:micro"),
+        ("statement_missing", "requirement:req-order-1"),
+    ]
+
+
+async def test_a_webhook_in_review_beyond_midnight_explains_its_row(accounts: Accounts) -> None:
+    accounts.books.shops = {ENDPOINT: Shop("tea_house")}
+    await accounts.books.register(new_order("order-1", 200))
+    await accounts.books.apply(usage("evt-1"))
+    await accounts.books.rows("UPDATE kessai.reviews SET received_at = $1", MIDNIGHT + timedelta(seconds=1))
+    compared = await accounts.sync([nameless(created_at=(MIDNIGHT - timedelta(seconds=1)).isoformat())])
+    assert (compared.differences, compared.opened) == (1, 0)
 
 
 async def test_a_person_accepts_a_difference_and_it_is_not_asked_again(accounts: Accounts) -> None:

@@ -1,11 +1,14 @@
 """The report keeps kinds of money and currencies apart, and says to the minor unit what nobody can explain."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from shared.ledger.books import Shop
 from shared.ledger.database import connected
+from shared.ledger.revenue.differences import Difference
 from shared.ledger.revenue.explanations import Standing
 from shared.ledger.revenue.exposure import Exposure, Level, exposures
 from shared.ledger.revenue.money import Money, plain
@@ -95,14 +98,34 @@ async def test_what_is_in_review_accepted_and_unexplained(accounts: Accounts) ->
     assert (await report(accounts)).currencies["JPY"].unexplained == 0
 
 
-async def test_what_no_difference_accounts_for_is_unexplained(accounts: Accounts) -> None:
+async def test_what_no_difference_accounts_for_is_unexplained(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The control is added up by itself: a difference that the rules fail to find does not hide."""
     await accounts.fulfil("order-1", "order-2")
-    over = nameless("order-2", created_at="2026-11-21T00:00:00.5Z")
-    await accounts.sync([nameless("order-1"), over], at=LATER + timedelta(days=1))
-    whole, half = await report(accounts), await report(accounts, "2026-11-20")
-    assert whole.currencies["JPY"].unexplained == 0
-    assert half.currencies["JPY"].unexplained > 0
+    await accounts.sync([nameless("order-1")], at=LATER + timedelta(days=1))
+    assert (await report(accounts)).is_explained
+
+    async def blind(*_: object) -> list[Difference]:
+        return []
+
+    monkeypatch.setattr("shared.ledger.revenue.report.find_differences", blind)
+    assert (await report(accounts)).currencies["JPY"].unexplained == 200
+
+
+@pytest.mark.parametrize("late", [timedelta(seconds=2), timedelta(seconds=-2)])
+async def test_a_month_ends_for_usage_when_it_ends_for_its_row(accounts: Accounts, late: timedelta) -> None:
+    await accounts.fulfil("order-1", "order-2")
+    end = datetime(2026, 11, 1, tzinfo=UTC)
+    await accounts.used("order-2", at=end + late / 2)
+    await accounts.sync([nameless("order-1"), nameless("order-2", created_at=(end - late / 2).isoformat())])
+    for period in ("2026-10", "2026-11", "2026-10-31", "2026-11-01", "2026-W44", "2026"):
+        found = await report(accounts, period)
+        assert (found.is_explained, found.differences) == (True, []), period
+    before, after = await report(accounts, "2026-10"), await report(accounts, "2026-11")
+    rows = [each.currency("JPY").control.statements.payments for each in (before, after)]
+    assert rows == [each.currency("JPY").control.webhooks.payments for each in (before, after)]
+    assert sum(rows) == 2
 
 
 async def test_webhooks_in_review_explain_rows(accounts: Accounts) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shared.ledger.revenue import batches, usage
 from shared.ledger.revenue.batches import StatedBatch
+from shared.ledger.revenue.clocks import APART, Moment, dates_of
 from shared.ledger.revenue.differences import Day, Waiting, of_days
 from shared.ledger.revenue.exposure import Exposure, Level
 from shared.ledger.revenue.money import FINAL, KNOWN_STATUSES, Money, Sums, adds_up, money_of, plain, total
@@ -167,3 +168,46 @@ def test_a_day_is_explained_by_webhooks_in_review_only_when_they_make_up_for_it(
     (found,) = of_days([_day(1, stated=2, booked=0, waiting=1)])
     assert found.waiting is None
     assert found.effects[0].amount == -400
+
+
+_YEN = ("JPY", "micro", Decimal(200))
+
+
+def _rows(*seconds: float) -> list[Moment]:
+    return [Moment(NOW + timedelta(seconds=at), _YEN, None) for at in seconds]
+
+
+def _told(*seconds: float) -> list[Moment]:
+    return [Moment(NOW + timedelta(seconds=at), _YEN, f"req-{number}") for number, at in enumerate(seconds)]
+
+
+_seconds = st.lists(st.integers(-7200, 7200), max_size=12)
+
+
+@given(_seconds, _seconds)
+def test_one_row_dates_one_webhook_that_is_not_far(rows: list[int], told: list[int]) -> None:
+    webhooks = {each.told: each.at for each in _told(*told)}
+    dates = dates_of([*_rows(*rows), *_told(*told)])
+    assert all(abs(at - webhooks[told]) <= APART for told, at in dates.items())
+    taken, there = sorted(dates.values()), [each.at for each in _rows(*rows)]
+    assert all(taken.count(at) <= there.count(at) for at in taken)
+    assert len(dates) < len(told) or len(told) <= len(rows)
+
+
+@given(st.integers(0, 9), st.sampled_from([-0.5, 0.5]))
+def test_one_without_a_partner_takes_nobody_elses(gone: int, late: float) -> None:
+    """A payment every ten seconds, and one of them without a row, or without a webhook."""
+    every = [10.0 * number for number in range(10)]
+    left = [at for number, at in enumerate(every) if number != gone]
+    dates = dates_of([*_rows(*left), *_told(*(at + late for at in every))])
+    assert sorted(dates.values()) == [each.at for each in _rows(*left)]
+    assert f"req-{gone}" not in dates
+    dates = dates_of([*_rows(*every), *_told(*(at + late for at in left))])
+    assert sorted(dates.values()) == [each.at for each in _rows(*left)]
+
+
+def test_another_amount_or_an_hour_and_more_dates_nothing() -> None:
+    (row,) = _rows(0)
+    dear = Moment(row.at, ("JPY", "micro", Decimal(201)), "req-1")
+    assert dates_of([row, dear, *_told(3601)]) == {}
+    assert dates_of([row, dear, *_told(3600)]) == {"req-0": row.at}
