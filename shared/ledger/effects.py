@@ -18,7 +18,9 @@ from shared.ledger.database import Connection, TransientConflict, affected
 from shared.ledger.evidence import both_sides
 from shared.ledger.facts import OutboxFact
 from shared.ledger.transitions import queue_of
-from shared.sdrp.classify import MeteredUsageAccepted
+from shared.sdrp.classify import Confirmation, MeteredUsageAccepted, StandardSettled
+
+Payment = StandardSettled | MeteredUsageAccepted
 
 
 class NotLookedFor(TransientConflict):
@@ -59,6 +61,8 @@ WITH given AS (
         paid_at="timestamptz",
         endpoint="text",
         event_id="text",
+        paid_minor="numeric",
+        paid_currency="text",
     )
 }
 ), moved AS (
@@ -68,8 +72,10 @@ WITH given AS (
     FROM given
     WHERE orders.order_id = given.order_id
 )
-INSERT INTO kessai.audit (actor, action, subject, endpoint, event_id, from_state, to_state, paid_at, requirement_id)
-SELECT $11, 'order.moved', order_id, endpoint, event_id, from_state, state, paid_at, requirement_id
+INSERT INTO kessai.audit (actor, action, subject, endpoint, event_id, from_state, to_state, paid_at, requirement_id,
+                          paid_minor, paid_currency)
+SELECT $13, 'order.moved', order_id, endpoint, event_id, from_state, state, paid_at, requirement_id, paid_minor,
+       paid_currency
 FROM given
 """
 
@@ -78,6 +84,7 @@ async def _move_orders(connection: Connection, moves: Sequence[ClaimRow], actor:
     """Move each order and write down what moved it, once each. Raises NotLookedFor."""
     moved = [(row, row.ruling.order) for row in moves if row.ruling.order is not None]
     moved.sort(key=lambda move: move[1].requirement_id or "")
+    paid = [_paid(row.incoming.confirmation, order) for row, order in moved]
     try:
         await connection.execute(
             MOVE_ORDERS,
@@ -90,11 +97,21 @@ async def _move_orders(connection: Connection, moves: Sequence[ClaimRow], actor:
                 [order.paid_at.isoformat() if order.paid_at else None for _, order in moved],
                 [row.incoming.envelope.endpoint for row, _ in moved],
                 [row.incoming.event.id for row, _ in moved],
+                [amount for amount, _ in paid],
+                [currency for _, currency in paid],
             ),
             actor,
         )
     except asyncpg.UniqueViolationError as error:
         raise NotLookedFor("a requirement of this work has paid another order") from error
+
+
+def _paid(confirmation: Confirmation | None, order: Order) -> tuple[str | None, str | None]:
+    """Amount and currency of a payment of the standard band; of another move, none."""
+    if order.paid_at is None or not isinstance(confirmation, StandardSettled):
+        return None, None
+    amount, currency = _money(confirmation, order)
+    return str(amount), currency
 
 
 BOOK_USAGE = """
@@ -125,15 +142,15 @@ async def _book_usage(connection: Connection, rows: Sequence[ClaimRow]) -> None:
     )
 
 
-def _money(usage: MeteredUsageAccepted, order: Order) -> tuple[Decimal, str]:
-    """What was used, in minor units, and of which currency: as the event states it, else what the order is about.
+def _money(payment: Payment, order: Order) -> tuple[Decimal, str]:
+    """What was paid or used, in minor units, and of which currency: as the event states it, else as the order does.
 
-    A person may accept usage that differs from its order: the platform will settle what it said. A currency without an
+    A person may accept a payment that differs from its order: the platform settles what it said. A currency without an
     amount says nothing of how much.
     """
-    if not isinstance(usage.amount, Decimal):
+    if not isinstance(payment.amount, Decimal):
         return Decimal(order.amount_minor), order.currency
-    return usage.amount, usage.currency.upper() if isinstance(usage.currency, str) else order.currency
+    return payment.amount, payment.currency.upper() if isinstance(payment.currency, str) else order.currency
 
 
 BOOK_BATCHES = """

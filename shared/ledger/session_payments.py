@@ -1,6 +1,7 @@
 """An order takes the payment that its session tells of: moved, written down and told as its webhook would have it."""
 
 from datetime import datetime
+from decimal import Decimal
 
 import asyncpg
 
@@ -29,7 +30,9 @@ async def put_session_payment(
 
 
 def _values(paid: Order) -> tuple[object, ...]:
-    return paid.order_id, paid.state, paid.requirement_id, paid.chain_receipt_id, paid.paid_at, paid.endpoint
+    """A session is taken only when it fits, so what was paid is the order's price."""
+    identity = (paid.order_id, paid.state, paid.requirement_id, paid.chain_receipt_id, paid.paid_at, paid.endpoint)
+    return *identity, Decimal(paid.amount_minor), paid.currency
 
 
 MOVE_ORDER = """
@@ -38,6 +41,7 @@ WITH moved AS (
     SET state = $2, requirement_id = $3, chain_receipt_id = $4, paid_at = $5, updated_at = now()
     WHERE order_id = $1
 )
-INSERT INTO kessai.audit (actor, action, subject, endpoint, from_state, to_state, paid_at, requirement_id)
-VALUES ($8, 'order.moved', $1, $6, $7, $2, $5, $3)
+INSERT INTO kessai.audit (actor, action, subject, endpoint, from_state, to_state, paid_at, requirement_id, paid_minor,
+                          paid_currency)
+VALUES ($10, 'order.moved', $1, $6, $9, $2, $5, $3, $7, $8)
 """

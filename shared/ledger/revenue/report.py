@@ -47,7 +47,7 @@ class Currency:
     """All of one currency; amounts are its minor units."""
 
     standard: Sums = NOTHING
-    """Paid orders of the standard band, by the order's amount; the platform's fee on them is not in the books."""
+    """Paid orders of the standard band, by what was paid; the platform's fee on them is not in the books."""
     bands: dict[BandKey, Band] = field(default_factory=dict)
     control: Control = NO_CONTROL
     """What webhooks and statements say of the same usage, as far as it is compared."""
@@ -132,12 +132,12 @@ async def _endpoints(connection: Connection) -> list[str]:
 async def _add_standard(connection: Connection, report: Report, endpoint: str | None) -> None:
     rows = await connection.fetch(
         """
-        SELECT currency, count(*) AS orders, sum(amount_minor) AS gross
+        SELECT paid_currency AS currency, count(*) AS orders, sum(paid_minor) AS gross
         FROM kessai.audit
         JOIN kessai.orders ON order_id = subject
         WHERE audit.paid_at IS NOT NULL AND audit.paid_at >= $1 AND audit.paid_at < $2
           AND ($3::text IS NULL OR orders.endpoint = $3)
-        GROUP BY currency
+        GROUP BY paid_currency
         """,
         report.period.since,
         report.period.until,

@@ -15,7 +15,7 @@ from shared.ledger.revenue.money import Money, plain
 from shared.ledger.revenue.periods import Period
 from shared.ledger.revenue.report import Report, revenue
 from shared.sdrp.api.usage import ProviderUsageEvent
-from tests.given import ENDPOINT, NOW, new_order, payment, settlement, usage
+from tests.given import ABSENT, ENDPOINT, NOW, new_order, payment, settlement, usage
 from tests.integration.ledger.desk import Desk
 from tests.integration.revenue.accounts import LATER, Accounts
 from tests.statements import nameless, stated_batch, stated_usage
@@ -68,6 +68,21 @@ async def test_kinds_of_money_stand_apart(accounts: Accounts) -> None:
     assert found.is_explained
     assert texts(yen.unexplained, usd.unexplained) == ["0", "0"]
     assert yen.control.webhooks == yen.control.statements
+
+
+async def test_an_order_that_was_paid_with_another_amount_counts_by_what_was_paid(accounts: Accounts) -> None:
+    """A person accepts a payment that does not fit; the money is what the platform says, in its own currency."""
+    desk = Desk(accounts.books)
+    await accounts.books.register(*(new_order(f"order-{number}") for number in range(1, 5)))
+    await accounts.books.apply(payment("evt-1", "order-1"))
+    await accounts.books.apply(payment("evt-2", "order-2", amount_minor="1000.5"))
+    await accounts.books.apply(payment("evt-3", "order-3", amount_minor=900, currency="usd"))
+    await accounts.books.apply(payment("evt-4", "order-4", amount_minor=ABSENT, currency=ABSENT))
+    for review_id in (1, 2):
+        assert (await desk.resolve(review_id, "accept-mismatch")).outcome == "applied"
+    found = await report(accounts)
+    standard = {name: (each.standard.payments, plain(each.standard.gross)) for name, each in found.currencies.items()}
+    assert standard == {"JPY": (3, "3400.5"), "USD": (1, "900")}
 
 
 async def test_json_is_text_where_it_is_money(accounts: Accounts) -> None:

@@ -188,7 +188,11 @@ CREATE TABLE kessai.audit (
     from_state text,
     to_state   text,
     paid_at    timestamptz, -- of a move to 'paid', as its order has it
-    requirement_id text     -- of a move by a payment
+    requirement_id text,    -- of a move by a payment
+    paid_minor numeric,     -- what was paid then: not the order's price where a person took a payment that did not fit
+    paid_currency text,
+    CONSTRAINT audit_payments_are_whole CHECK (
+        (paid_at IS NULL) = (paid_minor IS NULL) AND (paid_at IS NULL) = (paid_currency IS NULL))
 );
 
 -- A requirement is one payment, whatever challenges it names: it moves one order. NULLs are no payments.
