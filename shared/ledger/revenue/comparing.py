@@ -183,13 +183,18 @@ async def _change(connection: Connection, endpoint: str, others: Sequence[Explai
 
 
 async def _close(connection: Connection, span: Span, found: Sequence[Difference]) -> int:
-    """Reviews of the span whose difference is no more."""
+    """Reviews of the span whose difference is no more; one whose batch cannot be looked at now stays."""
     rows = await connection.fetch(
         """
         UPDATE kessai.reviews
         SET state = 'closed', closed_at = now(), closed_by = $4, resolution = $5, proposed = NULL, version = version + 1
         WHERE endpoint = $1 AND about IS NOT NULL AND state = 'open' AND about_at >= $2 AND about_at < $3
           AND reason = ANY ($8::text[]) AND (reason, about) NOT IN (SELECT * FROM unnest($6::text[], $7::text[]))
+          AND NOT EXISTS (SELECT
+                          FROM kessai.statement_batches AS batch
+                          WHERE about = 'batch:' || settlement_batch_id AND dated_at >= $3
+                             OR about LIKE 'order:%' AND orders_due
+                                AND settlement_batch_id = evidence #>> '{statement,settlement_batch_id}')
         RETURNING review_id
         """,
         *span.arguments,

@@ -172,6 +172,23 @@ async def test_a_regress_of_what_is_final(accounts: Accounts) -> None:
     assert (evidence["statement"], evidence["books"]) == ({"status": "retrying"}, {"status": "settled"})
 
 
+async def test_a_batch_that_is_too_new_to_be_compared_closes_nothing(accounts: Accounts) -> None:
+    """What the platform did to it within the last hour hides what was wrong with it before, for as long."""
+    await accounts.fulfil("order-1")
+    wrong = {"usage_event_count": 7, "chain_receipt_id": None}
+    await accounts.sync([stated_usage(**ROW)], [stated_batch(status="ready", **wrong)])
+    assert await accounts.differences() == [("batch_rows_mismatch", "batch:batch-1")]
+    at = LATER + timedelta(hours=1)
+    anew = stated_batch(status="retrying", close_at=(at - timedelta(minutes=30)).isoformat(), **wrong)
+    compared = await accounts.sync([stated_usage(**ROW)], [anew], at=at)
+    assert (compared.differences, compared.closed) == (0, 0)
+    compared = await accounts.sync([stated_usage(**ROW)], [anew], at=at + timedelta(hours=1))
+    assert (compared.differences, compared.opened, compared.closed) == (1, 0, 0)
+    mended = stated_batch(status="retrying", close_at=anew.close_at.isoformat() if anew.close_at else None)
+    await accounts.sync([stated_usage(**ROW)], [mended], at=at + timedelta(hours=2))
+    assert await accounts.differences() == []
+
+
 async def test_one_payment_listed_twice(accounts: Accounts) -> None:
     await accounts.fulfil("order-1")
     await accounts.sync([stated_usage(), stated_usage(metered_usage_id="mu-again")])

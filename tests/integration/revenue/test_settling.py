@@ -204,3 +204,18 @@ async def accept(accounts: Accounts, reason: str) -> None:
         "SELECT review_id FROM kessai.reviews WHERE reason = $1 AND state = 'open'", reason
     )
     await Desk(accounts.books).resolve(review_id, "accept-difference")
+
+
+async def test_a_webhook_that_comes_late_closes_no_review_of_another_order(accounts: Accounts) -> None:
+    """While the orders of a batch are still to be told of its end, none is known to agree with it."""
+    await accounts.fulfil("order-1")
+    await accounts.sync([stated_usage(settlement_batch_id="batch-1")], [stated_batch(status="written_off")])
+    await accounts.books.rows("UPDATE kessai.statement_usage SET settlement_batch_id = 'batch-2'")
+    both = [stated_batch(status="written_off"), stated_batch("batch-2", payments=2)]
+    row = stated_usage("order-2", settlement_batch_id="batch-2")
+    await accounts.sync([row], both)
+    assert ("webhook_missing", "usage:mu-order-2") in await accounts.differences()
+    await accounts.fulfil("order-2")
+    compared = await accounts.sync([row], both)
+    assert (compared.paired, compared.closed) == (1, 1)
+    assert ("statement_conflict", "order:order-1") in await accounts.differences()
