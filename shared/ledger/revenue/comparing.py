@@ -191,10 +191,10 @@ async def _close(connection: Connection, span: Span, found: Sequence[Difference]
         WHERE endpoint = $1 AND about IS NOT NULL AND state = 'open' AND about_at >= $2 AND about_at < $3
           AND reason = ANY ($8::text[]) AND (reason, about) NOT IN (SELECT * FROM unnest($6::text[], $7::text[]))
           AND NOT EXISTS (SELECT
-                          FROM kessai.statement_batches AS batch
-                          WHERE about = 'batch:' || settlement_batch_id AND dated_at >= $3
-                             OR about LIKE 'order:%' AND orders_due
-                                AND settlement_batch_id = evidence #>> '{statement,settlement_batch_id}')
+                          FROM kessai.statement_batches
+                          WHERE settlement_batch_id = coalesce(substring(about FROM '^batch:(.*)$'),
+                                                               evidence #>> '{statement,settlement_batch_id}')
+                            AND (about LIKE 'batch:%' AND dated_at >= $3 OR about LIKE 'order:%' AND orders_due))
         RETURNING review_id
         """,
         *span.arguments,

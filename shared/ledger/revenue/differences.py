@@ -1,13 +1,12 @@
 """Where do the platform's statements and the books say different things? Pure: rows in, typed differences out.
 
-Both sides are put next to each other, with the money that is in doubt. A payment that a statement row does not name is
-never looked for among orders: such rows are compared by day, in number and amount.
+Both sides are put next to each other, with the money that is in doubt.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, Self, TypeAlias
 
@@ -103,28 +102,27 @@ class Waiting(NamedTuple):
         return self.open.plus(self.rejected)
 
 
-class Day(NamedTuple):
-    """What both sides say of one day's payments of a band that statement rows do not name."""
+class Unit(NamedTuple):
+    """What the amounts of a batch are of, where it says so."""
 
-    day: date
-    currency: str
-    pricing_band: str
-    stated: Sums
-    booked: Sums
-    waiting: Waiting
-
-    @property
-    def missing(self) -> tuple[int, Decimal]:
-        """By how much the books and the desk exceed the statements."""
-        ours = self.booked.plus(self.waiting.whole)
-        return ours.payments - self.stated.payments, ours.gross - self.stated.gross
+    currency: str | None = None
+    token_symbol: str | None = None
 
 
+class Listed(NamedTuple):
+    """The rows that statements list in a batch, without those of another unit than its own."""
+
+    sums: Sums = Sums()
+    currencies: tuple[str, ...] = ()
+    """More than one only where the batch names none: then nothing can be added up."""
+
+
+_NO_UNIT = Unit()
 _COMPARED = ("provider_gross_amount_minor", "currency", "pricing_band")
 
 
-def of_row(stated: StatedUsage, booked: Booked | None) -> list[Difference]:
-    """What is wrong with one row of usage, given the usage that it is paired with."""
+def of_row(stated: StatedUsage, booked: Booked | None, batch: Unit = _NO_UNIT) -> list[Difference]:
+    """What is wrong with one row of usage, given the usage that it is paired with and the unit of its batch."""
     found = []
     about, gross = f"usage:{stated.metered_usage_id}", stated.provider_gross_amount_minor
     facts: dict[str, Any] = {"at": stated.created_at, "currency": stated.currency, "stake": gross}
@@ -142,6 +140,12 @@ def of_row(stated: StatedUsage, booked: Booked | None) -> list[Difference]:
         named = _side(stated, theirs, "metered_usage_id", "requirement_id", "challenge_hash", "settlement_batch_id")
         reason = ReviewReason.WEBHOOK_MISSING
         found.append(Difference(reason, about, statement=named, books={}, effects=(listed,), **facts))
+    if (batch.currency or stated.currency, batch.token_symbol or stated.token_symbol) != (
+        *(stated.currency, stated.token_symbol),
+    ):
+        named = _side(stated, {}, *Unit._fields, "settlement_batch_id")
+        reason = ReviewReason.BATCH_ROWS_MISMATCH
+        found.append(Difference(reason, about, statement=named, books=batch._asdict(), **facts))
     return [*found, *_own_faults(stated, about, facts)]
 
 
@@ -162,31 +166,8 @@ def of_unlisted(booked: Booked) -> Difference:
     )
 
 
-def of_days(days: Iterable[Day]) -> list[Difference]:
-    """Days whose payments differ in number or amount, or that only webhooks in review make up for."""
-    return [_of_day(day) for day in sorted(days) if any(day.missing) or day.waiting != Waiting()]
-
-
-def _of_day(day: Day) -> Difference:
-    ours = {"count": day.booked.payments, "gross_minor": shown(day.booked.gross)}
-    if day.waiting != Waiting():
-        ours |= {"in_review_count": day.waiting.whole.payments, "in_review_gross_minor": shown(day.waiting.whole.gross)}
-    excess = day.booked.gross - day.stated.gross
-    return Difference(
-        ReviewReason.STATEMENT_TOTAL_MISMATCH,
-        f"day:{day.day}:{day.currency}:{day.pricing_band}",
-        datetime.fromisoformat(f"{day.day}T00:00:00+00:00"),
-        statement={"count": day.stated.payments, "gross_minor": shown(day.stated.gross)},
-        books=ours,
-        currency=day.currency,
-        stake=abs(excess) or day.stated.gross,
-        effects=(Effect(day.currency, day.pricing_band, excess),),
-        waiting=None if any(day.missing) else day.waiting,
-    )
-
-
 def of_batch(
-    stated: StatedBatch | None, told: ToldBatch | None, rows: Sums | None, *, compared_until: datetime
+    stated: StatedBatch | None, told: ToldBatch | None, rows: Listed | None, *, compared_until: datetime
 ) -> list[Difference]:
     """What is wrong with one batch; `rows` are those that statements list in it, None while they may not be whole."""
     if stated is None:
@@ -247,13 +228,17 @@ class _Batch:
     def add_arithmetic(self, gross: Decimal | None, fee: Decimal | None, receivable: Decimal | None) -> None:
         self.add(ReviewReason.RECEIVABLE_MISMATCH, *_arithmetic(gross, fee, receivable))
 
-    def add_rows(self, rows: Sums) -> None:
+    def add_rows(self, rows: Listed) -> None:
+        if len(rows.currencies) > 1:
+            ours = {"currency": ", ".join(rows.currencies)}
+            self.add(ReviewReason.BATCH_ROWS_MISMATCH, {"currency": None}, ours)
+            return
         self._compare(
             ReviewReason.BATCH_ROWS_MISMATCH,
-            provider_gross_amount_minor=rows.gross,
-            protocol_fee_minor=rows.fee,
-            provider_receivable_minor=rows.receivable,
-            usage_event_count=rows.payments,
+            provider_gross_amount_minor=rows.sums.gross,
+            protocol_fee_minor=rows.sums.fee,
+            provider_receivable_minor=rows.sums.receivable,
+            usage_event_count=rows.sums.payments,
         )
 
     def _compare(self, reason: ReviewReason, **ours: object) -> None:

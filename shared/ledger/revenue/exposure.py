@@ -70,17 +70,34 @@ class Exposure:
         }
 
 
+# A batch counts by what it states; its rows count where it states nothing, and where they are of another unit than it.
 EXPOSURES = """
-WITH open AS (
-    SELECT endpoint, buyer_period_ref, plan_type, token_symbol, currency,
-           coalesce(provider_gross_amount_minor,
-                    (SELECT sum(rows.provider_gross_amount_minor)
-                     FROM kessai.statement_usage AS rows
-                     WHERE rows.settlement_batch_id = batch.settlement_batch_id),
-                    0) AS gross,
-           money, settlement_threshold_minor AS threshold, total_unsettled_exposure_minor AS stated, stated_at
-    FROM kessai.statement_batches AS batch
+WITH batch AS (
+    SELECT settlement_batch_id, endpoint, buyer_period_ref, plan_type, provider_gross_amount_minor, money, stated_at,
+           settlement_threshold_minor, total_unsettled_exposure_minor,
+           coalesce(currency, rows.only_currency) AS currency, coalesce(token_symbol, rows.only_token) AS token_symbol
+    FROM kessai.statement_batches AS stated
+    LEFT JOIN LATERAL (
+        SELECT min(currency) AS only_currency, min(token_symbol) AS only_token
+        FROM kessai.statement_usage AS listed
+        WHERE listed.settlement_batch_id = stated.settlement_batch_id
+          AND (stated.currency IS NULL OR stated.token_symbol IS NULL)
+        HAVING count(DISTINCT (currency, token_symbol)) = 1
+    ) AS rows ON true
     WHERE money IN ('unsettled', 'past_due')
+), open AS (
+    SELECT endpoint, buyer_period_ref, plan_type, token_symbol, currency, provider_gross_amount_minor AS gross, money,
+           settlement_threshold_minor AS threshold, total_unsettled_exposure_minor AS stated, stated_at
+    FROM batch
+    WHERE coalesce(provider_gross_amount_minor, total_unsettled_exposure_minor, settlement_threshold_minor) IS NOT NULL
+    UNION ALL
+    SELECT batch.endpoint, batch.buyer_period_ref, batch.plan_type, rows.token_symbol, rows.currency,
+           sum(rows.provider_gross_amount_minor), batch.money, NULL, NULL, max(rows.stated_at)
+    FROM batch
+    JOIN kessai.statement_usage AS rows USING (settlement_batch_id)
+    WHERE batch.provider_gross_amount_minor IS NULL
+       OR rows.currency <> batch.currency OR rows.token_symbol <> batch.token_symbol
+    GROUP BY settlement_batch_id, 1, 2, 3, 4, 5, 7
     UNION ALL
     SELECT endpoint, buyer_period_ref, plan_type, token_symbol, currency, sum(provider_gross_amount_minor),
            'unsettled', NULL, NULL, max(stated_at)
@@ -88,7 +105,8 @@ WITH open AS (
     WHERE settlement_batch_id IS NULL
     GROUP BY 1, 2, 3, 4, 5
 )
-SELECT endpoint, buyer_period_ref, plan_type AS pricing_band, token_symbol, currency, sum(gross) AS gross,
+SELECT endpoint, buyer_period_ref, plan_type AS pricing_band, token_symbol, currency,
+       coalesce(sum(gross), 0) AS gross,
        coalesce(sum(gross) FILTER (WHERE money = 'past_due'), 0) AS past_due,
        (array_agg(stated ORDER BY stated_at DESC) FILTER (WHERE stated IS NOT NULL))[1] AS stated,
        (array_agg(threshold ORDER BY stated_at DESC) FILTER (WHERE threshold IS NOT NULL))[1] AS threshold

@@ -9,7 +9,7 @@ from typing import TypeVar
 from shared.ledger.books import Row
 from shared.ledger.database import Connection
 from shared.ledger.revenue.batches import StatedBatch
-from shared.ledger.revenue.differences import Booked, Difference, ToldBatch, of_batch, of_order, of_row
+from shared.ledger.revenue.differences import Booked, Difference, Listed, ToldBatch, Unit, of_batch, of_order, of_row
 from shared.ledger.revenue.money import Sums
 from shared.ledger.revenue.nameless import of_lone_usage
 from shared.ledger.revenue.spans import Span
@@ -50,30 +50,40 @@ def _part(row: Row, type_: type[Part], alias: str) -> Part:
 
 ROWS = f"""
 SELECT {_columns(StatedUsage, "stated")}, booked.requirement_id, booked.order_id, booked.amount_minor, booked.currency,
-       booked.pricing_band, booked.accepted_at
+       booked.pricing_band, booked.accepted_at, batch.currency AS batch_currency, batch.token_symbol AS batch_token
 FROM kessai.statement_usage AS stated
 LEFT JOIN kessai.metered_usage AS booked
     ON booked.endpoint = stated.endpoint AND booked.requirement_id = stated.paired_with
+LEFT JOIN kessai.statement_batches AS batch USING (settlement_batch_id)
 WHERE stated.endpoint = $1 AND stated.created_at >= $2 AND stated.created_at < $3
   AND (stated.disputed IS NOT NULL
        OR stated.provider_gross_amount_minor - stated.protocol_fee_minor <> stated.provider_receivable_minor
        OR (stated.paired_with IS NULL AND (stated.requirement_id IS NOT NULL OR stated.challenge_hash IS NOT NULL))
        OR booked.amount_minor <> stated.provider_gross_amount_minor
        OR booked.currency <> stated.currency
-       OR booked.pricing_band <> stated.plan_type)
+       OR booked.pricing_band <> stated.plan_type
+       OR batch.currency <> stated.currency
+       OR batch.token_symbol <> stated.token_symbol)
 ORDER BY stated.created_at, stated.metered_usage_id
 """
 
 
 async def _of_rows(connection: Connection, span: Span) -> list[Difference]:
     rows = await connection.fetch(ROWS, *span.arguments)
-    return [found for row in rows for found in of_row(_part(row, StatedUsage, "stated"), _booked(row))]
+    return [
+        found
+        for row in rows
+        for found in of_row(
+            _part(row, StatedUsage, "stated"), _booked(row), Unit(row["batch_currency"], row["batch_token"])
+        )
+    ]
 
 
 def _booked(row: Row) -> Booked | None:
     return None if row["accepted_at"] is None else Booked(*(row[name] for name in Booked._fields))
 
 
+# Rows of another currency or token than their batch's are added to nothing: each is a difference of its own.
 BATCHES = f"""
 SELECT {_columns(StatedBatch, "stated")}, {_columns(ToldBatch, "told")}, rows.*
 FROM (
@@ -91,9 +101,11 @@ LEFT JOIN kessai.statement_batches AS stated USING (settlement_batch_id)
 LEFT JOIN kessai.settlement_batches AS told USING (settlement_batch_id)
 CROSS JOIN LATERAL (
     SELECT count(*) AS rows, sum(provider_gross_amount_minor) AS gross, sum(protocol_fee_minor) AS fee,
-           sum(provider_receivable_minor) AS receivable
+           sum(provider_receivable_minor) AS receivable, array_agg(DISTINCT listed.currency) AS currencies
     FROM kessai.statement_usage AS listed
     WHERE listed.settlement_batch_id = ids.settlement_batch_id
+      AND listed.currency = coalesce(stated.currency, listed.currency)
+      AND listed.token_symbol = coalesce(stated.token_symbol, listed.token_symbol)
 ) AS rows
 """
 
@@ -104,13 +116,15 @@ async def _of_batches(connection: Connection, span: Span) -> AsyncIterator[Diffe
         for row in rows:
             stated = _stated(row)
             is_whole = stated is not None and stated.first_stated_at <= span.complete_as_of
-            rows_of = _sums(row) if is_whole else None
+            rows_of = _listed(row) if is_whole else None
             for found in of_batch(stated, _told(row), rows_of, compared_until=span.compared_until):
                 yield found
 
 
-def _sums(row: Row) -> Sums:
-    return Sums(row["rows"], *(row[name] for name in ("gross", "fee", "receivable"))) if row["rows"] else Sums()
+def _listed(row: Row) -> Listed:
+    if not row["rows"]:
+        return Listed()
+    return Listed(Sums(row["rows"], *(row[name] for name in ("gross", "fee", "receivable"))), tuple(row["currencies"]))
 
 
 def _stated(row: Row) -> StatedBatch | None:

@@ -6,7 +6,8 @@ from datetime import UTC, date
 from shared.ledger.books import Row
 from shared.ledger.database import Connection
 from shared.ledger.revenue.clocks import NAMELESS, waiting
-from shared.ledger.revenue.differences import Booked, Day, Difference, Waiting, of_days, of_unlisted
+from shared.ledger.revenue.days import Day, of_days
+from shared.ledger.revenue.differences import Booked, Difference, Waiting, of_unlisted
 from shared.ledger.revenue.money import Sums
 from shared.ledger.revenue.spans import LONE, Span
 

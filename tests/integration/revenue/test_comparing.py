@@ -134,6 +134,40 @@ async def test_a_batch_that_its_webhook_or_its_rows_contradict(
     assert {about for _, about in found} == {"batch:batch-1"}
 
 
+@pytest.mark.parametrize(
+    ("said", "counted"),
+    [({"provider_gross_amount_minor": "200"}, 1), ({"provider_gross_amount_minor": "400"}, 2)],
+)
+async def test_a_row_of_another_currency_than_its_batch(accounts: Accounts, said: dict[str, Any], counted: int) -> None:
+    """It is a difference of its own, whether or not the batch has added it to its yen."""
+    await accounts.fulfil("order-1")
+    await accounts.books.register(new_order("order-2", 200, currency="USD"))
+    await accounts.books.apply(usage("evt-2", "order-2", currency="USD"), settlement("evt-b"))
+    batch = stated_batch("batch-1", payments=counted, usage_event_count=counted, **said)
+    dollars = stated_usage("order-2", currency="USD", token_symbol="USDC", **ROW)
+    compared = await accounts.sync([stated_usage(**ROW), dollars], [batch])
+    found = await accounts.differences()
+    assert ("batch_rows_mismatch", "usage:mu-order-2") in found
+    assert (("batch_rows_mismatch", "batch:batch-1") in found) == (counted == 2)
+    assert (len(found), compared.unexplained) == (counted, {})
+    evidence = await accounts.evidence("usage:mu-order-2")
+    assert evidence["statement"] == {"currency": "USD", "token_symbol": "USDC", "settlement_batch_id": "batch-1"}
+    assert evidence["books"] == {"currency": "JPY", "token_symbol": "JPYC"}
+    assert evidence["in_doubt"] == {"currency": "USD", "amount_minor": "200"}
+
+
+async def test_rows_of_two_currencies_in_a_batch_that_names_none(accounts: Accounts) -> None:
+    batch = stated_batch("batch-1", "ready", payments=2, currency=None, token_symbol=None)
+    await accounts.fulfil("order-1")
+    await accounts.books.register(new_order("order-2", 200, currency="USD"))
+    await accounts.books.apply(usage("evt-2", "order-2", currency="USD"))
+    dollars = stated_usage("order-2", currency="USD", token_symbol="USDC", **ROW)
+    await accounts.sync([stated_usage(**ROW), dollars], [batch])
+    assert await accounts.differences() == [("batch_rows_mismatch", "batch:batch-1")]
+    evidence = await accounts.evidence("batch:batch-1")
+    assert (evidence["statement"], evidence["books"]) == ({"currency": None}, {"currency": "JPY, USD"})
+
+
 async def test_amounts_that_the_webhook_of_a_batch_states_are_compared(accounts: Accounts) -> None:
     await accounts.fulfil("order-1")
     await accounts.books.apply(settlement(currency="JPY", provider_gross_amount_minor="400", usage_event_count=2))
@@ -175,7 +209,7 @@ async def test_a_regress_of_what_is_final(accounts: Accounts) -> None:
 async def test_a_batch_that_is_too_new_to_be_compared_closes_nothing(accounts: Accounts) -> None:
     """What the platform did to it within the last hour hides what was wrong with it before, for as long."""
     await accounts.fulfil("order-1")
-    wrong = {"usage_event_count": 7, "chain_receipt_id": None}
+    wrong: dict[str, Any] = {"usage_event_count": 7, "chain_receipt_id": None}
     await accounts.sync([stated_usage(**ROW)], [stated_batch(status="ready", **wrong)])
     assert await accounts.differences() == [("batch_rows_mismatch", "batch:batch-1")]
     at = LATER + timedelta(hours=1)

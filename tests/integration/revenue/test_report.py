@@ -199,6 +199,28 @@ async def test_the_platforms_own_figures_come_first(accounts: Accounts) -> None:
     assert only.level(Decimal("0.9")) is Level.FINE
 
 
+@pytest.mark.parametrize("stated", [None, "200"])
+async def test_rows_of_another_currency_than_their_batch_are_exposed_apart(
+    accounts: Accounts, stated: str | None
+) -> None:
+    """Whether the batch says what it comes to, or its rows must."""
+    batch = stated_batch(status="past_due", provider_gross_amount_minor=stated)
+    rows = [
+        make(name, settlement_batch_id="batch-1") for name, make in (("order-1", stated_usage), ("order-2", dollars))
+    ]
+    await accounts.sync(rows, [batch])
+    found = {(each.currency, each.token_symbol): texts(each.gross, each.past_due) for each in await exposed(accounts)}
+    assert found == {("JPY", "JPYC"): ["200", "200"], ("USD", "USDC"): ["200", "200"]}
+
+
+async def test_a_batch_that_says_nothing_of_its_money_is_exposed_by_its_rows(accounts: Accounts) -> None:
+    silent = {"provider_gross_amount_minor": None, "currency": None, "token_symbol": None}
+    batch = stated_batch("batch-1", "ready", payments=1, **silent)
+    await accounts.sync([stated_usage(settlement_batch_id="batch-1")], [batch])
+    (only,) = await exposed(accounts)
+    assert (only.currency, only.token_symbol, *texts(only.gross)) == ("JPY", "JPYC", "200")
+
+
 async def test_buyers_bands_and_tokens_are_exposed_apart(accounts: Accounts) -> None:
     nano = nameless("order-2", plan_type="nano", provider_gross_amount_minor="12.5")
     other = nameless("order-3", buyer_period_ref="bpr-2", provider_gross_amount_minor="9000")

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from shared.ledger.revenue import batches, usage
 from shared.ledger.revenue.batches import StatedBatch
 from shared.ledger.revenue.clocks import APART, Moment, dates_of
-from shared.ledger.revenue.differences import Day, Waiting, of_days
+from shared.ledger.revenue.days import Day, of_days
+from shared.ledger.revenue.differences import Waiting
 from shared.ledger.revenue.exposure import Exposure, Level
 from shared.ledger.revenue.money import FINAL, KNOWN_STATUSES, Money, Sums, adds_up, money_of, plain, total
 from shared.ledger.revenue.periods import InvalidPeriod, Period
