@@ -45,7 +45,7 @@ File = Annotated[str, typer.Argument(metavar="FILE", help="The platform's CSV ex
 
 
 class CannotRead(KessaiError):
-    """The file is not there, or is not ours to read."""
+    """The file is not there, is not ours to read, or is no whole export of the batch."""
 
 
 @app.command()
@@ -100,7 +100,7 @@ def check_csv(batch_id: BatchId, file: File, as_json: AsJson = False) -> None:
 
     with _opened(file) as source:
         check = with_books(
-            lambda connection: csv_check.check_csv(connection, batch_id, _pages(batch_id, source)), tries=1
+            lambda connection: csv_check.check_csv(connection, batch_id, _pages(batch_id, file, source)), tries=1
         )
     if as_json:
         print_json(check.as_json())
@@ -110,18 +110,22 @@ def check_csv(batch_id: BatchId, file: File, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-async def _pages(batch_id: str, source: BinaryIO) -> "AsyncIterator[list[ProviderUsageEvent]]":
-    """Rows as they are read; a file that is cut off ends with an error."""
+async def _pages(batch_id: str, name: str, source: BinaryIO) -> "AsyncIterator[list[ProviderUsageEvent]]":
+    """Rows as they are read. Raises CannotRead where the file is not what it should be, or is cut off."""
+    from shared.sdrp.api.errors import UnusableAnswer
     from shared.sdrp.api.usage_csv import UsageCsv
 
     export, page = UsageCsv(batch_id), []
-    while chunk := source.read(BYTES_AT_ONCE):
-        for event in export.feed(chunk):
-            page.append(event)
-            if len(page) == ROWS_AT_ONCE:
-                yield page
-                page = []
-    export.finish()
+    try:
+        while chunk := source.read(BYTES_AT_ONCE):
+            for event in export.feed(chunk):
+                page.append(event)
+                if len(page) == ROWS_AT_ONCE:
+                    yield page
+                    page = []
+        export.finish()
+    except UnusableAnswer as error:
+        raise CannotRead(f"{name}, line {export.line}: {error}") from None
     yield page
 
 

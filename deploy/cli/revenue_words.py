@@ -96,9 +96,13 @@ def say_check(check: "CsvCheck") -> None:
     print_table(
         ("side", "payments", "gross", "fee", "receivable"),
         [
-            (side, *_figures(sums))
-            for side, sums in (("file", check.file), ("books", check.books), ("batch", check.batch))
+            ("file", *_figures(check.file)),
+            ("books", *_figures(check.books)),
+            ("batch", *("not stated" if said is None else said for said in check.batch.as_json().values())),
         ],
         empty="",
     )
-    say(f"batch {check.settlement_batch_id}: {'the file agrees' if check.agrees else 'the file DIFFERS'}")
+    verdict = "the file agrees" if check.agrees else "the file DIFFERS"
+    if check.agrees and None in check.batch:
+        verdict += " as far as the batch states anything to compare with"
+    say(f"batch {check.settlement_batch_id}: {verdict}")

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
 
 from shared.errors import KessaiError
 from shared.ledger.database import Connection
 from shared.ledger.revenue.batches import shown
-from shared.ledger.revenue.money import NOTHING, Sums, sums_json
+from shared.ledger.revenue.differences import Unit
+from shared.ledger.revenue.money import NOTHING, Sums, plain, sums_json
 from shared.ledger.revenue.statements import find_batches, find_usage
 from shared.ledger.revenue.usage import StatedUsage
 from shared.sdrp.api.usage import ProviderUsageEvent
@@ -16,6 +18,7 @@ COMPARED: Final = (
     *("settlement_batch_id", "plan_type", "currency", "token_symbol", "provider_gross_amount_minor"),
     *("protocol_fee_minor", "provider_receivable_minor"),
 )
+OTHER_UNIT: Final = "currency of its batch"
 AT_MOST: Final = 1000
 """Rows that are told by name; what differs more is only counted."""
 
@@ -37,11 +40,30 @@ class RowDiffers:
     books: object
 
 
+class Stated(NamedTuple):
+    """What a batch says of itself, in the order of `Sums`; None where it does not say."""
+
+    payments: int | None
+    gross: Decimal | None
+    fee: Decimal | None
+    receivable: Decimal | None
+
+    def fits(self, sums: Sums) -> bool:
+        return all(said in (None, found) for said, found in zip(self, sums, strict=True))
+
+    def as_json(self) -> dict[str, Any]:
+        return {"payments": self.payments} | {
+            f"{name}_minor": None if amount is None else plain(amount)
+            for name, amount in zip(self._fields[1:], self[1:], strict=True)
+        }
+
+
 @dataclass(slots=True)
 class CsvCheck:
     settlement_batch_id: str
-    batch: Sums
-    """As the batch states itself; `payments` is 0 where it does not say how many it holds."""
+    batch: Stated
+    unit: Unit
+    """Of the sums; rows of another are told and added to nothing."""
     file: Sums = NOTHING
     books: Sums = NOTHING
     differing: int = 0
@@ -49,8 +71,12 @@ class CsvCheck:
 
     @property
     def agrees(self) -> bool:
-        counts = self.batch.payments in (0, self.file.payments)
-        return not self.differing and self.file == self.books and counts and self.file[1:] == self.batch[1:]
+        return not self.differing and self.file == self.books and self.batch.fits(self.file)
+
+    def takes(self, row: ProviderUsageEvent | StatedUsage) -> bool:
+        """Whether it may be added up; where the batch does not say of what it is, its first row does."""
+        self.unit = Unit(self.unit.currency or row.currency, self.unit.token_symbol or row.token_symbol)
+        return self.unit == (row.currency, row.token_symbol)
 
     def add(self, usage_id: str, name: str, file: object, books: object) -> None:
         self.differing += 1
@@ -64,7 +90,9 @@ class CsvCheck:
             "agrees": self.agrees,
             "differing": self.differing,
             "rows": self.rows,
-            **{side: sums_json(getattr(self, side)) for side in ("file", "books", "batch")},
+            "file": sums_json(self.file),
+            "books": sums_json(self.books),
+            "batch": self.batch.as_json(),
         }
 
 
@@ -76,7 +104,7 @@ async def check_csv(
     if batch is None:
         raise UnknownBatch(batch_id)
     amounts = (batch.provider_gross_amount_minor, batch.protocol_fee_minor, batch.provider_receivable_minor)
-    check = CsvCheck(batch_id, Sums(batch.usage_event_count or 0, *(each or NOTHING.gross for each in amounts)))
+    check = CsvCheck(batch_id, Stated(batch.usage_event_count, *amounts), Unit(batch.currency, batch.token_symbol))
     seen: set[str] = set()
     async for page in pages:
         known = await find_usage(connection, [event.metered_usage_id for event in page])
@@ -88,8 +116,11 @@ async def check_csv(
 
 
 def _compare(check: CsvCheck, event: ProviderUsageEvent, known: StatedUsage | None, *, is_again: bool) -> None:
-    check.file = check.file.plus(_sums(event))
     usage_id = event.metered_usage_id
+    if check.takes(event):
+        check.file = check.file.plus(_sums(event))
+    else:
+        check.add(usage_id, OTHER_UNIT, _unit(event), _unit(check.unit))
     if is_again:
         check.add(usage_id, "row", "twice", "once")
     elif known is None:
@@ -107,10 +138,15 @@ async def _add_books(connection: Connection, check: CsvCheck, seen: set[str]) ->
         check.settlement_batch_id,
     )
     for row in map(StatedUsage._make, rows):
-        check.books = check.books.plus(_sums(row))
+        if check.takes(row):
+            check.books = check.books.plus(_sums(row))
         if row.metered_usage_id not in seen:
             check.add(row.metered_usage_id, "row", None, "there")
 
 
 def _sums(row: ProviderUsageEvent | StatedUsage) -> Sums:
     return Sums(1, row.provider_gross_amount_minor, row.protocol_fee_minor, row.provider_receivable_minor)
+
+
+def _unit(of: ProviderUsageEvent | Unit) -> str:
+    return f"{of.currency} as {of.token_symbol}"

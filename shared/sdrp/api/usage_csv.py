@@ -52,12 +52,16 @@ class UsageCsv:
         self._pending = ""
         self._header: list[str] | None = None
         self._rows = 0
+        self.line = 1
+        """Of the export, where the row begins that is read next or was read last; for people who look for it."""
 
     def feed(self, chunk: bytes) -> Iterator[ProviderUsageEvent]:
         """Raises UnusableAnswer at the first row that is not what it should be."""
         try:
             text = self._pending + self._decoder.decode(chunk)
-        except UnicodeDecodeError:
+        except UnicodeDecodeError as error:
+            text = self._pending + error.object[: error.start].decode("utf-8-sig")
+            yield from self._events(text[: _end_of_last_row(text)])
             raise UnusableAnswer(f"{self._where()} is not UTF-8; report it to Siglume") from None
         end = _end_of_last_row(text)
         self._pending = text[end:]
@@ -74,12 +78,14 @@ class UsageCsv:
             )
 
     def _events(self, text: str) -> Iterator[ProviderUsageEvent]:
+        before, rows = self.line - 1, csv.reader(io.StringIO(text, newline=""), strict=True)
         try:
-            for row in csv.reader(io.StringIO(text, newline=""), strict=True):
+            for row in rows:
                 if self._header is None:
                     self._header = _header(row)
                 else:
                     yield self._event(self._header, row)
+                self.line = before + rows.line_num + 1
         except csv.Error:
             raise UnusableAnswer(f"{self._where()} is no CSV; report it to Siglume") from None
 

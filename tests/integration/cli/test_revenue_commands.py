@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -11,7 +12,7 @@ from shared.sdrp.api.usage_csv import COLUMNS
 from tests import platform_answers
 from tests.integration.cli.conftest import Given, Terminal
 from tests.integration.ledger.books import TestBooks
-from tests.integration.revenue.accounts import Accounts
+from tests.integration.revenue.accounts import REVENUE_TABLES, Accounts
 from tests.integration.revenue.test_report import one_of_each
 from tests.statements import stated_batch, stated_usage
 
@@ -115,15 +116,99 @@ def test_a_file_that_differs(
     assert [(r["metered_usage_id"], r["field"], r["file"], r["books"]) for r in told["rows"]] == rows
 
 
-def test_a_file_that_is_cut_off_or_of_an_unknown_batch_is_one_line(
+WHOLE = exported("order-1", "order-2")
+HOSTILE = {
+    "cut in the middle of a row": (WHOLE[:-40], 3, "ends too early, after 1 rows"),
+    "cut behind its last value": (WHOLE[:-2], 3, "ends too early, after 1 rows"),
+    "empty": ("", 1, "ends too early, after 0 rows"),
+    "HTML": ("<!DOCTYPE html>\n<html><body>Sign in</body></html>\n", 1, "has no column"),
+    "a line of 10 MB": (WHOLE + "x" * 10_000_000 + "\r\n", 4, "longer than 65536 characters"),
+    "a field of 10 MB": (WHOLE + '"' + "x\n" * 5_000_000, 4, "longer than 65536 characters"),
+    "another header": (WHOLE.replace("protocol_fee_minor", "fee"), 1, "has no column protocol_fee_minor"),
+    "an amount that is none": (exported("order-1", protocol_fee_minor="two"), 2, "no plain decimal number"),
+    "a row behind one of two lines": (
+        exported("order-1", operation_key="tea\nhouse") + "a,b\r\n",
+        4,
+        "has 2 fields, not 21",
+    ),
+    "a time that is none": (exported("order-1", created_at="yesterday"), 2, "created_at"),
+    "of another batch": (exported("order-1", settlement_batch_id="batch-2"), 2, "is of another batch"),
+    "no UTF-8": (WHOLE + "\udcff\r\n", 4, "is not UTF-8"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_file_that_is_no_export_is_one_line_that_says_where(
+    kessai: Terminal, given_books: Given, tmp_path: Path, name: str
+) -> None:
+    held: list[object] = []
+
+    async def look(books: TestBooks) -> None:
+        held.append(await books.everything(*REVENUE_TABLES))
+
+    given_books(_batch_of_two)
+    given_books(look)
+    text, line, problem = HOSTILE[name]
+    file = tmp_path / "usage.csv"
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    ran = kessai("revenue", "check-csv", "batch-1", str(file))
+    assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (1, "", 1)
+    assert f"{file}, line {line}: " in ran.stderr
+    assert problem in ran.stderr
+    assert len(ran.stderr) < 1000
+    given_books(look)
+    assert held[0] == held[1]
+
+
+def test_a_file_that_is_not_there_or_of_an_unknown_batch_is_one_line(
     kessai: Terminal, given_books: Given, tmp_path: Path
 ) -> None:
     given_books(_batch_of_two)
     file = tmp_path / "usage.csv"
-    file.write_text(exported("order-1", "order-2")[:-5])
-    assert "ends too early" in kessai("revenue", "check-csv", "batch-1", str(file)).stderr
+    file.write_text(WHOLE)
     assert "no statement of batch" in kessai("revenue", "check-csv", "batch-9", str(file)).stderr
     assert "cannot read" in kessai("revenue", "check-csv", "batch-1", str(tmp_path / "none.csv")).stderr
+
+
+def test_a_batch_that_states_no_amounts_is_compared_by_its_rows(
+    kessai: Terminal, given_books: Given, tmp_path: Path
+) -> None:
+    async def silent(books: TestBooks) -> None:
+        rows = [stated_usage(name, settlement_batch_id="batch-1") for name in ("order-1", "order-2")]
+        amounts = ("provider_gross_amount_minor", "protocol_fee_minor", "provider_receivable_minor")
+        batch: dict[str, Any] = dict.fromkeys(amounts)
+        await Accounts(books).sync(rows, [stated_batch(**batch)])
+
+    given_books(silent)
+    file = tmp_path / "usage.csv"
+    file.write_text(WHOLE)
+    ran = kessai("revenue", "check-csv", "batch-1", str(file))
+    assert (ran.returncode, "not stated" in ran.stdout, "agrees as far as" in ran.stderr) == (0, True, True)
+    told = orjson.loads(kessai("revenue", "check-csv", "batch-1", str(file), "--json").stdout)
+    assert told["batch"] == dict.fromkeys(["payments", "gross_minor", "fee_minor", "receivable_minor"])
+    file.write_text(exported("order-1"))
+    assert kessai("revenue", "check-csv", "batch-1", str(file)).returncode == 1
+
+
+def test_a_row_of_another_currency_is_told_and_added_to_nothing(
+    kessai: Terminal, given_books: Given, tmp_path: Path
+) -> None:
+    dollars = {"currency": "USD", "token_symbol": "USDC"}
+
+    async def mixed(books: TestBooks) -> None:
+        rows = [stated_usage("order-1", settlement_batch_id="batch-1")]
+        rows.append(stated_usage("order-2", settlement_batch_id="batch-1", **dollars))
+        await Accounts(books).sync(rows, [stated_batch("batch-1", payments=2)])
+
+    given_books(mixed)
+    file = tmp_path / "usage.csv"
+    file.write_text(exported("order-1") + exported("order-2", **dollars).split("\r\n", 1)[1], newline="")
+    ran = kessai("revenue", "check-csv", "batch-1", str(file), "--json")
+    told = orjson.loads(ran.stdout)
+    assert (ran.returncode, told["file"]["gross_minor"], told["books"]["gross_minor"]) == (1, "200", "200")
+    assert [(row["metered_usage_id"], row["file"], row["books"]) for row in told["rows"]] == [
+        ("mu-order-2", "USD as USDC", "JPY as JPYC")
+    ]
 
 
 def test_a_review_of_a_difference_shows_both_sides_and_is_accepted(kessai: Terminal, given_books: Given) -> None:
