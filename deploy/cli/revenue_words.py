@@ -44,6 +44,10 @@ def show_report(report: "Report") -> None:
         )
     if len(report.differences) > MAX_DIFFERENCES:
         say(f"and {counted(len(report.differences) - MAX_DIFFERENCES, 'further difference')}: see --format json")
+    for each in report.summaries:
+        if each.booked is not None and each.differs:
+            sides = f"{plain(each.stated)}, asked for at {when(each.stated_at)}; the books came to {plain(each.booked)}"
+            say(f"Siglume's own sum of {each.kind} {each.token_symbol} at {each.endpoint} was {sides}")
     say(_verdict(report))
 
 

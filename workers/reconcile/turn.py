@@ -9,7 +9,7 @@ from typing import Final
 
 from shared.errors import KessaiError
 from shared.ledger.database import Connection
-from shared.ledger.revenue import comparing, syncs
+from shared.ledger.revenue import comparing, syncs, totals
 from shared.ledger.revenue.settling import settle_orders
 from shared.ledger.revenue.totals import TOKENS, booked_totals, compare_totals
 from shared.sdrp.api.batches import Receivables
@@ -50,12 +50,14 @@ async def reconcile(
     await _settle(connection, result, clock)
     if failed is not None:
         raise failed
+    asked_at = clock()
     after = await _summaries(client, result) if before else {}
     compared = await comparing.compare(connection, endpoint, now=clock(), since=since)
     if compared.paired:
         await _settle(connection, result, clock)
     result.compared = compared
     result.totals = compare_totals(before, after, await booked_totals(connection, endpoint))
+    await totals.keep(connection, endpoint, after, result.totals, stated_at=asked_at)
     result.finished_at = clock()
 
 

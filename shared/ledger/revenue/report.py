@@ -18,6 +18,7 @@ from shared.ledger.revenue.explanations import Explained, Standing, explain
 from shared.ledger.revenue.findings import READ_WHOLE_TABLES, find_differences
 from shared.ledger.revenue.money import KNOWN_STATUSES, NOTHING, Money, Sums, plain, sums_json, total
 from shared.ledger.revenue.periods import Period
+from shared.ledger.revenue.totals import Summary, kept
 
 Json: TypeAlias = dict[str, Any]
 
@@ -73,6 +74,8 @@ class Report:
     """Endpoints whose statements were never read to their end."""
     currencies: dict[str, Currency] = field(default_factory=dict)
     differences: list[Explained] = field(default_factory=list)
+    summaries: list[Summary] = field(default_factory=list)
+    """What the platform summed up itself, of all time, when it was asked last; the period has no part in it."""
 
     def currency(self, name: str) -> Currency:
         return self.currencies.setdefault(name, Currency())
@@ -100,6 +103,7 @@ class Report:
                 for name, each in sorted(self.currencies.items())
             ],
             "differences": [_difference_json(each) for each in self.differences],
+            "summaries": [each.as_json() for each in self.summaries],
         }
 
 
@@ -113,6 +117,7 @@ async def revenue(connection: Connection, period: Period, *, endpoint: str | Non
         await _add_received(connection, report, endpoint)
         for name in report.endpoints:
             await _add_comparison(connection, report, name)
+        report.summaries = await kept(connection, report.endpoints)
     return report
 
 

@@ -1,15 +1,16 @@
 """Do the books come to what the platform's summary says? A token and a kind of money at a time, in minor units.
 
-The summary is the platform's own sum over everything; it finds what a list has left out.
+The summary is the platform's own sum over everything; it finds what a list has left out. The last one is kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from shared.ledger.database import Connection
 from shared.ledger.revenue.findings import READ_WHOLE_TABLES
-from shared.ledger.revenue.money import Money
+from shared.ledger.revenue.money import Money, plain
 from shared.sdrp.api.batches import Receivables
 
 TOKENS: Final = ("JPYC", "USDC")
@@ -74,6 +75,78 @@ def compare_totals(
     return sorted(found)
 
 
-def stated_total(totals: Receivables, money: Money) -> Decimal | None:
-    stated: Decimal | None = getattr(totals, f"{money}_provider_receivable_minor")
+_RECEIVABLE: Final = "_provider_receivable_minor"
+
+
+def stated_total(totals: Receivables, kind: str) -> Decimal | None:
+    stated: Decimal | None = getattr(totals, kind + _RECEIVABLE)
     return stated
+
+
+_KINDS: Final = tuple(name.removesuffix(_RECEIVABLE) for name in Receivables.__dataclass_fields__)
+
+
+class Summary(NamedTuple):
+    """One sum of the platform's as it was kept."""
+
+    endpoint: str
+    token_symbol: str
+    kind: str
+    """As the platform names it; the books know those of `Money`."""
+    stated: Decimal
+    booked: Decimal | None
+    """What the books came to then; None where that was not compared."""
+    stated_at: datetime
+
+    @property
+    def differs(self) -> bool:
+        return self.booked is not None and self.booked != self.stated
+
+    def as_json(self) -> dict[str, Any]:
+        """Amounts are text."""
+        return {
+            "endpoint": self.endpoint,
+            "token_symbol": self.token_symbol,
+            "kind": self.kind,
+            "stated_minor": plain(self.stated),
+            "booked_minor": None if self.booked is None else plain(self.booked),
+            "stated_at": self.stated_at,
+        }
+
+
+async def keep(
+    connection: Connection,
+    endpoint: str,
+    summaries: Mapping[str, Receivables],
+    compared: Iterable[Total],
+    *,
+    stated_at: datetime,
+) -> None:
+    """Put the summary of each token in the place of the one before, with what was compared of it."""
+    booked = {(each.token_symbol, str(each.money)): each.booked for each in compared}
+    rows = [
+        (endpoint, token, kind, stated, booked.get((token, kind)), stated_at)
+        for token, totals in summaries.items()
+        for kind in _KINDS
+        if (stated := stated_total(totals, kind)) is not None
+    ]
+    async with connection.transaction():
+        await connection.execute(
+            "DELETE FROM kessai.statement_summaries WHERE endpoint = $1 AND token_symbol = ANY ($2::text[])",
+            endpoint,
+            list(summaries),
+        )
+        await connection.executemany("INSERT INTO kessai.statement_summaries VALUES ($1, $2, $3, $4, $5, $6)", rows)
+
+
+async def kept(connection: Connection, endpoints: Sequence[str]) -> list[Summary]:
+    rows = await connection.fetch(
+        """
+        SELECT endpoint, token_symbol, kind, receivable_minor, booked_minor, stated_at
+        FROM kessai.statement_summaries
+        WHERE endpoint = ANY ($1::text[])
+        ORDER BY endpoint, token_symbol, kind
+        """,
+        endpoints,
+    )
+    return [Summary(*row) for row in rows]

@@ -62,6 +62,23 @@ def test_what_nobody_has_compared_is_not_called_explained(kessai: Terminal, give
     assert "not compared" in kessai("revenue", "report", "--period", "2026-11").stderr
 
 
+def test_sums_of_the_platform_that_the_books_do_not_come_to_are_told(kessai: Terminal, given_books: Given) -> None:
+    async def sums(books: TestBooks) -> None:
+        await Accounts(books).sync()
+        await books.rows(
+            """
+            INSERT INTO kessai.statement_summaries
+            VALUES ('siglume', 'JPYC', 'settled', 500, 500, now()), ('siglume', 'JPYC', 'unsettled', 500.5, 396, now())
+            """
+        )
+
+    given_books(sums)
+    told = kessai("revenue", "report", "--period", "2026-11").stderr
+    assert "sum of unsettled JPYC at siglume was 500.5" in told
+    assert "the books came to 396" in told
+    assert "sum of settled" not in told
+
+
 def test_a_period_that_is_none_is_one_line(kessai: Terminal) -> None:
     ran = kessai("revenue", "report", "--period", "soon")
     assert (ran.returncode, len(ran.stderr.splitlines())) == (1, 1)

@@ -1,13 +1,16 @@
 """Statements come into the books page by page; a run goes on where it was, and reads no more than may have changed."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from aiohttp import web
 
 from shared.ledger.database import Pool, connected
 from shared.ledger.revenue import syncs
-from shared.ledger.revenue.money import Money
+from shared.ledger.revenue.money import Money, plain
+from shared.ledger.revenue.periods import Period
+from shared.ledger.revenue.report import revenue
 from shared.ledger.revenue.syncs import List
 from shared.sdrp.api.errors import SiglumeApiError
 from tests.given import ENDPOINT, NOW
@@ -146,6 +149,29 @@ async def test_the_platforms_own_sums_are_held_against_the_books(pool: Pool, the
     found = await run(pool, there)
     assert found.unexplained["JPYC", Money.UNSETTLED] == 2 * 198 - 500
     assert ("JPYC", Money.SETTLED) not in found.unexplained
+
+
+async def test_the_last_summary_is_kept_and_shown_beside_the_books(
+    pool: Pool, books: TestBooks, there: Account
+) -> None:
+    there.bought(2, batch=None)
+    there.totals = {"unsettled_provider_receivable_minor": "500.5", "terminal_provider_receivable_minor": "3"}
+    await run(pool, there, at=NOW - DAY)
+    there.totals = {"unsettled_provider_receivable_minor": "396", "terminal_provider_receivable_minor": "4"}
+    for what in (None, refusal(504)):
+        if what is not None:
+            there.bent["summary"] = what
+        await run(pool, there)
+        async with connected(pool) as connection:
+            found = await revenue(connection, Period.parse("2026"), now=NOW)
+        yen = [each for each in found.summaries if each.token_symbol == "JPYC"]
+        assert [(each.kind, plain(each.stated), each.booked, each.stated_at) for each in yen] == [
+            ("terminal", "4", None, NOW),
+            ("unsettled", "396", 396, NOW),
+        ]
+    dollars = [each for each in found.summaries if each.token_symbol == "USDC"]
+    assert [(each.kind, each.booked) for each in dollars if each.differs] == [("unsettled", Decimal(0))]
+    assert found.as_json()["summaries"][1]["booked_minor"] == "396"
 
 
 @pytest.mark.parametrize("status", [404, 504])

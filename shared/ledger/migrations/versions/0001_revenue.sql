@@ -14,6 +14,17 @@ CREATE TABLE kessai.statement_syncs (
     PRIMARY KEY (endpoint, what)
 );
 
+-- What the platform said last that a provider gets in all, by its token and kind of money.
+CREATE TABLE kessai.statement_summaries (
+    endpoint         text NOT NULL,
+    token_symbol     text NOT NULL,
+    kind             text NOT NULL,    -- as the platform names it
+    receivable_minor numeric NOT NULL, -- as stated
+    booked_minor     numeric,          -- what the books came to; NULL where it moved meanwhile, or is no kind of theirs
+    stated_at        timestamptz NOT NULL, -- when it was asked for
+    PRIMARY KEY (endpoint, token_symbol, kind)
+);
+
 CREATE TABLE kessai.statement_batches (
     settlement_batch_id            text PRIMARY KEY,
     endpoint                       text NOT NULL, -- whose account states it
