@@ -6,7 +6,7 @@ time, within an hour, of the same amount, currency and band. Nothing but the day
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -122,10 +122,20 @@ async def find_dates(connection: Connection, endpoint: str, since: datetime, unt
     if not rows:
         return {}
     usage = await connection.fetch(USAGE, endpoint, since, until)
-    told = [_moment(row["at"], row["currency"], row["pricing_band"], row["amount"], row["told"]) for row in usage]
-    stated = [_moment(row["at"], row["currency"], row["pricing_band"], row["amount"], None) for row in rows]
     in_review = await waiting(connection, endpoint, since, until)
-    return dates_of([*stated, *told, *(Moment(each.at, each.kind, each.review_id) for each in in_review)])
+    stated = [_moment(row["at"], row["currency"], row["pricing_band"], row["amount"], None) for row in rows]
+    told = [_moment(row["at"], row["currency"], row["pricing_band"], row["amount"], row["told"]) for row in usage]
+    told += [Moment(each.at, each.kind, each.review_id) for each in in_review]
+    dates = dates_of([*stated, *told])
+
+    def counts_in(at: datetime) -> tuple[date, bool]:
+        return at.astimezone(UTC).date(), since <= at < until
+
+    return {
+        each.told: dates[each.told]
+        for each in told
+        if each.told in dates and counts_in(each.at) != counts_in(dates[each.told])
+    }
 
 
 def _moment(at: datetime, currency: str, pricing_band: str, amount: Decimal, told: Id | None) -> Moment:
