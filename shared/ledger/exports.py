@@ -83,12 +83,22 @@ _SOURCES = {
     Export.REVIEWS: _Source(
         columns=(
             *("review_id", "queue", "reason", "state", "endpoint", "event_id", "about", "order_id", "challenge_hash"),
-            *("opened_at", "closed_at", "closed_by", "resolution", "why", "assignee", "evidence"),
+            *(
+                "opened_at",
+                "closed_at",
+                "closed_by",
+                "resolution",
+                "why",
+                "assignee",
+                "evidence",
+                "platform",
+                "suggested",
+            ),
         ),
         table="kessai.reviews",
         time="opened_at",
         order="review_id",
-        json=("evidence",),
+        json=("evidence", "platform", "suggested"),
     ),
     Export.DEAD_LETTERS: _Source(
         columns=(

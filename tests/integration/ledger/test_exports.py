@@ -11,10 +11,12 @@ import psutil
 import pytest
 
 from shared.broker.envelope import Failure
-from shared.ledger import dead_letters, discards
+from shared.ledger import dead_letters, discards, platform_evidence, reviews
 from shared.ledger.database import connected
+from shared.ledger.decisions import Resolution
 from shared.ledger.export_lines import ExportFormat
 from shared.ledger.exports import By, Export, NoTimeOfPayment, column_names, stream
+from shared.ledger.suggestions import Suggestion
 from tests.given import NOW, challenge_hash, envelope, incoming, new_order, payment, usage
 from tests.integration.ledger.books import TestBooks
 
@@ -78,6 +80,19 @@ async def test_json_columns_are_json_and_control_characters_escapes(full_books: 
     assert discarded["detail"]["why"] == "garbage"
     (letter,) = await table(full_books, Export.DEAD_LETTERS)
     assert letter["detail"] == r"line 1\n2"
+
+
+async def test_a_review_tells_what_the_platform_says_of_it_and_what_that_suggests(full_books: TestBooks) -> None:
+    async with connected(full_books.pool) as connection:
+        review, _ = await reviews.find(connection, 1)
+        suggestion = Suggestion(Resolution.REPROCESS, FORMULA)
+        await platform_evidence.attach(connection, review, {"session": {"state": FORMULA}}, suggestion, ask_at=None)
+    (line,), (row,) = await lines(full_books, Export.REVIEWS), await table(full_books, Export.REVIEWS)
+    assert line["platform"] == {"session": {"state": FORMULA}}
+    assert isinstance(line["suggested"], dict)
+    assert (line["suggested"]["resolution"], line["suggested"]["why"]) == ("reprocess", FORMULA)
+    assert json.loads(row["platform"]) == line["platform"]
+    assert json.loads(row["suggested"]) == line["suggested"]
 
 
 async def test_an_empty_table_has_its_heading(books: TestBooks) -> None:
