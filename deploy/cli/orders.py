@@ -84,9 +84,9 @@ def show(order_id: OrderId, as_json: AsJson = False) -> None:
 @app.command("list")
 def list_orders(limit: Limit = 50, state: InState = None, as_json: AsJson = False) -> None:
     """The newest orders and their states."""
-    from shared.ledger import orders
+    from shared.ledger.order_lists import OrderFilter, newest
 
-    listed = with_books(lambda connection: orders.newest(connection, limit=limit, state=state))
+    listed = with_books(lambda connection: newest(connection, OrderFilter(state=state), limit=limit))
     found = [each.order for each in listed]
     if as_json:
         print_json([_fields(order) for order in found])

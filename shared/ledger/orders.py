@@ -9,11 +9,9 @@ from shared.errors import KessaiError
 from shared.ledger import audit, outbox
 from shared.ledger.audit import Act
 from shared.ledger.books import Order, Row
-from shared.ledger.conditions import Conditions
 from shared.ledger.database import Connection
 from shared.ledger.facts import order_cancelled
 from shared.ledger.lookup import lock_hashes
-from shared.ledger.slices import ORDERS
 from shared.ledger.text import is_keepable
 from shared.ledger.transitions import Fact, Move, OrderState, next_state
 from shared.ledger.waiting import Became, apply_waiting
@@ -241,29 +239,9 @@ async def find_recorded(connection: Connection, order_id: str) -> RecordedOrder:
     row = await connection.fetchrow("SELECT * FROM kessai.orders WHERE order_id = $1", order_id)
     if row is None:
         raise OrderNotFound(order_id)
-    return _recorded(row)
+    return recorded(row)
 
 
-async def newest(
-    connection: Connection,
-    *,
-    limit: int,
-    state: OrderState | None = None,
-    endpoint: str | None = None,
-    before: Place | None = None,
-    down_to: Place | None = None,
-) -> list[RecordedOrder]:
-    """The newest orders. `before` is the place that the last page ended with, `down_to` the last one to look at.
-
-    No index knows states: it would cost every payment a write, for a list that few people read.
-    """
-    asked = Conditions()
-    asked.add_if_given("state = {}", state)
-    asked.add_if_given("endpoint = {}", endpoint)
-    query = ORDERS.newest("*", asked, limit=limit, before=before, down_to=down_to)
-    rows = await connection.fetch(query, *asked.values)
-    return [_recorded(row) for row in rows]
-
-
-def _recorded(row: Row) -> RecordedOrder:
+def recorded(row: Row) -> RecordedOrder:
+    """A row of `kessai.orders` that has every column."""
     return RecordedOrder(Order.from_row(row), row["created_at"], row["updated_at"])

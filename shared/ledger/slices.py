@@ -74,6 +74,12 @@ class Shelf:
 
 
 ORDERS: Final = Shelf("kessai.orders", ("created_at", "order_id"))
+PAYMENTS: Final = Shelf(
+    "kessai.audit JOIN kessai.orders ON order_id = subject",
+    ("audit.paid_at", "audit_id"),
+    "audit.paid_at IS NOT NULL",  # as the partial index says it
+)
+"""Orders that were paid, by when."""
 EVENTS: Final = Shelf("kessai.webhook_events", ("received_at", "receipt_id"))
 REVIEWS: Final = Shelf("kessai.reviews", ("review_id",))
 DEAD_LETTERS: Final = Shelf("kessai.dead_letters", ("received_at", "dead_letter_id"))

@@ -9,20 +9,22 @@ from urllib.parse import quote
 from pydantic import Field
 
 from ingress.api.answers import Made
-from ingress.api.inputs import EndpointName, Input, Paged, Text
+from ingress.api.inputs import EndpointName, Input, Paged, Since, Text, Until
 from ingress.api.operation import Listed, Thing
 from ingress.api.problems import CONFLICT
 from ingress.console.api import cursors
 from ingress.console.api.call import Call, Page
 from ingress.console.api.operation import ROOT, AnyOperation, act, read
-from shared.ledger import attempts, orders
+from shared.ledger import attempts, order_lists, orders
 from shared.ledger.books import Order
 from shared.ledger.database import Connection
-from shared.ledger.orders import RecordedOrder
-from shared.ledger.slices import ORDERS, Slice, take_slice
+from shared.ledger.exports import By
+from shared.ledger.order_lists import OrderFilter
 from shared.ledger.timeline import Step, timeline
 from shared.ledger.transitions import OrderState
 from shared.sdrp.money import MAX_SAFE_INTEGER, Currency
+
+BY: Final = "Which time of orders since and until speak of, and rows follow: paid leaves out what is not paid."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,9 @@ class WholeOrder(ShownOrder):
 class AskedOrders(Paged):
     state: OrderState | None = None
     endpoint: Text | None = None
+    by: Annotated[By, Field(description=BY)] = By.REGISTERED
+    since: Since = None
+    until: Until = None
 
 
 class OfOrder(Input):
@@ -64,21 +69,9 @@ class NewOrder(Input):
 
 
 async def list_orders(call: Call, asked: AskedOrders) -> Page[ShownOrder]:
-    before = call.place(asked.cursor, cursors.moment, cursors.name)
-
-    async def work(connection: Connection) -> Slice[RecordedOrder]:
-        return await take_slice(
-            connection,
-            ORDERS,
-            lambda limit, before, down_to: orders.newest(
-                connection, limit=limit, state=asked.state, endpoint=asked.endpoint, before=before, down_to=down_to
-            ),
-            limit=asked.limit,
-            before=before,
-            is_bounded=asked.state is not None or asked.endpoint is not None,
-        )
-
-    found = await call.books(work)
+    wanted = OrderFilter(asked.by, asked.since, asked.until, asked.state, asked.endpoint)
+    before = call.place(asked.cursor, cursors.moment, cursors.number if asked.by is By.PAID else cursors.name)
+    found = await call.books(lambda connection: order_lists.look(connection, wanted, limit=asked.limit, before=before))
     return Page([ShownOrder(**_fields(each.order)) for each in found.rows], call.cursor(found.older))
 
 
@@ -122,7 +115,14 @@ def _fields(order: Order) -> dict[str, Any]:
 
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (
-    read("listOrders", "/orders", "The newest orders and their states.", AskedOrders, Listed(ShownOrder), list_orders),
+    read(
+        "listOrders",
+        "/orders",
+        "The newest orders and their states, by when they were registered or paid.",
+        AskedOrders,
+        Listed(ShownOrder),
+        list_orders,
+    ),
     act(
         "registerOrder",
         "/orders",

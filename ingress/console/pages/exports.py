@@ -2,18 +2,20 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, TypeVar
 
 from aiohttp import web
 
+from ingress.console.days import begin_of, end_of
+from ingress.console.forms import in_words
 from ingress.console.sections import Section, act
 from ingress.console.visit import Failed, Visit
 from shared.errors import KessaiError
 from shared.ledger import audit
 from shared.ledger.export_lines import ExportFormat
-from shared.ledger.exports import Export, Page, stream
+from shared.ledger.exports import By, Export, NoTimeOfPayment, Page, stream
 from shared.ledger.roles import Role
 
 E = TypeVar("E", bound=StrEnum)
@@ -24,7 +26,10 @@ async def export(visit: Visit) -> web.StreamResponse:
     """A POST, since it is written down; the file comes as it is read, in pages."""
     form = await visit.form()
     what, form_ = _member(Export, visit.request.match_info["what"]), _member(ExportFormat, form.get("form", ""))
-    since, last = _day(form.get("since", "")), _day(form.get("until", ""))
+    since, last = begin_of(form.get("since")), begin_of(form.get("until"))
+    by = _member(By, form.get("by") or By.REGISTERED)
+    if by is By.PAID and what is not Export.ORDERS:
+        raise Failed(404, "There is no such export", in_words(NoTimeOfPayment(what)))
     if visit.services.exports.locked():
         raise Failed(503, "Others are taking files just now", "Try again when they are done.", retry_after=30)
     response = web.StreamResponse(headers=_headers(what, form_))
@@ -35,9 +40,9 @@ async def export(visit: Visit) -> web.StreamResponse:
                 actor=visit.person.actor,
                 action="export.taken",
                 subject=f"export:{what}",
-                detail={"format": form_, "since": since, "until": last},
+                detail={"format": form_, "since": since, "until": last, **({"by": by} if by is By.PAID else {})},
             )
-            await _copy(visit, response, stream(connection, what, form_, since=since, until=_day_after(last)))
+            await _copy(visit, response, stream(connection, what, form_, since=since, until=end_of(last), by=by))
     except (KessaiError, ConnectionError):
         if not response.prepared or visit.request.transport is None:
             raise
@@ -67,21 +72,6 @@ def _member(kind: type[E], text: str) -> E:
         return kind(text)
     except ValueError:
         raise Failed(404, "There is no such export", "Use the buttons below a list.") from None
-
-
-def _day(text: str) -> datetime | None:
-    """The begin of a day, in UTC; None when none is named. Raises Failed."""
-    if not text:
-        return None
-    try:
-        return datetime.combine(date.fromisoformat(text), time(), UTC)
-    except ValueError:
-        raise Failed(400, f"{text[:20]} is no day", "Write it as 2026-11-21, or leave it out.") from None
-
-
-def _day_after(day: datetime | None) -> datetime | None:
-    """The last day that is named belongs to the file."""
-    return None if day is None or day.date() == date.max else day + timedelta(days=1)
 
 
 SECTION = Section("Exports", "/exports", (act("/exports/{what}", export, needs=Role.VIEWER),), is_in_menu=False)

@@ -4,16 +4,18 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
+from ingress.console.days import begin_of, end_of
 from ingress.console.forms import FRESH, Returned, in_words
 from ingress.console.sections import Section, act, page
 from ingress.console.story import told
 from ingress.console.visit import PAGE_ROWS, Tone, Visit, not_found
-from shared.ledger import attempts, notes, orders, reviews
+from shared.ledger import attempts, notes, order_lists, orders, reviews
+from shared.ledger.exports import By
 from shared.ledger.notes import InvalidNote, NoteThing, NothingToNote
+from shared.ledger.order_lists import OrderFilter
 from shared.ledger.orders import OrderNotFound, OrderNotPending
 from shared.ledger.reviews import ReviewFilter
 from shared.ledger.roles import Role
-from shared.ledger.slices import ORDERS, take_slice
 from shared.ledger.timeline import timeline
 from shared.ledger.transitions import OrderState
 
@@ -22,20 +24,26 @@ SHOWN = 50
 
 
 async def list_orders(visit: Visit) -> web.Response:
-    asked, endpoint = visit.chosen("state", OrderState), visit.asked("endpoint")
-    state = OrderState(asked) if asked else None
+    state, first, last = visit.chosen("state", OrderState), visit.asked("since"), visit.asked("until")
+    wanted = OrderFilter(
+        by=By(visit.chosen("by", By) or By.REGISTERED),
+        since=begin_of(first),
+        until=end_of(begin_of(last)),
+        state=OrderState(state) if state else None,
+        endpoint=visit.asked("endpoint"),
+    )
+    before = visit.before(datetime.fromisoformat, int if wanted.by is By.PAID else str)
     async with visit.books() as connection:
-        found = await take_slice(
-            connection,
-            ORDERS,
-            lambda limit, before, down_to: orders.newest(
-                connection, limit=limit, state=state, endpoint=endpoint, before=before, down_to=down_to
-            ),
-            limit=PAGE_ROWS,
-            before=visit.before(datetime.fromisoformat, str),
-            is_bounded=state is not None or endpoint is not None,
-        )
-    return visit.page("orders/list.html", found=found, states=list(OrderState), state=state, endpoint=endpoint)
+        found = await order_lists.look(connection, wanted, limit=PAGE_ROWS, before=before)
+    return visit.page(
+        "orders/list.html",
+        found=found,
+        wanted=wanted,
+        days=(first, last),
+        is_all=wanted == OrderFilter(),
+        states=list(OrderState),
+        times=list(By),
+    )
 
 
 async def show(visit: Visit) -> web.Response:

@@ -93,6 +93,23 @@ async def test_every_row_comes_once_while_others_are_added(
     assert seen == before
 
 
+async def test_orders_follow_their_payments_when_asked_to(books: TestBooks, line: Line) -> None:
+    """As an accountant reads them: a month's takings, whenever the orders were registered."""
+    script = await line("vera")
+    await add_orders(books, 0, 6)
+    for number, day in ((4, "2026-10-31T23:59:59"), (1, "2026-11-01T00:00:00"), (3, "2026-11-01T00:00:00")):
+        raw = payment(f"evt-{number}", f"order-{number:03d}")
+        await books.apply(raw.replace(b"2026-11-20T11:59:58", day.encode()))
+    walked = await script.walk("/orders", limit=1, by="paid")
+    assert [order["order_id"] for order in walked] == ["order-003", "order-001", "order-004"]
+    november = {"by": "paid", "since": "2026-11-01T00:00:00Z", "until": "2026-12-01T00:00:00Z"}
+    assert len(await script.walk("/orders", limit=1, state="paid", **november)) == 2
+    told = (await script.get("/exports/orders.csv", **november)).raw.decode().splitlines()
+    assert [row.partition(",")[0] for row in told] == ["order_id", "order-001", "order-003"]
+    refused = await script.get("/exports/events.csv", by="paid")
+    assert (refused.status, refused.json["errors"][0]["field"]) == (422, "by")
+
+
 async def test_the_events_of_a_replay_are_walked_in_their_order(books: TestBooks, line: Line) -> None:
     await add_letters(books, 0, ROWS)
     script = await line("otto")

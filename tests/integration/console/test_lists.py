@@ -4,9 +4,10 @@ import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
 
-from shared.ledger import events, orders
+from shared.ledger import events, order_lists
 from shared.ledger.database import Pool, connected
 from shared.ledger.events import EventFilter
+from shared.ledger.order_lists import OrderFilter
 from shared.ledger.slices import ORDERS, take_slice
 from shared.ledger.transitions import OrderState
 from tests.given import incoming, new_order, payment
@@ -40,8 +41,12 @@ async def test_a_look_that_finds_nothing_near_says_so_and_goes_on_from_there(poo
             slice_ = await take_slice(
                 connection,
                 ORDERS,
-                lambda limit, before, down_to: orders.newest(
-                    connection, limit=limit, state=OrderState.CANCELLED, before=before, down_to=down_to
+                lambda limit, before, down_to: order_lists.newest(
+                    connection,
+                    OrderFilter(state=OrderState.CANCELLED),
+                    limit=limit,
+                    before=before,
+                    down_to=down_to,
                 ),
                 limit=5,
                 before=before,
@@ -55,6 +60,26 @@ async def test_a_look_that_finds_nothing_near_says_so_and_goes_on_from_there(poo
             assert slice_.looked_through == 10
             before = slice_.older
     assert (found, looks) == (["order-02"], 4)
+
+
+async def test_orders_are_listed_and_exported_by_their_payments(pool: Pool, seat: Seat) -> None:
+    books = TestBooks(pool)
+    await books.register(*(new_order(f"order-{number}") for number in range(60)))
+    for number in range(55):
+        day = b"2026-10-31T23:59:59" if number else b"2026-11-01T00:00:00"
+        await books.apply(payment(f"evt-{number}", f"order-{number}").replace(b"2026-11-20T11:59:58", day))
+    desk = await seat("vera")
+    october = "/orders?by=paid&since=2026-10-31&until=2026-10-31"
+    page = await desk.get(october)
+    older = re.search(r'rel="next" href="([^"]+)">Older', page.text)
+    assert older is not None
+    listed = page.text + (await desk.get(unescape(older[1]))).text
+    assert set(re.findall(r'title="(order-\d+)"', listed)) == {f"order-{number}" for number in range(1, 55)}
+    assert 'value="2026-10-31"' in page.text
+    file = await desk.act("/exports/orders", on=october, form="csv", by="paid", since="2026-11-01")
+    assert [line.partition(",")[0] for line in file.text.splitlines()] == ["order_id", "order-0"]
+    assert (await desk.act("/exports/events", on=october, form="csv", by="paid")).status == 404
+    assert (await desk.get("/orders?by=weight")).status == 400
 
 
 async def test_events_are_found_by_any_filters_together(pool: Pool) -> None:

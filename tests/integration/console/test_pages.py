@@ -177,7 +177,7 @@ async def test_a_fault_of_ours_is_a_page_without_its_traceback(seat: Seat, monke
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr("shared.ledger.orders.newest", broken)
+    monkeypatch.setattr("shared.ledger.order_lists.newest", broken)
     page = await (await seat("otto")).get("/orders")
     assert (page.status, "A fault of Kessai itself" in page.words) == (500, True)
     assert "secret of the house" not in page.text
