@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from deploy.cli.books import with_books
-from deploy.cli.revenue_words import csv_lines, say_check, show_report
+from deploy.cli.revenue_words import say_check, show_report
 from deploy.cli.show import AsJson, print_json, print_table
 from shared.errors import KessaiError
 
@@ -53,6 +53,7 @@ def report(
     period: OfPeriod, endpoint: OfEndpoint = None, form: Form = ReportFormat.TABLE, as_json: AsJson = False
 ) -> None:
     """Standard revenue, and micro and nano money by how far it is; `unexplained` is zero when all is well."""
+    from shared.ledger.revenue.lines import csv_lines
     from shared.ledger.revenue.periods import Period
     from shared.ledger.revenue.report import revenue
 

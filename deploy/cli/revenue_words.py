@@ -1,30 +1,17 @@
-"""How is the revenue told to people, and to a spreadsheet?"""
+"""How is the revenue told to people?"""
 
 from typing import TYPE_CHECKING
 
 from deploy.cli.show import counted, print_table, say, when
-from shared.ledger.export_lines import csv_rows
-from shared.ledger.revenue.money import NOTHING, Money, Sums, plain, total
+from shared.ledger.revenue.lines import HEADINGS, figures, report_lines
+from shared.ledger.revenue.money import plain
 
 if TYPE_CHECKING:
     from shared.ledger.revenue.csv_check import CsvCheck
-    from shared.ledger.revenue.report import Currency, Report
+    from shared.ledger.revenue.report import Report
 
-HEADINGS = ("currency", "money", "band", "token", "payments", "gross_minor", "fee_minor", "receivable_minor")
 MAX_DIFFERENCES = 20
 """Of a table; JSON has them all."""
-
-Line = tuple[object, ...]
-
-
-def report_lines(report: "Report") -> list[Line]:
-    """A line a kind of money, currency by currency; `None` where a figure has no meaning."""
-    return [line for name, each in sorted(report.currencies.items()) for line in _currency_lines(report, name, each)]
-
-
-def csv_lines(report: "Report") -> bytes:
-    """The same for a spreadsheet; figures stay figures."""
-    return csv_rows([HEADINGS, *report_lines(report)])
 
 
 def show_report(report: "Report") -> None:
@@ -43,38 +30,12 @@ def show_report(report: "Report") -> None:
             empty="",
         )
     if len(report.differences) > MAX_DIFFERENCES:
-        say(f"and {counted(len(report.differences) - MAX_DIFFERENCES, 'further difference')}: see --format json")
+        say(f"and {counted(len(report.differences) - MAX_DIFFERENCES, 'further difference')}: see --json")
     for each in report.summaries:
         if each.booked is not None and each.differs:
             sides = f"{plain(each.stated)}, asked for at {when(each.stated_at)}; the books came to {plain(each.booked)}"
             say(f"Siglume's own sum of {each.kind} {each.token_symbol} at {each.endpoint} was {sides}")
     say(_verdict(report))
-
-
-def _currency_lines(report: "Report", name: str, each: "Currency") -> list[Line]:
-    lines: list[Line] = [(name, "standard", "standard", None, *_figures(each.standard)[:2], None, None)]
-    for (band, token), money in sorted(each.bands.items()):
-        lines += [(name, kind, band, token, *_figures(money.kinds[kind])) for kind in Money]
-        lines += [
-            (name, f"unsettled, unknown state {status}", band, token, *_figures(sums))
-            for status, sums in sorted(money.unknown_states.items())
-        ]
-        if money.received != NOTHING:
-            lines.append((name, "received in the period, batches", band, token, *_figures(money.received)))
-    if len(each.bands) > 1:
-        lines += [
-            (name, kind, "all", None, *_figures(total(band.kinds[kind] for band in each.bands.values())))
-            for kind in Money
-        ]
-    if report.compared_until is not None:
-        lines += [
-            (name, standing, None, None, None, plain(amount), None, None) for standing, amount in each.in_doubt.items()
-        ]
-    return lines
-
-
-def _figures(sums: Sums) -> tuple[object, ...]:
-    return sums.payments, plain(sums.gross), plain(sums.fee), plain(sums.receivable)
 
 
 def _verdict(report: "Report") -> str:
@@ -100,8 +61,8 @@ def say_check(check: "CsvCheck") -> None:
     print_table(
         ("side", "payments", "gross", "fee", "receivable"),
         [
-            ("file", *_figures(check.file)),
-            ("books", *_figures(check.books)),
+            ("file", *figures(check.file)),
+            ("books", *figures(check.books)),
             ("batch", *("not stated" if said is None else said for said in check.batch.as_json().values())),
         ],
         empty="",
