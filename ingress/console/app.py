@@ -5,6 +5,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from ipaddress import ip_address
 from math import inf
 
@@ -21,6 +22,8 @@ from ingress.console.keyring import Keyring
 from ingress.console.metrics import ConsoleMetrics
 from ingress.console.plans import AT_ONCE, Plans
 from ingress.console.queues import Queues
+from ingress.console.reckoning import AT_ONCE as REPORTS_AT_ONCE
+from ingress.console.reckoning import Reckoning, RevenueTerms
 from ingress.console.site import Site
 from shared.errors import SettingsError
 from shared.ledger.database import Pool, open_pool
@@ -96,6 +99,7 @@ class Pools:
     plans: Pool
     predictions: Pool
     """Connect as workers do."""
+    reports: Pool
 
 
 async def _open_pools(settings: Settings, stack: AsyncExitStack) -> Pools:
@@ -115,6 +119,7 @@ async def _open_pools(settings: Settings, stack: AsyncExitStack) -> Pools:
         exports=await opened("kessai console: exports", EXPORTS_AT_ONCE),
         plans=await opened("kessai console: plans", AT_ONCE),
         predictions=await opened("kessai console: plans", AT_ONCE, keys_only=True),
+        reports=await opened("kessai console: reports", REPORTS_AT_ONCE),
     )
 
 
@@ -128,6 +133,8 @@ def _site(settings: Settings, listen: Listen, pools: Pools, registry: CollectorR
     )
     shops, secrets, approvals = settings.shops(), _secrets(settings), settings.review_approvals
     plans = Plans(books=pools.plans, handlers=pools.predictions, shops=shops)
+    reckoning = Reckoning(pools.reports)
+    terms = RevenueTerms(settings.exposure_warning, timedelta(seconds=settings.reconcile_every))
     api = Api(
         pool=pools.pages,
         patient=pools.exports,
@@ -136,6 +143,8 @@ def _site(settings: Settings, listen: Listen, pools: Pools, registry: CollectorR
         shops=shops,
         secrets=secrets,
         approvals=approvals,
+        reckoning=reckoning,
+        revenue=terms,
     )
     return Site(
         pool=pools.pages,
@@ -143,6 +152,8 @@ def _site(settings: Settings, listen: Listen, pools: Pools, registry: CollectorR
         roles=settings.roles_of_groups(),
         metrics=ConsoleMetrics(registry),
         plans=plans,
+        reckoning=reckoning,
+        revenue_terms=terms,
         shops=shops,
         secrets=secrets,
         approvals=approvals,

@@ -9,6 +9,8 @@ from typing import Final
 WIDTH, HEIGHT = 400, 168
 LEFT, RIGHT, TOP, BOTTOM = 44, 4, 10, 22
 """Margins: numbers stand left, times below."""
+LABELS: Final = 7
+"""Below the columns at most."""
 NEXT_TO_NOTHING: Final = 1e-9
 """Below it a scale would have no round values any more."""
 MIDNIGHT: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -19,6 +21,46 @@ class Series:
     name: str
     """Also the class of its bars, which gives them their colour."""
     values: Sequence[float]
+    texts: Sequence[str] | None = None
+    """The values exactly, where that is more than a float can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What stands below the columns."""
+
+    names: Sequence[str]
+    """Of each column, for a pointer that rests on it."""
+    labels: Sequence[str | None]
+    """Of those columns that have one."""
+    is_of_columns: bool = False
+    """Whether a label stands for the whole column, not for the moment at which it begins."""
+
+
+def of_clock(times: Sequence[datetime], step: timedelta) -> Axis:
+    """A few round times: quarters of an hour, every four hours, or days."""
+    length = step * len(times)
+    if length <= timedelta(hours=2):
+        every, form = timedelta(minutes=15), "%H:%M"
+    elif length <= timedelta(days=2):
+        every, form = timedelta(hours=4), "%H:%M"
+    else:
+        every, form = timedelta(days=1), "%d %b"
+    return Axis(
+        [f"{time:%Y-%m-%d %H:%M} UTC" for time in times],
+        [None if (time - MIDNIGHT) % every else f"{time:{form}}" for time in times],
+    )
+
+
+def of_calendar(times: Sequence[datetime], form: str) -> Axis:
+    """Days, weeks or months by the form of their name; as many labels as there is room for."""
+    every = -(-len(times) // LABELS)
+    last = len(times) - 1 - (every // 2 if every > 2 else 0)  # beyond it a label would reach over the edge
+    return Axis(
+        [f"{time:%Y-%m-%d}" for time in times],
+        [None if at % every or at > last else f"{time:{form}}" for at, time in enumerate(times)],
+        is_of_columns=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +93,11 @@ class Chart:
     ys: Sequence[Tick]
     xs: Sequence[Tick]
     table: Sequence[tuple[datetime, Sequence[str]]]
-    """The same numbers as text."""
+    """The same numbers as text, where there are any."""
     series: Sequence[str]
     is_empty: bool
+    is_centred: bool = False
+    """Whether the first label stands below its mark, too."""
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -62,7 +106,7 @@ class Chart:
 
 
 def stacked(
-    times: Sequence[datetime], series: Sequence[Series], *, step: timedelta, written: Callable[[float], str]
+    times: Sequence[datetime], series: Sequence[Series], *, axis: Axis, written: Callable[[float], str]
 ) -> Chart:
     """Bars upon one another, one column a time. `written` makes text of a value, with its unit if it has one."""
     sums = [sum(each.values[at] for each in series) for at in range(len(times))]
@@ -72,18 +116,19 @@ def stacked(
         Column(
             round(LEFT + at * pitch, 2),
             round(pitch * 0.82, 2),
-            _told(time, series, at, written),
+            _told(axis.names[at], series, at, written),
             _bars(series, at, top),
         )
-        for at, time in enumerate(times)
+        for at in range(len(times))
     ]
     return Chart(
         columns=columns,
         ys=[Tick(round(_y(value, top), 2), written(value)) for value in ticks],
-        xs=_times(times, step, pitch),
-        table=[(time, [written(each.values[at]) for each in series]) for at, time in enumerate(times) if sums[at]],
+        xs=_marks(axis, pitch),
+        table=[(time, [_text(each, at, written) for each in series]) for at, time in enumerate(times) if sums[at]],
         series=[each.name for each in series],
         is_empty=not any(sums),
+        is_centred=axis.is_of_columns,
     )
 
 
@@ -113,22 +158,90 @@ def _scale(highest: float) -> tuple[float, list[float]]:
     return step * lines, [step * line for line in range(lines + 1)]
 
 
-def _times(times: Sequence[datetime], step: timedelta, pitch: float) -> list[Tick]:
-    """A few round times: quarters of an hour, every four hours, or days."""
-    length = step * len(times)
-    if length <= timedelta(hours=2):
-        every, form = timedelta(minutes=15), "%H:%M"
-    elif length <= timedelta(days=2):
-        every, form = timedelta(hours=4), "%H:%M"
-    else:
-        every, form = timedelta(days=1), "%d %b"
+def _marks(axis: Axis, pitch: float) -> list[Tick]:
+    within = pitch * 0.41 if axis.is_of_columns else 0.0  # the middle of a bar
     return [
-        Tick(round(LEFT + at * pitch, 2), f"{time:{form}}")
-        for at, time in enumerate(times)
-        if not (time - MIDNIGHT) % every
+        Tick(round(LEFT + at * pitch + within, 2), label) for at, label in enumerate(axis.labels) if label is not None
     ]
 
 
-def _told(time: datetime, series: Sequence[Series], at: int, written: Callable[[float], str]) -> str:
-    said = [f"{each.name.replace('_', ' ')} {written(each.values[at])}" for each in series if each.values[at]]
-    return f"{time:%Y-%m-%d %H:%M} UTC: {', '.join(said) or 'nothing'}"
+def _told(name: str, series: Sequence[Series], at: int, written: Callable[[float], str]) -> str:
+    said = [f"{each.name.replace('_', ' ')} {_text(each, at, written)}" for each in series if each.values[at]]
+    return f"{name}: {', '.join(said) or 'nothing'}"
+
+
+def _text(series: Series, at: int, written: Callable[[float], str]) -> str:
+    return written(series.values[at]) if series.texts is None else series.texts[at]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A bar that lies, as a share of what its line on the right stands for."""
+
+    name: str
+    tone: str
+    """The class of the bar, which gives it its colour."""
+    share: float
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lying:
+    row: Row
+    y: float
+    width: float
+    label: str
+    is_cut: bool
+    """Longer than there is room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Bars one below the other, against one line at a share of `warning` and one at the whole."""
+
+    bars: Sequence[Lying]
+    warning: float
+    whole: float
+    """Where the lines stand."""
+    width: int
+    height: int
+    left: int
+    floor: int
+
+
+ROW, NAMES, HEAD, MARGIN = 18, 118, 18, 8
+"""Of such a chart: the height of a bar with its space, the room for names, for the lines' labels, and on the right."""
+NAME_CHARACTERS: Final = 17
+
+
+def shares(rows: Sequence[Row], *, warning: float) -> Shares:
+    """As wide as the longest, from the whole up to one and a half of it."""
+    room = WIDTH - NAMES - MARGIN
+    most = min(max([1.08, *(row.share * 1.02 for row in rows)]), 1.5)
+    floor = HEAD + ROW * len(rows)
+    return Shares(
+        bars=[
+            Lying(
+                row,
+                y=HEAD + ROW * at,
+                width=round(max(min(row.share / most, 1.0) * room, 0.75), 2),
+                label=_short(row.name),
+                is_cut=row.share > most,
+            )
+            for at, row in enumerate(rows)
+        ],
+        warning=round(NAMES + warning / most * room, 2),
+        whole=round(NAMES + room / most, 2),
+        width=WIDTH,
+        height=floor + 4,
+        left=NAMES,
+        floor=floor,
+    )
+
+
+def _short(name: str) -> str:
+    """Ids often begin alike: both ends stay."""
+    if len(name) <= NAME_CHARACTERS:
+        return name
+    half = (NAME_CHARACTERS - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"

@@ -4,15 +4,17 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
 
+from shared.ledger.revenue.money import plain
 from shared.sdrp.money import Currency
 
 _WHOLE = re.compile("[0-9]{1,16}", re.ASCII)
+_EXACTLY = Context(prec=100)
 SHOWN_BYTES = 16 * 1024
 """Of a body on a page."""
 
@@ -55,6 +57,10 @@ def lasted(seconds: float) -> str:
     return f"{seconds * 1000:,.0f} ms" if seconds < 10 else span(round(seconds))
 
 
+def percent(share: Decimal) -> str:
+    return f"{plain(share * 100)}%"
+
+
 def count(number: float) -> str:
     return f"{number:,}"
 
@@ -64,9 +70,18 @@ def counted(number: int, thing: str, things: str | None = None) -> str:
     return f"{number:,} {thing if number == 1 else things or thing + 's'}"
 
 
-def amount(minor: int, currency: str) -> str:
-    """Minor units as people write them: `1,200 JPY`, `12.34 USD`."""
-    return f"{minor:,} {currency}" if currency == "JPY" else f"{Decimal(minor) / 100:,.2f} {currency}"
+def figure(minor: int | Decimal, currency: str) -> str:
+    """Minor units as people write them, to the last digit: `1,200` yen, `12.34` and `0.002` dollars."""
+    exact = Decimal(minor).scaleb(-2, _EXACTLY) if currency == Currency.USD else Decimal(minor)
+    whole, _, rest = f"{exact:,f}".partition(".")
+    rest = rest.rstrip("0").ljust(2 if currency == Currency.USD else 0, "0")
+    return f"{whole}.{rest}" if rest else whole
+
+
+def amount(minor: int | Decimal, currency: str) -> str:
+    """The same with its unit: `1,200 JPY`, `12.34 USD`."""
+    unit = currency if currency in set(Currency) else f"minor units of {currency}"
+    return f"{figure(minor, currency)} {unit}"
 
 
 def amount_said(fields: Mapping[str, object]) -> str | None:

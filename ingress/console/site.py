@@ -34,12 +34,14 @@ from ingress.console.pages import (
     overview,
     password,
     replays,
+    revenue,
     reviews,
     users,
 )
 from ingress.console.plans import Plans
 from ingress.console.pulse import Pulse
 from ingress.console.queues import Queues
+from ingress.console.reckoning import Reckoning, RevenueTerms
 from ingress.console.sections import Route, Section
 from ingress.console.static_files import StaticFiles
 from ingress.console.visit import Failed, Services, Visit
@@ -59,6 +61,7 @@ SECTIONS: Final[Sequence[Section]] = (
     dead_letters.SECTION,
     replays.SECTION,
     reviews.SECTION,
+    revenue.SECTION,
     orders.SECTION,
     events.SECTION,
     audit.SECTION,
@@ -110,6 +113,7 @@ class Site:
         roles: Mapping[str, Role],
         metrics: ConsoleMetrics,
         plans: Plans,
+        reckoning: Reckoning,
         shops: Mapping[str, Shop],
         secrets: Mapping[str, Sequence[SigningSecret]] | None = None,
         approvals: int = 1,
@@ -117,6 +121,7 @@ class Site:
         keyring: Keyring | None = None,
         terms: Terms | None = None,
         limits: LoginLimits | None = None,
+        revenue_terms: RevenueTerms | None = None,
         api: web.Application | None = None,
     ) -> None:
         self.app = web.Application(middlewares=[self._through], client_max_size=FORM_BYTES)
@@ -137,9 +142,11 @@ class Site:
             shops=shops,
             secrets=secrets or {},
             approvals=approvals,
+            reckoning=reckoning,
+            revenue=revenue_terms or RevenueTerms(),
             keyring=keyring,
         )
-        self.app.on_shutdown.append(_ends(watch, plans))
+        self.app.on_shutdown.append(_ends(watch, plans, reckoning))
         self.app.on_response_prepare.append(_protect)
         self.app.router.add_get(STATIC, self._files.serve)
         for section in SECTIONS:
@@ -231,7 +238,9 @@ def _environment(app: web.Application, files: StaticFiles) -> Environment:
         "body": shown.body,
         "count": shown.count,
         "counted": shown.counted,
+        "figure": shown.figure,
         "lasted": shown.lasted,
+        "percent": shown.percent,
         "pieces": shown.pieces,
         "shell": shlex.quote,
         "span": shown.span,
@@ -242,12 +251,13 @@ def _environment(app: web.Application, files: StaticFiles) -> Environment:
     return environment
 
 
-def _ends(watch: Watch, plans: Plans) -> Callable[[web.Application], Awaitable[None]]:
+def _ends(watch: Watch, plans: Plans, reckoning: Reckoning) -> Callable[[web.Application], Awaitable[None]]:
     """What goes on by itself must not keep the console from ending."""
 
     async def end(_app: web.Application) -> None:
         watch.is_over.set()
         await plans.close()
+        await reckoning.close()
 
     return end
 

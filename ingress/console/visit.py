@@ -28,6 +28,7 @@ from ingress.console.metrics import ConsoleMetrics
 from ingress.console.plans import Plans
 from ingress.console.pulse import Pulse
 from ingress.console.queues import Queues
+from ingress.console.reckoning import Reckoning, RevenueTerms
 from ingress.console.shown import link
 from ingress.console.watch import Watch
 from shared.ledger.books import Shop
@@ -67,6 +68,8 @@ class Services:
     """Of each endpoint, what signatures are proved with again; empty where the console was given none."""
     approvals: int
     """People it takes to decide on a review where money moves."""
+    reckoning: Reckoning
+    revenue: RevenueTerms
     keyring: Keyring | None = None
     exports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(EXPORTS_AT_ONCE))
 

@@ -15,7 +15,7 @@ PATHS: Final = (
     *(f"/orders/show?id={quote(name, safe='')}" for name in (SCRIPT, IMAGE)),
     *("/events", "/events/show?endpoint=siglume&id=evt-usage", "/reviews", "/reviews/3", "/reviews/7"),
     *("/dead-letters", "/dead-letters/list", "/dead-letters/5", "/dead-letters/6", "/replays", "/replays/1"),
-    *("/audit?show=everything", "/keys", "/users", "/password", "/find"),
+    *("/audit?show=everything", "/keys", "/users", "/password", "/find", "/orders?by=paid", "/revenue"),
 )
 PHONE: Final = {"width": 360, "height": 740}
 

@@ -12,6 +12,7 @@ from ingress.api.problems import BUSY, Refused
 from ingress.console.api import cursors
 from ingress.console.api.cursors import Maker
 from ingress.console.plans import Plans
+from ingress.console.reckoning import Reckoning, RevenueTerms
 from shared.ledger import users
 from shared.ledger.api_tokens import Holder
 from shared.ledger.books import Shop
@@ -56,6 +57,8 @@ class Services:
     approvals: int
     """People it takes to decide on a review where money moves."""
     plans: Plans
+    reckoning: Reckoning
+    revenue: RevenueTerms
     exports: Room
     document: Callable[[], bytes]
     """Tells what the API is (OpenAPI)."""

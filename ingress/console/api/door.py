@@ -18,6 +18,7 @@ from ingress.console.api.operation import ROOT, AnyOperation
 from ingress.console.api.refusals import CROSS_SITE, MISDIRECTED, refusal_of
 from ingress.console.api.table import OPERATIONS
 from ingress.console.plans import Plans
+from ingress.console.reckoning import Reckoning, RevenueTerms
 from shared.ledger import api_tokens
 from shared.ledger.api_tokens import Holder
 from shared.ledger.books import Shop
@@ -54,9 +55,11 @@ class Api:
         shops: Mapping[str, Shop],
         approvals: int,
         secrets: Mapping[str, Sequence[SigningSecret]],
+        reckoning: Reckoning,
+        revenue: RevenueTerms | None = None,
         failures: Failures | None = None,
     ) -> None:
-        """`pool` connects as workers do; `patient` is for exports. Whoever made `plans` closes them."""
+        """`pool` connects as workers do; `patient` is for exports. Whoever made `plans` and `reckoning` closes them."""
         self._frontier = frontier
         self._bearers = Bearers(pool, api_tokens.holder_of, log=log, advice=ADVICE, failures=failures)
         self._services = Services(
@@ -66,6 +69,8 @@ class Api:
             secrets=secrets,
             approvals=approvals,
             plans=plans,
+            reckoning=reckoning,
+            revenue=revenue or RevenueTerms(),
             exports=Room(EXPORTS_AT_ONCE),
             document=_document,
         )

@@ -1,12 +1,12 @@
 """How do things stand? What needs somebody now, then the last hours in pictures, then what is open."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
 from ingress.console.alarms import alarms
-from ingress.console.charts import Chart, Series, stacked
+from ingress.console.charts import Chart, Series, of_clock, stacked
 from ingress.console.pulse import Range, Step
 from ingress.console.sections import Section, page
 from ingress.console.shown import span
@@ -51,20 +51,25 @@ def rates(steps: Sequence[Step], step: timedelta, *, now: datetime) -> Chart:
     """Deliveries a minute; the step that is going on counts for as long as it has."""
     minutes = [max(min(step, now - each.at), timedelta(seconds=20)) / timedelta(minutes=1) for each in steps]
     values = [each.total / lasted for each, lasted in zip(steps, minutes, strict=True)]
-    return stacked([each.at for each in steps], [Series("deliveries", values)], step=step, written=_rate)
+    return _drawn(steps, step, [Series("deliveries", values)], _rate)
 
 
 def others(steps: Sequence[Step], step: timedelta) -> Chart:
     """What was not simply applied, by outcome: beside the many that were, it could not be seen."""
     names = [outcome for outcome in Outcome if outcome is not Outcome.APPLIED]
     series = [Series(name, [each.deliveries.get(name, 0) for each in steps]) for name in names]
-    return stacked([each.at for each in steps], series, step=step, written=_whole)
+    return _drawn(steps, step, series, _whole)
 
 
 def waits(steps: Sequence[Step], step: timedelta) -> Chart:
     """The longest way from the door to the commit, in seconds."""
     values = [each.longest_wait or 0.0 for each in steps]
-    return stacked([each.at for each in steps], [Series("longest_wait", values)], step=step, written=_seconds)
+    return _drawn(steps, step, [Series("longest_wait", values)], _seconds)
+
+
+def _drawn(steps: Sequence[Step], step: timedelta, series: Sequence[Series], written: Callable[[float], str]) -> Chart:
+    times = [each.at for each in steps]
+    return stacked(times, series, axis=of_clock(times, step), written=written)
 
 
 def totals(steps: Sequence[Step]) -> dict[str, int]:

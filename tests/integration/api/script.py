@@ -16,6 +16,7 @@ from ingress.console.api.operation import ROOT
 from ingress.console.api.table import OPERATIONS
 from ingress.console.metrics import ConsoleMetrics
 from ingress.console.plans import Plans
+from ingress.console.reckoning import Reckoning
 from ingress.console.site import Site
 from shared.ledger.books import Shop
 from shared.ledger.database import Pool
@@ -34,11 +35,12 @@ def console(
 ) -> Site:
     """The console with its API, as `kessai console` puts it together."""
     frontier = frontier or Frontier()
-    plans = Plans(books=pool, handlers=pool, shops=SHOPS)
+    plans, reckoning = Plans(books=pool, handlers=pool, shops=SHOPS), Reckoning(pool)
     api = Api(
         pool=pool,
         patient=pool,
         plans=plans,
+        reckoning=reckoning,
         frontier=frontier,
         shops=SHOPS,
         secrets={ENDPOINT: (SECRET,)},
@@ -51,6 +53,7 @@ def console(
         roles=ROLES,
         metrics=ConsoleMetrics(new_registry()),
         plans=plans,
+        reckoning=reckoning,
         shops=SHOPS,
         approvals=approvals,
         api=api.app,

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 from ingress.console.access.limits import LoginLimits
 from ingress.console.access.requests import Frontier
 from ingress.console.keyring import Keyring
+from ingress.console.reckoning import Reckoning
 from shared.ledger.database import Pool, open_pool
 from shared.sdrp.signature import SigningSecret
 from tests.integration.console.desk import Desk, site
@@ -41,10 +42,17 @@ async def seat(pool: Pool) -> AsyncIterator[Seat]:
             approvals: int = 1,
             secrets: Mapping[str, Sequence[SigningSecret]] | None = None,
             keyring: Keyring | None = None,
+            reckoning: Reckoning | None = None,
         ) -> Desk:
             if not servers:
                 console = site(
-                    pool, frontier=frontier, limits=limits, approvals=approvals, secrets=secrets, keyring=keyring
+                    pool,
+                    frontier=frontier,
+                    limits=limits,
+                    approvals=approvals,
+                    secrets=secrets,
+                    keyring=keyring,
+                    reckoning=reckoning,
                 )
                 servers.append(TestServer(console.app))
                 await servers[0].start_server()

@@ -14,6 +14,7 @@ from ingress.console.access.requests import Frontier
 from ingress.console.keyring import Keyring
 from ingress.console.metrics import ConsoleMetrics
 from ingress.console.plans import Plans
+from ingress.console.reckoning import Reckoning
 from ingress.console.site import Site
 from shared.ledger.books import Shop
 from shared.ledger.database import Pool
@@ -39,6 +40,7 @@ def site(
     approvals: int = 1,
     secrets: Mapping[str, Sequence[SigningSecret]] | None = None,
     keyring: Keyring | None = None,
+    reckoning: Reckoning | None = None,
 ) -> Site:
     return Site(
         pool=pool,
@@ -47,6 +49,7 @@ def site(
         metrics=ConsoleMetrics(new_registry()),
         limits=limits,
         plans=Plans(books=pool, handlers=pool, shops=SHOPS),
+        reckoning=reckoning or Reckoning(pool, patience=20.0),
         shops=SHOPS,
         secrets=secrets,
         approvals=approvals,

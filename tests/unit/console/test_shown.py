@@ -1,8 +1,10 @@
 """How values are written on a page."""
 
+from decimal import Decimal
+
 import pytest
 
-from ingress.console.shown import amount, amount_said, body, link, pieces, span
+from ingress.console.shown import amount, amount_said, body, figure, link, pieces, span
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,19 @@ def test_amounts_are_written_in_their_currency() -> None:
         *("1,234,567 JPY", "12,345.67 USD", "0.05 USD"),
     )
     assert amount(2**53 - 1, "USD") == "90,071,992,547,409.91 USD"
+    assert amount(100, "EUR") == "100 minor units of EUR"
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "text"),
+    [
+        *(("1234.50", "JPY", "1,234.5"), ("1E+3", "JPY", "1,000"), ("-0.2", "JPY", "-0.2"), ("0", "JPY", "0")),
+        *(("0.1", "USD", "0.001"), ("1234", "USD", "12.34"), ("120000", "USD", "1,200.00"), ("0", "USD", "0.00")),
+        (f"{'9' * 30}.{'1' * 18}", "USD", f"9,999,999,999,999,999,999,999,999,999.99{'1' * 18}"),
+    ],
+)
+def test_a_figure_keeps_every_digit(minor: str, currency: str, text: str) -> None:
+    assert figure(Decimal(minor), currency) == text
 
 
 @pytest.mark.parametrize(
