@@ -43,8 +43,8 @@ class Nothing(Input):
 Asked = TypeVar("Asked", bound=Input)
 
 
-def _number(value: object) -> object:
-    """`int` alone would take 1_000, +17 and full-width digits."""
+def number(value: object) -> object:
+    """Of a path or a query: `int` alone would take 1_000, +17 and full-width digits."""
     if not isinstance(value, str):
         return value
     if not _NUMBER.fullmatch(value):
@@ -59,7 +59,7 @@ def _moment(value: object) -> datetime:
 
 
 Text = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
-Id = Annotated[int, BeforeValidator(_number), Field(ge=1, le=MAX_ID)]
+Id = Annotated[int, BeforeValidator(number), Field(ge=1, le=MAX_ID)]
 """Of a path."""
 Number = Annotated[int, Field(ge=1, le=MAX_ID)]
 """Of a body: text is none."""
@@ -73,7 +73,7 @@ Until = Annotated[Moment | None, Field(description="Before this time, which is n
 class Paged(Input):
     """A list, a page at a time."""
 
-    limit: Annotated[int, BeforeValidator(_number), Field(ge=1, le=MAX_LIMIT, description="Items at most.")] = 50
+    limit: Annotated[int, BeforeValidator(number), Field(ge=1, le=MAX_LIMIT, description="Items at most.")] = 50
     cursor: Annotated[
         str | None,
         Field(pattern="^[A-Za-z0-9_=-]{1,4096}$", description="Where to go on: `next_cursor` of the page before."),

@@ -6,7 +6,19 @@ from aiohttp import web
 
 from ingress.api.inputs import Nothing
 from ingress.api.operation import Thing
-from ingress.console.api import audit, dead_letters, events, exports, notes, orders, replays, reviews, tokens, users
+from ingress.console.api import (
+    audit,
+    dead_letters,
+    events,
+    exports,
+    notes,
+    orders,
+    replays,
+    revenue,
+    reviews,
+    tokens,
+    users,
+)
 from ingress.console.api.call import Call
 from ingress.console.api.operation import AnyOperation, read
 
@@ -24,6 +36,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     *notes.OPERATIONS,
     *audit.OPERATIONS,
     *exports.OPERATIONS,
+    *revenue.OPERATIONS,
     *users.OPERATIONS,
     *tokens.OPERATIONS,
     read("describe", "/openapi.json", "This document.", Nothing, Thing(dict[str, Any]), describe),
