@@ -20,11 +20,11 @@ GRACE: Final = timedelta(minutes=15)
 """What a run may take beyond its time before anybody is warned; also the longest pause after a platform was away."""
 FORMS: Final = {Grain.HOUR: "%H:%M", Grain.DAY: "%d %b", Grain.WEEK: "%d %b", Grain.MONTH: "%b %y"}
 MEANINGS: Final = {
-    STANDARD: "orders paid one by one, by their amount",
+    STANDARD: "paid one by one",
     Money.SETTLED: "on the chain: revenue",
     Money.UNSETTLED: "expected, not received yet",
-    Money.PAST_DUE: "no longer debited until somebody acts at the platform",
-    Money.UNCOLLECTIBLE: "given up: nobody could debit it",
+    Money.PAST_DUE: "stuck until somebody acts",
+    Money.UNCOLLECTIBLE: "given up: not to be had",
     Money.WRITTEN_OFF: "given up by decision",
 }
 
