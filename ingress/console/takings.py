@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from ingress.console.alarms import Alarm, Urgency
 from ingress.console.charts import Chart, Row, Series, Shares, of_calendar, shares, stacked
-from ingress.console.shown import amount, counted, figure, span
+from ingress.console.shown import amount, counted, figure, span, words
 from shared.ledger.revenue.explanations import Explained, Standing
 from shared.ledger.revenue.exposure import Exposure
 from shared.ledger.revenue.money import Money, Sums, total
@@ -19,8 +19,11 @@ BUYERS: Final = 20
 GRACE: Final = timedelta(minutes=15)
 """What a run may take beyond its time before anybody is warned; also the longest pause after a platform was away."""
 FORMS: Final = {Grain.HOUR: "%H:%M", Grain.DAY: "%d %b", Grain.WEEK: "%d %b", Grain.MONTH: "%b %y"}
+IN_REVIEW: Final = "standard_in_review"
+NAMES: Final = {STANDARD: "Standard payments", IN_REVIEW: "Standard in review"}
 MEANINGS: Final = {
     STANDARD: "paid one by one",
+    IN_REVIEW: "told as paid; a person decides",
     Money.SETTLED: "on the chain: revenue",
     Money.UNSETTLED: "expected, not received yet",
     Money.PAST_DUE: "stuck until somebody acts",
@@ -46,6 +49,7 @@ class Line(NamedTuple):
     """One kind of money."""
 
     kind: str
+    name: str
     meaning: str
     sums: Sums
     is_metered: bool
@@ -55,9 +59,14 @@ class Line(NamedTuple):
 def lines(currency: Currency) -> list[Line]:
     """Each kind by itself, every band and token of it together."""
     bands = currency.bands.values()
+    standard = {STANDARD: currency.standard, IN_REVIEW: currency.standard_in_review}
+    metered = {kind: total(band.kinds[kind] for band in bands) for kind in Money}
     return [
-        Line(STANDARD, MEANINGS[STANDARD], currency.standard, is_metered=False),
-        *(Line(kind, MEANINGS[kind], total(band.kinds[kind] for band in bands), is_metered=True) for kind in Money),
+        *(Line(kind, NAMES[kind], MEANINGS[kind], sums, is_metered=False) for kind, sums in standard.items()),
+        *(
+            Line(kind, words(kind).capitalize(), MEANINGS[kind], sums, is_metered=True)
+            for kind, sums in metered.items()
+        ),
     ]
 
 

@@ -89,6 +89,7 @@ class Compared:
 class RevenueCurrency:
     currency: str
     standard: StandardMoney
+    standard_in_review: ControlSum
     metered: list[MeteredBand]
     metered_total: MeteredTotal
     compared: Compared | None
@@ -106,6 +107,16 @@ class RevenueDifference:
 
 
 @dataclass(frozen=True, slots=True)
+class StatedSum:
+    endpoint: str
+    token_symbol: str
+    kind: str
+    stated_minor: Amount
+    booked_minor: Amount | None
+    stated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RevenueReport:
     period: RevenuePeriod
     as_of: datetime
@@ -115,6 +126,7 @@ class RevenueReport:
     is_explained: bool
     currencies: list[RevenueCurrency]
     differences: list[RevenueDifference]
+    summaries: list[StatedSum]
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,8 +101,9 @@ WITH batch AS (
     UNION ALL
     SELECT endpoint, buyer_period_ref, plan_type, token_symbol, currency, sum(provider_gross_amount_minor),
            'unsettled', NULL, NULL, max(stated_at)
-    FROM kessai.statement_usage
-    WHERE settlement_batch_id IS NULL
+    FROM kessai.statement_usage AS listed
+    WHERE NOT EXISTS (SELECT FROM kessai.statement_batches AS known
+                      WHERE known.settlement_batch_id = listed.settlement_batch_id)
     GROUP BY 1, 2, 3, 4, 5
 )
 SELECT endpoint, buyer_period_ref, plan_type AS pricing_band, token_symbol, currency,

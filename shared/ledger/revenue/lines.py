@@ -35,7 +35,10 @@ def figures(sums: Sums) -> Line:
 
 
 def _currency_lines(report: "Report", name: str, each: "Currency") -> list[Line]:
-    lines: list[Line] = [(name, "standard", "standard", None, *figures(each.standard)[:2], None, None)]
+    lines: list[Line] = [
+        (name, "standard", "standard", None, *figures(each.standard)[:2], None, None),
+        (name, "in_review", "standard", None, *figures(each.standard_in_review)[:2], None, None),
+    ]
     for (band, token), money in sorted(each.bands.items()):
         lines += [(name, kind, band, token, *figures(money.kinds[kind])) for kind in Money]
         lines += [

@@ -49,6 +49,8 @@ class Currency:
 
     standard: Sums = NOTHING
     """Paid orders of the standard band, by what was paid; the platform's fee on them is not in the books."""
+    standard_in_review: Sums = NOTHING
+    """Payments that the platform told of and that no order has taken: a person decides. Of unknown amounts, as many."""
     bands: dict[BandKey, Band] = field(default_factory=dict)
     control: Control = NO_CONTROL
     """What webhooks and statements say of the same usage, as far as it is compared."""
@@ -113,6 +115,7 @@ async def revenue(connection: Connection, period: Period, *, endpoint: str | Non
         await connection.execute(READ_WHOLE_TABLES)
         report = Report(period, now, [endpoint] if endpoint else await _endpoints(connection))
         await _add_standard(connection, report, endpoint)
+        await _add_in_review(connection, report, endpoint)
         await _add_metered(connection, report, endpoint)
         await _add_received(connection, report, endpoint)
         for name in report.endpoints:
@@ -150,6 +153,26 @@ async def _add_standard(connection: Connection, report: Report, endpoint: str | 
     )
     for row in rows:
         report.currency(row["currency"]).standard = Sums(row["orders"], row["gross"])
+
+
+# What an event or a session tells of a payment is evidence: checked by nobody, so of any shape.
+IN_REVIEW = """
+SELECT upper(told ->> 'currency') AS currency, count(*) AS payments,
+       coalesce(sum(CASE WHEN told ->> 'amount_minor' ~ '^[0-9]{1,16}([.][0-9]{1,16})?$'
+                         THEN (told ->> 'amount_minor')::numeric END), 0) AS gross
+FROM kessai.reviews
+CROSS JOIN LATERAL coalesce(evidence -> 'event', evidence -> 'session') AS told
+WHERE state = 'open' AND coalesce(received_at, about_at) >= $1 AND coalesce(received_at, about_at) < $2
+  AND ($3::text IS NULL OR endpoint = $3)
+  AND told ->> 'settlement_status' = 'settled' AND told ->> 'settlement_batch_id' IS NULL
+  AND coalesce(told ->> 'pricing_band', 'standard') = 'standard' AND upper(told ->> 'currency') IN ('JPY', 'USD')
+GROUP BY 1
+"""
+
+
+async def _add_in_review(connection: Connection, report: Report, endpoint: str | None) -> None:
+    for row in await connection.fetch(IN_REVIEW, report.period.since, report.period.until, endpoint):
+        report.currency(row["currency"]).standard_in_review = Sums(row["payments"], row["gross"])
 
 
 async def _add_metered(connection: Connection, report: Report, endpoint: str | None) -> None:
@@ -225,6 +248,7 @@ def _currency_json(name: str, each: Currency, *, is_compared: bool) -> Json:
     return {
         "currency": name,
         "standard": {"orders": each.standard.payments, "gross_minor": plain(each.standard.gross)},
+        "standard_in_review": _control_json(each.standard_in_review),
         "metered": [
             {
                 "pricing_band": pricing_band,

@@ -91,7 +91,8 @@ Course: TypeAlias = Mapping[str, Mapping[str, Sequence[Decimal]]]
 """By currency and kind of money (`KINDS`): the gross of each step, in minor units."""
 
 PAID = """
-SELECT date_trunc($4, audit.paid_at, 'UTC') AS begin, currency, 'standard' AS kind, sum(amount_minor) AS gross
+SELECT date_trunc($4, audit.paid_at, 'UTC') AS begin, paid_currency AS currency, 'standard' AS kind,
+       sum(paid_minor) AS gross
 FROM kessai.audit
 JOIN kessai.orders ON order_id = subject
 WHERE audit.paid_at IS NOT NULL AND audit.paid_at >= $1 AND audit.paid_at < $2

@@ -78,11 +78,16 @@ async def test_an_order_that_was_paid_with_another_amount_counts_by_what_was_pai
     await accounts.books.apply(payment("evt-2", "order-2", amount_minor="1000.5"))
     await accounts.books.apply(payment("evt-3", "order-3", amount_minor=900, currency="usd"))
     await accounts.books.apply(payment("evt-4", "order-4", amount_minor=ABSENT, currency=ABSENT))
+    waiting = (await report(accounts)).currencies
+    assert {name: each.standard_in_review[:2] for name, each in waiting.items()} == {
+        "JPY": (1, Decimal("1000.5")), "USD": (1, Decimal(900)),
+    }  # fmt: skip
     for review_id in (1, 2):
         assert (await desk.resolve(review_id, "accept-mismatch")).outcome == "applied"
     found = await report(accounts)
     standard = {name: (each.standard.payments, plain(each.standard.gross)) for name, each in found.currencies.items()}
     assert standard == {"JPY": (3, "3400.5"), "USD": (1, "900")}
+    assert not any(each.standard_in_review.payments for each in found.currencies.values())
 
 
 async def test_json_is_text_where_it_is_money(accounts: Accounts) -> None:
