@@ -116,14 +116,24 @@ async def _body(request: web.Request) -> dict[str, Any]:
         raise Refused(
             UNSUPPORTED, "Send the body without Content-Encoding.", headers=UNREAD | {"Accept-Encoding": "identity"}
         )
-    if request.content_length is not None and request.content_length > BODY_BYTES:
-        raise Refused(TOO_LARGE, "A body is 64 KiB at most. Nothing was done.", headers=UNREAD)
-    raw = await request.read()
+    raw = await _bytes(request)
     if not raw:
         return {}
     if request.content_type != JSON:
         raise Refused(UNSUPPORTED, "Send the body as application/json.", headers={"Accept": JSON})
     return _object(raw)
+
+
+async def _bytes(request: web.Request) -> bytes:
+    """Whole, however it is sent: a body in chunks says nothing of its length beforehand. Raises Refused."""
+    raw, length = bytearray(), request.content_length or 0
+    while length <= BODY_BYTES:
+        chunk = await request.content.readany()
+        if not chunk:
+            return bytes(raw)
+        raw += chunk
+        length = max(length, len(raw))
+    raise Refused(TOO_LARGE, "A body is 64 KiB at most. Nothing was done.", headers=UNREAD)
 
 
 def _object(raw: bytes) -> dict[str, Any]:

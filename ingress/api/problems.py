@@ -126,8 +126,6 @@ def _of_http(error: web.HTTPException, document: str) -> Refused:
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
             return Refused(METHOD_NOT_ALLOWED, f"This path takes {allowed}.", headers={"Allow": allowed})
-        case web.HTTPRequestEntityTooLarge():
-            return Refused(TOO_LARGE, "A body is 64 KiB at most. Nothing was done.")
         case _:
             return _fault()
 

@@ -163,15 +163,15 @@ class System:
 
     async def call(self, method: str, path: str, **body: object) -> Told:
         """`path` as it goes over the wire."""
+        return await self.send(method, path, None if method == "GET" else json.dumps(body).encode())
+
+    async def send(self, method: str, path: str, data: bytes | AsyncIterator[bytes] | None) -> Told:
+        """Those bytes; an iterator goes in chunks, without a length."""
         headers = {"Authorization": f"Bearer {self.token}"} if self.token is not None else {}
         if method != "GET":
             headers["Content-Type"] = "application/json"
-        async with self._session.request(
-            method,
-            URL(f"{self.origin}{path}", encoded=True),
-            data=None if method == "GET" else json.dumps(body).encode(),
-            headers=headers,
-        ) as response:
+        url = URL(f"{self.origin}{path}", encoded=True)
+        async with self._session.request(method, url, data=data, headers=headers) as response:
             told = Told(response.status, await response.read(), response.headers.copy())
         conform(document(), method, path.partition("?")[0], told)
         return told

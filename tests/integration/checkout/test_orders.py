@@ -1,7 +1,11 @@
 """An order is authored once, by the system of its own endpoint, and keeps its values."""
 
+import json
+from collections.abc import AsyncIterator
+
 import pytest
 
+from ingress.api.inputs import BODY_BYTES
 from shared.ledger import checkout_clients
 from shared.ledger.database import connected
 from tests.integration.checkout.counter import Counters, System
@@ -75,6 +79,23 @@ async def test_an_order_that_cannot_be_is_refused_by_field(system: System, body:
     told = await system.put(**body)  # type: ignore[arg-type]
     assert (told.problem, told.json["errors"][0]["field"]) == ("invalid", field)
     assert (await system.order()).problem == "not-found"
+
+
+async def test_a_body_may_be_so_large_however_it_is_sent(system: System) -> None:
+    async def in_chunks(body: bytes) -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 4096):
+            yield body[start : start + 4096]
+
+    largest = json.dumps({"amount_minor": 1200, "currency": "JPY"}).encode().ljust(BODY_BYTES)
+    as_sent: tuple[bytes | AsyncIterator[bytes], ...] = (largest, in_chunks(largest))
+    for number, data in enumerate(as_sent):
+        assert (await system.send("PUT", f"/orders/order-{number}", data)).status == 201
+    for body in (largest + b" ", largest * 20):
+        as_sent = (body, in_chunks(body))
+        for data in as_sent:
+            told = await system.send("PUT", "/orders/order-9", data)
+            assert (told.problem, told.headers["Connection"]) == ("too-large", "close")
+    assert (await system.order("order-9")).problem == "not-found"
 
 
 @pytest.mark.parametrize(
