@@ -91,7 +91,12 @@ async def put_order(call: Call, asked: AuthoredOrder) -> Made:
     order = orders.NewOrder(asked.order_id, asked.amount_minor, asked.currency.value, endpoint)
 
     async def work(connection: Connection) -> Made:
-        done = await orders.register(connection, [order], actor=call.actor, now=datetime.now(UTC))
+        try:
+            done = await orders.register(connection, [order], actor=call.actor, now=datetime.now(UTC))
+        except orders.OrderConflict:
+            if (await orders.find(connection, order.order_id)).endpoint == endpoint:
+                raise
+            raise Refused(CONFLICT, f"Order id {order.order_id!r} is not free: choose another.") from None
         status = HTTPStatus.CREATED if done.new else HTTPStatus.OK
         at = await stand(connection, order.order_id)
         return Made(CheckoutOrder.of(at), status, location(order.order_id))

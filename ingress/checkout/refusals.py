@@ -22,6 +22,12 @@ TOO_SLOW: Final = Kind(HTTPStatus.SERVICE_UNAVAILABLE, "too-slow", "Not done in 
 PLATFORM_REFUSED: Final = Kind(HTTPStatus.BAD_GATEWAY, "platform-refused", "Siglume refuses what Kessai asks of it")
 DOES_NOT_FIT: Final = Kind(HTTPStatus.BAD_GATEWAY, "session-does-not-fit", "Siglume's session is not that of the order")
 
+TAKEN: Final = (
+    "The challenge of this attempt is another order's already, so nobody was sent to pay it. The log names both: "
+    "report it to Siglume."
+)
+"""Which order that is may be another shop's business."""
+
 OF_STARTS: Final = (METERED, NOT_PAYABLE, UNDERWAY, CONFLICT)
 OF_SESSIONS: Final = (NOT_ENABLED, PLATFORM_AWAY, PLATFORM_REFUSED, DOES_NOT_FIT)
 
@@ -40,6 +46,6 @@ def refusal_of(error: Exception) -> Refused:
         case PaymentUnderway():
             return Refused(UNDERWAY, str(error))
         case ChallengeTaken():
-            return Refused(CONFLICT, str(error))
+            return Refused(CONFLICT, TAKEN)
         case _:
             return of_any(error, document=DOCUMENT)

@@ -23,6 +23,7 @@ from ingress.checkout.refusals import (
     OF_STARTS,
     PLATFORM_AWAY,
     PLATFORM_REFUSED,
+    TAKEN,
 )
 from shared.errors import KessaiError
 from shared.ledger import checkouts
@@ -142,8 +143,9 @@ async def _create(call: Call, hosted: HostedCheckout, turn: Turn) -> Attempt | N
             )
         )
     except ChallengeTaken as taken:
+        log.error("checkout.challenge_taken", nonce=turn.attempt.nonce, error=str(taken))
         await _end(call, turn, AttemptFact.FAILED, because=str(taken))
-        raise Refused(DOES_NOT_FIT, str(taken)) from None
+        raise Refused(DOES_NOT_FIT, TAKEN) from None
     if answered.fact is not AttemptFact.OPENED:
         await _end(call, turn, answered.fact)
         return None

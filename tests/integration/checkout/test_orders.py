@@ -53,7 +53,9 @@ async def test_a_token_is_for_orders_of_one_endpoint(system: System, books: Test
         await system.challenge(),
     ):
         assert told.problem == "not-found", told.raw
-    assert (await system.put()).problem == "conflict"
+    for amount_minor in (1200, 1300):
+        taken = await system.put(amount_minor=amount_minor)
+        assert (taken.problem, taken.json["detail"]) == ("conflict", "Order id 'order-1' is not free: choose another.")
     async with connected(books.pool) as connection:
         system.token = await checkout_clients.add(connection, "tea", "tea_shop", actor="test")
     assert (await system.order()).status == 200
