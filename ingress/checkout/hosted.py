@@ -7,7 +7,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from ingress.checkout.metrics import CheckoutMetrics
 from shared.ledger.books import Order
-from shared.ledger.checkout_states import Attempt, AttemptFact
+from shared.ledger.checkout_states import Attempt
 from shared.ledger.checkouts import OpenedSession
 from shared.ledger.hosted_sessions import fact_of, misfits
 from shared.sdrp.api.checkout import CheckoutSession, NewCheckoutSession
@@ -28,10 +28,9 @@ SPENT: Final = frozenset({409, 422})
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The session of this order, and how far it is."""
+    """The session of this order, as far as it is."""
 
     session: OpenedSession
-    fact: AttemptFact
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +123,11 @@ class HostedCheckout:
         differing = misfits(order, self._merchant, told, challenge_hash)
         if differing:
             return Unfit(told.session_id, differing)
-        session = OpenedSession(told.session_id, checkout_url, told.challenge_hash, told.expires_at)
-        return Answered(session, fact_of(told.status))
+        return Answered(
+            OpenedSession(
+                told.session_id, checkout_url, told.challenge_hash, told.expires_at, fact=fact_of(told.status)
+            )
+        )
 
     async def _timed(self, call: str, answer: Awaitable[T]) -> T:
         began, outcome = time.perf_counter(), "failed"

@@ -29,7 +29,7 @@ from shared.errors import KessaiError
 from shared.ledger import checkouts
 from shared.ledger.checkout_rows import ChallengeTaken, OrderNotPayable, ReturnUrls
 from shared.ledger.checkout_states import Attempt, AttemptFact, AttemptState, Step, next_step
-from shared.ledger.checkouts import Turn
+from shared.ledger.checkouts import OpenedSession, Turn
 from shared.ledger.transitions import OrderState
 from shared.sdrp.api import urls
 from shared.sdrp.api.urls import MAX_URL
@@ -135,20 +135,17 @@ async def _create(call: Call, hosted: HostedCheckout, turn: Turn) -> Attempt | N
     if isinstance(outcome, Denied) and outcome.may_be_of_nonce and sent_before:
         await _end(call, turn, AttemptFact.FAILED, because=outcome.code)  # its nonce led to a session that is over
         return None
-    answered = await _require_answer(call, turn, outcome)
+    session = await _require_answer(call, turn, outcome)
     try:
         at = await call.books(
             lambda connection: checkouts.open_session(
-                connection, turn.attempt, answered.session, actor=call.actor, now=datetime.now(UTC)
+                connection, turn.attempt, session, actor=call.actor, now=datetime.now(UTC)
             )
         )
     except ChallengeTaken as taken:
         log.error("checkout.challenge_taken", nonce=turn.attempt.nonce, error=str(taken))
         await _end(call, turn, AttemptFact.FAILED, because=str(taken))
         raise Refused(DOES_NOT_FIT, TAKEN) from None
-    if answered.fact is not AttemptFact.OPENED:
-        await _end(call, turn, answered.fact)
-        return None
     if at.order.state is not OrderState.PENDING:
         raise OrderNotPayable(at.order)  # paid before we knew of the session, or closed meanwhile
     return at.attempt if at.attempt is not None and at.attempt.is_active else None
@@ -160,17 +157,17 @@ async def _look(call: Call, hosted: HostedCheckout, turn: Turn) -> None:
     if isinstance(outcome, Denied) and outcome.status == HTTPStatus.NOT_FOUND:
         await _end(call, turn, AttemptFact.FAILED, because=outcome.code)  # there is no such session any more
         return
-    answered = await _require_answer(call, turn, outcome)
-    if answered.fact is AttemptFact.OPENED:
-        await call.books(lambda connection: checkouts.still_open(connection, turn.attempt, answered.session.expires_at))
+    session = await _require_answer(call, turn, outcome)
+    if session.fact is AttemptFact.OPENED:
+        await call.books(lambda connection: checkouts.still_open(connection, turn.attempt, session.expires_at))
     else:
-        await _end(call, turn, answered.fact)
+        await _end(call, turn, session.fact)
 
 
-async def _require_answer(call: Call, turn: Turn, outcome: Outcome) -> Answered:
+async def _require_answer(call: Call, turn: Turn, outcome: Outcome) -> OpenedSession:
     """Raises Refused, after the attempt is given back or, where the session is another's, ended."""
     if isinstance(outcome, Answered):
-        return outcome
+        return outcome.session
     if isinstance(outcome, Unfit):
         differing = ", ".join(outcome.fields)
         log.error("checkout.session_does_not_fit", nonce=turn.attempt.nonce, fields=outcome.fields)

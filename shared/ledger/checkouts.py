@@ -56,6 +56,8 @@ class OpenedSession:
     checkout_url: str
     challenge_hash: str
     expires_at: datetime | None
+    fact: AttemptFact = AttemptFact.OPENED
+    """How far the platform says it is: it may be over before we hear of it."""
 
 
 async def take_turn(
@@ -102,9 +104,9 @@ async def give_back(connection: Connection, attempt: Attempt) -> None:
 async def open_session(
     connection: Connection, attempt: Attempt, session: OpenedSession, *, actor: str, now: datetime
 ) -> Stand:
-    """Keep the session that the platform made for an attempt, and apply what was paid for it already.
+    """Keep the session that the platform made for an attempt, as far as it is, and apply what was paid for it already.
 
-    The session that is kept first stays. Raises ChallengeTaken.
+    The session that is kept first stays; one that is over is never there to be reused. Raises ChallengeTaken.
     """
     async with connection.transaction():
         at = await lock(connection, attempt.order_id, attempt.attempt)
@@ -127,6 +129,8 @@ async def open_session(
             )
             detail = {"session_id": session.session_id, "challenge_hash": session.challenge_hash}
             await record(connection, at, current, "checkout.opened", actor=actor, detail=detail)
+        if session.fact is not AttemptFact.OPENED and current.session_id == session.session_id:
+            current = await _end(connection, at, current, session.fact, actor=actor)
         order = await orders.find(connection, attempt.order_id)
         return Stand(order, current, at.now)
 
@@ -156,21 +160,37 @@ async def end(
     async with connection.transaction():
         at = await lock(connection, attempt.order_id, attempt.attempt)
         current = at.attempt or attempt
-        following = next_attempt_state(current.state, fact)
-        if following is current.state or current.tries != attempt.tries:
-            return
-        ended = await connection.fetchrow(
-            """
-            UPDATE kessai.checkouts
-            SET state = $3, ended_at = now(), ended_because = $4, leased_until = now()
-            WHERE order_id = $1 AND attempt = $2
-            RETURNING *
-            """,
-            *(attempt.order_id, attempt.attempt, following, because),
-        )
-        told = {"session_id": current.session_id, "because": because, **(detail or {})}
-        over = of_row(ended)
-        await record(connection, at, over, "checkout.ended", actor=actor, detail=told, from_state=current.state)
+        if current.tries == attempt.tries:
+            await _end(connection, at, current, fact, because=because, detail=detail, actor=actor)
+
+
+async def _end(
+    connection: Connection,
+    at: Stand,
+    current: Attempt,
+    fact: AttemptFact,
+    *,
+    because: str | None = None,
+    detail: Mapping[str, Any] | None = None,
+    actor: str,
+) -> Attempt:
+    """The attempt of a locked order, as it is afterwards."""
+    following = next_attempt_state(current.state, fact)
+    if following is current.state:
+        return current
+    ended = await connection.fetchrow(
+        """
+        UPDATE kessai.checkouts
+        SET state = $3, ended_at = coalesce(ended_at, now()), ended_because = $4, leased_until = now()
+        WHERE order_id = $1 AND attempt = $2
+        RETURNING *
+        """,
+        *(current.order_id, current.attempt, following, because),
+    )
+    told = {"session_id": current.session_id, "because": because, **(detail or {})}
+    over = of_row(ended)
+    await record(connection, at, over, "checkout.ended", actor=actor, detail=told, from_state=current.state)
+    return over
 
 
 async def give_challenge(

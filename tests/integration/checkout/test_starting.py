@@ -190,6 +190,30 @@ async def test_after_a_crash_a_nonce_whose_session_is_over_makes_way_for_the_nex
     assert system.road.nonces() == ["order-1-attempt_1", "order-1-attempt_1", "order-1-attempt_2"]
 
 
+@pytest.mark.parametrize(("status", "problem"), [("expired", "busy"), ("paid", "payment-underway")])
+async def test_a_session_that_is_over_when_it_is_answered_is_never_open_in_the_books(
+    system: System, books: TestBooks, status: str, problem: str
+) -> None:
+    """A crash between two writes would leave it there to be reused."""
+    await books.rows("CREATE TABLE kessai.seen AS SELECT state, pg_current_xact_id() AS act FROM kessai.checkouts")
+    await books.rows(
+        """
+        CREATE FUNCTION kessai.see() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            INSERT INTO kessai.seen SELECT new.state, pg_current_xact_id() WHERE new.session_id IS NOT NULL;
+            RETURN new;
+        END $$
+        """
+    )
+    await books.rows("CREATE TRIGGER see AFTER UPDATE ON kessai.checkouts FOR EACH ROW EXECUTE FUNCTION kessai.see()")
+    await system.put()
+    system.road.bend = system.road.answering(status=status)
+    assert (await system.start()).problem == problem
+    committed = await books.rows("SELECT array_agg(state::text) AS states FROM kessai.seen GROUP BY act")
+    assert committed
+    assert all(status in row["states"] for row in committed)
+
+
 @pytest.mark.parametrize("how", ["expired", "cancelled"])
 async def test_a_new_attempt_begins_when_the_session_is_known_to_be_over(
     system: System, books: TestBooks, sandbox: Sandbox, how: str

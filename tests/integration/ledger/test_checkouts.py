@@ -29,8 +29,8 @@ _places = st.integers(0, 3)
 _steps = st.one_of(
     st.tuples(st.just("start"), st.booleans()),
     st.tuples(st.just("start"), st.booleans()),
-    st.tuples(st.just("opened"), _places),
-    st.tuples(st.just("opened"), _places),
+    st.tuples(st.just("opened"), _places, st.just(AttemptFact.OPENED)),
+    st.tuples(st.just("opened"), _places, st.sampled_from(AttemptFact)),
     st.tuples(st.just("ended"), _places, st.sampled_from(AttemptFact)),
     st.tuples(st.just("given back"), _places),
     st.tuples(st.just("crashed")),
@@ -66,14 +66,16 @@ class Platform:
         if turn.step is Step.REUSE:
             assert turn.attempt.session_id in self.given
 
-    async def answer(self, place: int) -> None:
-        """The session of the nonce, to whoever asked for it, however late."""
+    async def answer(self, place: int, fact: AttemptFact) -> None:
+        """The session of the nonce, as far as it is, to whoever asked for it, however late."""
         order, attempt = self.under_way[place % len(self.under_way)]
         hash_ = challenge_of(order, attempt.nonce).hash
-        session = OpenedSession(f"chk_{attempt.nonce}", "https://siglume.com/pay", hash_, None)
+        session = OpenedSession(f"chk_{attempt.nonce}", "https://siglume.com/pay", hash_, None, fact)
         async with connected(self.books.pool) as connection:
             at = await checkouts.open_session(connection, attempt, session, actor="test", now=NOW)
-        if at.attempt is not None and at.attempt.session_id is not None:
+        assert at.attempt is not None
+        if at.attempt.session_id is not None:
+            assert fact is AttemptFact.OPENED or not at.attempt.is_active
             self.given.add(at.attempt.session_id)
 
     async def end(self, place: int, fact: AttemptFact) -> None:
@@ -152,8 +154,8 @@ async def _do(platform: Platform, what: str, *how: Any) -> None:  # noqa: ANN401
     match what, how:
         case "start", (is_doubted,):
             await platform.start(is_doubted=is_doubted)
-        case "opened", (place,) if platform.under_way:
-            await platform.answer(place)
+        case "opened", (place, fact) if platform.under_way:
+            await platform.answer(place, fact)
         case "ended", (place, fact) if platform.under_way and fact is not AttemptFact.OPENED:
             await platform.end(place, fact)
         case "given back", (place,) if platform.under_way:
