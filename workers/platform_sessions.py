@@ -27,25 +27,28 @@ class NotSaid(KessaiError):
     """Of this session the platform says nothing that can be understood; others may fare better."""
 
 
+class SessionRefused(NotSaid):
+    """The platform will not tell of this session, whoever asks."""
+
+
 async def ask(client: MerchantClient, session_id: str) -> StatedSession | None:
-    """The session, or None when the platform knows none of that id. Raises PlatformAway, NotSaid."""
+    """The session, or None when the platform knows none of that id. Raises PlatformAway, NotSaid, SessionRefused."""
     try:
         return StatedSession.of(await client.get_checkout_session(session_id))
-    except HostedCheckoutNotAvailableError as error:
-        raise PlatformAway(str(error)) from error
-    except (SiglumeApiError, InvalidCall) as error:
-        raise_unless_unknown(error)
+    except InvalidCall as error:
+        raise SessionRefused(str(error)) from error
+    except SiglumeApiError as error:
+        _raise_unless_unknown(error)
         return None
 
 
-def raise_unless_unknown(error: SiglumeApiError | InvalidCall) -> None:
-    """Return where the platform knows no such thing. Raises PlatformAway, NotSaid."""
-    if isinstance(error, SiglumeApiError):
-        if error.retryable or isinstance(error, Unreachable) or error.status in TOKEN_REFUSED:
-            raise PlatformAway(str(error), error.retry_after) from error
-        if error.status == HTTPStatus.NOT_FOUND:
-            return
-    raise NotSaid(str(error)) from error
+def _raise_unless_unknown(error: SiglumeApiError) -> None:
+    """Return where the platform knows no such session, by a code of its own: a wrong address says 404, too."""
+    if error.retryable or isinstance(error, Unreachable) or error.status in TOKEN_REFUSED:
+        raise PlatformAway(str(error), error.retry_after) from error
+    if error.status == HTTPStatus.NOT_FOUND and not isinstance(error, HostedCheckoutNotAvailableError):
+        return
+    raise (SessionRefused if error.is_final else NotSaid)(str(error)) from error
 
 
 def backoff(failures: int) -> float:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Final, TypeAlias, TypeVar
+from typing import ClassVar, Final, TypeAlias, TypeVar
 
 from ingress.checkout.metrics import CheckoutMetrics
 from shared.ledger.books import Order
@@ -44,7 +44,10 @@ class Unfit:
 
 @dataclass(frozen=True, slots=True)
 class NotEnabled:
-    """No Hosted Checkout for this merchant."""
+    """No Hosted Checkout for this merchant; of a session that was there, perhaps that one alone is not."""
+
+    code: str
+    is_final: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Denied:
     code: str
     status: int | None = None
     """Of the platform's answer."""
+    is_final: bool = False
+    """Whether it is the platform's last word on what was asked, whatever the token."""
 
     @property
     def may_be_of_nonce(self) -> bool:
@@ -142,12 +147,12 @@ class HostedCheckout:
 def _failed(error: SiglumeApiError | InvalidCall) -> NotEnabled | Away | Denied:
     match error:
         case InvalidCall():
-            return Denied(str(error), "INVALID_CALL")
+            return Denied(str(error), "INVALID_CALL", is_final=True)
         case HostedCheckoutNotAvailableError():
-            return NotEnabled()
+            return NotEnabled(error.code)
         case UnusableAnswer():
             return Denied(str(error), error.code)
         case SiglumeApiError() if error.retryable or isinstance(error, Unreachable):
             return Away(str(error), error.retry_after)
         case _:
-            return Denied(str(error), error.code, error.status)
+            return Denied(str(error), error.code, error.status, error.is_final)

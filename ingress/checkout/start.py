@@ -154,6 +154,9 @@ async def _create(call: Call, hosted: HostedCheckout, turn: Turn) -> Attempt | N
 async def _look(call: Call, hosted: HostedCheckout, turn: Turn) -> None:
     """Let the books know how far the attempt's session is. Raises Refused."""
     outcome = await hosted.look(turn.order, turn.attempt)
+    if isinstance(outcome, NotEnabled | Denied) and outcome.is_final and turn.attempt.is_over(turn.now):
+        await _end(call, turn, AttemptFact.EXPIRED, because=f"{outcome.code}, and its time is over")
+        return
     if isinstance(outcome, Denied) and outcome.status == HTTPStatus.NOT_FOUND:
         await _end(call, turn, AttemptFact.FAILED, because=outcome.code)  # there is no such session any more
         return
@@ -182,7 +185,7 @@ async def _require_answer(call: Call, turn: Turn, outcome: Outcome) -> OpenedSes
     await call.books(lambda connection: checkouts.give_back(connection, turn.attempt))
     match outcome:
         case NotEnabled():
-            raise Refused(NOT_ENABLED, "Siglume has not enabled Hosted Checkout for this merchant.")
+            raise Refused(NOT_ENABLED, _not_enabled(turn))
         case Away():
             log.warning("checkout.platform_away", nonce=turn.attempt.nonce, why=outcome.why)
             raise Refused(
@@ -194,6 +197,17 @@ async def _require_answer(call: Call, turn: Turn, outcome: Outcome) -> OpenedSes
             log.error("checkout.platform_refused", nonce=turn.attempt.nonce, why=outcome.why)
             raise Refused(PLATFORM_REFUSED, f"{outcome.why}. The attempt is kept.")
     assert_never(outcome)
+
+
+def _not_enabled(turn: Turn) -> str:
+    if turn.step is not Step.LOOK:
+        return "Siglume has not enabled Hosted Checkout for this merchant."
+    over = turn.attempt.over_at
+    until = "" if over is None else f" until {over:%Y-%m-%dT%H:%M:%SZ}"
+    return (
+        "Siglume has no Hosted Checkout for this merchant, or no such session any more. Attempt "
+        f"{turn.attempt.attempt} may still be paid and is kept{until}; after that a start begins the next one."
+    )
 
 
 async def _end(

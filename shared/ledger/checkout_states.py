@@ -6,7 +6,7 @@ is `paid` is what the platform says of its session, which for micro and nano is 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Self
 
@@ -38,6 +38,8 @@ class AttemptFact(StrEnum):
 
 ACTIVE: Final = frozenset({AttemptState.CREATING, AttemptState.OPEN})
 """An order has one attempt at most that is."""
+CLOCKS_APART: Final = timedelta(minutes=5)
+"""How far the platform's clock and ours may be, as for webhooks."""
 _ENDS: Final[Mapping[AttemptFact, AttemptState]] = {
     fact: AttemptState(fact) for fact in AttemptFact if fact is not AttemptFact.OPENED
 }
@@ -76,6 +78,14 @@ class Attempt:
     @property
     def is_active(self) -> bool:
         return self.state in ACTIVE
+
+    @property
+    def over_at(self) -> datetime | None:
+        """From when on nobody can pay its session, by all that was said of it and whichever clock is right."""
+        return None if self.trusted_until is None else self.trusted_until + CLOCKS_APART
+
+    def is_over(self, now: datetime) -> bool:
+        return self.over_at is not None and self.over_at <= now
 
     @classmethod
     def from_row(cls, row: Row) -> Self:

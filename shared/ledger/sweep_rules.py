@@ -15,6 +15,9 @@ LONGEST_PAUSE: Final = timedelta(days=7)
 LOOKS_FOR_SETTLEMENT: Final = 6
 """Looks at a paid session of the standard band that wait for its settlement: with growing pauses, some five hours."""
 
+LOOKS_AT_SILENCE: Final = 3
+"""Looks before a refusal ends an attempt whose time is over, some hour: nobody looks at it again, and nobody waits."""
+
 
 class SweepPolicy(StrEnum):
     """What becomes of a payment whose webhook is missing."""
@@ -49,6 +52,14 @@ class Looked(NamedTuple):
     """What is known of the session says that nobody can pay it any more."""
 
 
+class Silence(NamedTuple):
+    """The platform tells nothing of a session, and will not."""
+
+    why: str
+    is_unknown: bool = False
+    """It knows no such session; otherwise it may be that it tells nothing of any, until somebody mends that."""
+
+
 class Later(NamedTuple):
     """Nothing yet: look again."""
 
@@ -59,8 +70,8 @@ class Ended(NamedTuple):
     """The attempt is over without a payment."""
 
     fact: AttemptFact
-    is_unknown: bool = False
-    """The platform does not know the session: told in a note."""
+    because: str | None = None
+    """Where the platform does not say so itself: told in a note."""
 
 
 class Missed(NamedTuple):
@@ -84,11 +95,12 @@ class Heard(NamedTuple):
 Finding: TypeAlias = Later | Ended | Missed | Taken | Heard
 
 
-def find(session: StatedSession | None, looked: Looked, terms: Terms, *, now: datetime) -> Finding:
-    """What a look comes to; without a session the platform does not know it."""
+def find(session: StatedSession | Silence, looked: Looked, terms: Terms, *, now: datetime) -> Finding:
+    """What a look comes to."""
     again = Later(now + pause(looked.looks))
-    if session is None:
-        return Ended(AttemptFact.FAILED, is_unknown=True) if looked.is_over else again
+    if isinstance(session, Silence):
+        is_believed = session.is_unknown or looked.looks >= LOOKS_AT_SILENCE
+        return Ended(AttemptFact.EXPIRED, session.why) if looked.is_over and is_believed else again
     if session.fact is AttemptFact.OPENED:
         return again
     if session.fact is not AttemptFact.PAID:

@@ -18,7 +18,7 @@ from shared.ledger.hosted_sessions import Payable, StatedSession
 from shared.ledger.missed_webhooks import find_spender, heard_sql, is_heard, open_review, was_decided
 from shared.ledger.notes import NoteThing
 from shared.ledger.session_payments import put_session_payment
-from shared.ledger.sweep_rules import Ended, Finding, Heard, Later, Looked, Missed, Taken, Terms, find
+from shared.ledger.sweep_rules import Ended, Finding, Heard, Later, Looked, Missed, Silence, Taken, Terms, find
 
 ACTOR: Final = "worker:sweep"
 ROWS_AT_ONCE: Final = 1000
@@ -131,7 +131,7 @@ async def put_off(connection: Connection, due: Due, *, until: datetime, now: dat
 
 
 async def settle(
-    connection: Connection, due: Due, session: StatedSession | None, terms: Terms, *, now: datetime
+    connection: Connection, due: Due, session: StatedSession | Silence, terms: Terms, *, now: datetime
 ) -> Finding | None:
     """Write down what a look found; None when somebody else has looked meanwhile, and nothing was changed."""
     async with connection.transaction():
@@ -141,14 +141,14 @@ async def settle(
         finding = find(session, looked, terms, now=now)
         if not await _looked_at(connection, due, finding.at if isinstance(finding, Later) else None, now):
             return None
-        if session is not None and session.fact is AttemptFact.PAID:
+        if isinstance(session, StatedSession) and session.fact is AttemptFact.PAID:
             await checkouts.end(connection, attempt, AttemptFact.PAID, actor=ACTOR)
         await _write(connection, finding, at.order, attempt, session, now)
     return finding
 
 
 async def foresee(
-    connection: Connection, due: Due, session: StatedSession | None, terms: Terms, *, now: datetime
+    connection: Connection, due: Due, session: StatedSession | Silence, terms: Terms, *, now: datetime
 ) -> Finding:
     """What `settle` would find, with nothing locked and nothing changed."""
     return find(
@@ -186,13 +186,13 @@ async def _looked(
     order: Order,
     attempt: Attempt,
     looks: int,
-    session: StatedSession | None,
+    session: StatedSession | Silence,
     terms: Terms,
     now: datetime,
 ) -> Looked:
-    is_over = attempt.trusted_until is not None and attempt.trusted_until <= now
+    is_over = attempt.is_over(now)
     payable = Payable(order, terms.merchant, attempt.challenge_hash)
-    if session is None or session.fact is not AttemptFact.PAID:
+    if isinstance(session, Silence) or session.fact is not AttemptFact.PAID:
         return Looked(payable, looks, is_heard=False, is_decided=False, is_over=is_over)
     requirement_id = session.requirement_id
     if requirement_id is not None:
@@ -207,20 +207,19 @@ async def _write(
     finding: Finding,
     order: Order,
     attempt: Attempt,
-    session: StatedSession | None,
+    session: StatedSession | Silence,
     now: datetime,
 ) -> None:
     match finding:
         case Later() | Heard():
             return
-        case Ended(fact, is_unknown):
-            because = "Siglume does not know it" if is_unknown else None
+        case Ended(fact, because):
             await checkouts.end(connection, attempt, fact, because=because, actor=ACTOR)
-            if is_unknown:
-                body = f"Siglume does not know session {attempt.session_id} of attempt {attempt.attempt} any more."
+            if because is not None:
+                body = f"Session {attempt.session_id} of attempt {attempt.attempt} is over by its time: {because}."
                 await notes.add(connection, NoteThing.ORDER, order.order_id, body, author=ACTOR)
         case Missed():
-            assert session is not None  # noqa: S101 - only what the platform says is paid is missed
+            assert isinstance(session, StatedSession)  # noqa: S101 - only what the platform says is paid is missed
             await open_review(connection, order, attempt.challenge_hash, session, now=now)
         case Taken(paid):
             await put_session_payment(connection, paid, order.state, actor=ACTOR, now=now)

@@ -18,14 +18,14 @@ from shared.ledger import sweeps
 from shared.ledger.checkout_states import AttemptFact
 from shared.ledger.database import Connection, UnacceptableRow
 from shared.ledger.hosted_sessions import StatedSession
-from shared.ledger.sweep_rules import Ended, Finding, Heard, Later, Missed, Taken, Terms, pause
+from shared.ledger.sweep_rules import Ended, Finding, Heard, Later, Missed, Silence, Taken, Terms, pause
 from shared.ledger.sweeps import Due
 from shared.observe.admin import READY, Readiness
 from shared.sdrp.api.access import Access
 from shared.sdrp.api.clients import MerchantClient
 from shared.sdrp.api.transport import Transport
 from workers.books import PatientBooks
-from workers.platform_sessions import PATIENCE, NotSaid, PlatformAway, ask, backoff
+from workers.platform_sessions import PATIENCE, NotSaid, PlatformAway, SessionRefused, ask, backoff
 
 TURN: Final = timedelta(seconds=60)
 """From the begin of a turn to that of the next."""
@@ -123,13 +123,20 @@ class Shop:
     async def look(self, due: Due, *, is_dry: bool = False) -> Look:
         """Ask, and write down what follows; nothing of that when it is dry. Raises PlatformAway."""
         try:
-            session = await ask(self._client, due.session_id)
+            session = await self._ask(due)
             now = self._clock()
             what = sweeps.foresee if is_dry else sweeps.settle
             finding = await self._commit(lambda connection: what(connection, due, session, self.terms, now=now))
         except (NotSaid, UnacceptableRow) as error:
             return await self._put_off(due, str(error), is_dry=is_dry)
         return self._looked(due, session, finding)
+
+    async def _ask(self, due: Due) -> StatedSession | Silence:
+        """Raises PlatformAway, NotSaid."""
+        try:
+            return await ask(self._client, due.session_id) or Silence("Siglume does not know it", is_unknown=True)
+        except SessionRefused as refused:
+            return Silence(str(refused))
 
     async def _put_off(self, due: Due, why: str, *, is_dry: bool) -> Look:
         """Others must not wait behind one that nothing can be made of."""
@@ -149,11 +156,13 @@ class Shop:
             lambda connection: sweeps.end_turn(connection, self.endpoint, next_turn_at=next_turn_at, failures=failures)
         )
 
-    def _looked(self, due: Due, session: StatedSession | None, finding: Finding | None) -> Look:
+    def _looked(self, due: Due, said: StatedSession | Silence, finding: Finding | None) -> Look:
+        session, silence = (None, said) if isinstance(said, Silence) else (said, None)
+        is_unknown = silence is not None and silence.is_unknown
         match finding:
             case Later(at):
-                return self._told(due, session, "nothing yet", at)
-            case Ended(fact, is_unknown):
+                return self._told(due, session, "nothing yet" if silence is None or is_unknown else silence.why, at)
+            case Ended(fact):
                 return self._told(due, session, "unknown to Siglume" if is_unknown else fact.value)
             case Missed(unfit):
                 return self._told(due, session, "missed webhook", unfit=unfit)

@@ -72,7 +72,7 @@ def refusal(answer: Answer, request: Request, *, now: datetime, token: str) -> S
         (status == 409 and code in NOT_ENABLED) or (status == 404 and code in NO_SUCH_ROUTE)
     ):
         return HostedCheckoutNotAvailableError(
-            "Siglume has not enabled Hosted Checkout for this merchant: ask Siglume to enable it",
+            f"Siglume has not enabled Hosted Checkout for this merchant ({status} {code}): ask Siglume to enable it",
             status=status,
             code=code,
         )

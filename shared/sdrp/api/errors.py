@@ -32,6 +32,12 @@ class SiglumeApiError(KessaiError):
         self.retry_after = retry_after
         """Seconds that the platform asked us to wait, if it did."""
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the platform has refused what was asked, for whoever may ask it: with a better token, too."""
+        is_refusal = self.status is not None and 400 <= self.status < 500
+        return is_refusal and not self.retryable and self.status not in (401, 403)
+
 
 class HostedCheckoutNotAvailableError(SiglumeApiError):
     """Siglume has not opened Hosted Checkout to this merchant. Never show the platform's own answer to a buyer."""

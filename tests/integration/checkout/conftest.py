@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 
 import pytest
 import pytest_asyncio
@@ -47,6 +48,6 @@ async def lease_over(books: TestBooks) -> None:
     await books.rows("UPDATE kessai.checkouts SET leased_until = now() - interval '1 second'")
 
 
-async def trust_over(books: TestBooks) -> None:
+async def trust_over(books: TestBooks, since: timedelta = timedelta(seconds=1)) -> None:
     """As if what is known of the sessions were old."""
-    await books.rows("UPDATE kessai.checkouts SET trusted_until = now() - interval '1 second'")
+    await books.rows("UPDATE kessai.checkouts SET trusted_until = now() - $1::interval", since)

@@ -4,16 +4,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 from prometheus_client import generate_latest
 
 from deploy.sandbox.core.faults import Fault
 from deploy.sandbox.sandbox import Sandbox
+from shared.ledger.checkout_states import CLOCKS_APART
 from shared.ledger.database import connected
 from shared.ledger.timeline import timeline
-from shared.sdrp.api.errors import SiglumeApiError
+from shared.sdrp.api.answers import Answer, refusal
 from shared.sdrp.api.requests import Request
 from tests.given import confirmation
 from tests.integration.checkout.conftest import lease_over, trust_over
@@ -41,9 +43,12 @@ def paid(challenge_hash: str, *, amount_minor: int = 1200) -> bytes:
     )
 
 
-def refusing(status: int, code: str) -> Bend:
-    async def bend(_request: Request, _answer: Callable[[], Awaitable[object]]) -> object:
-        raise SiglumeApiError(f"Siglume refused with {status} {code}", status=status, code=code)
+def refusing(status: int, code: str, *, looks_alone: bool = False) -> Bend:
+    async def bend(request: Request, answer: Callable[[], Awaitable[object]]) -> object:
+        if looks_alone and request.method != "GET":
+            return await answer()
+        raised = Answer(status, "application/json", orjson.dumps({"error": {"code": code, "message": "no"}}))
+        raise refusal(raised, request, now=datetime.now(UTC), token="")
 
     return bend
 
@@ -251,6 +256,59 @@ async def test_a_session_that_siglume_knows_no_more_makes_way(system: System, bo
     await books.rows("UPDATE kessai.checkouts SET session_id = 'chk_of_another_life'")
     assert (await system.start(look=True)).json["attempt"] == 2
     assert await books.value("SELECT ended_because FROM kessai.checkouts WHERE attempt = 1")
+
+
+REFUSALS = [(404, "NOT_FOUND"), (404, "HTTP_404"), (409, "HOSTED_CHECKOUT_NOT_ENABLED"), (410, "GONE"), (422, "NO")]
+
+
+@pytest.mark.parametrize(("status", "code"), REFUSALS)
+async def test_a_session_that_siglume_will_not_tell_of_makes_way_when_its_time_is_over(
+    system: System, books: TestBooks, status: int, code: str
+) -> None:
+    await system.put()
+    first = await system.start()
+    system.road.bend = refusing(status, code, looks_alone=True)
+    for since in (-CLOCKS_APART, CLOCKS_APART - timedelta(seconds=10)):
+        await trust_over(books, since)
+        told = await system.start(look=True)
+        assert (told.status in (409, 502), "kept" in told.json["detail"]) == (True, True), told.raw
+        assert (await system.order()).json["attempt"]["state"] == "open"
+    await trust_over(books, CLOCKS_APART + timedelta(seconds=1))
+    second = await system.start()
+    assert (second.status, second.json["attempt"]) == (201, 2), second.raw
+    assert (await books.row("SELECT state, ended_because FROM kessai.checkouts WHERE attempt = 1"))[
+        "state"
+    ] == "expired"
+    assert code in await books.value("SELECT detail ->> 'because' FROM kessai.audit WHERE action = 'checkout.ended'")
+    assert second.json["session_id"] != first.json["session_id"]
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "UNAUTHORIZED"), (403, "FORBIDDEN"), (429, "SLOW"), (500, "OOPS")])
+async def test_what_says_nothing_of_a_session_ends_no_attempt(
+    system: System, books: TestBooks, status: int, code: str
+) -> None:
+    await system.put()
+    await system.start()
+    await trust_over(books, timedelta(days=9))
+    system.road.bend = refusing(status, code)
+    assert (await system.start()).problem in ("platform-refused", "platform-unavailable")
+    system.road.bend = system.road.answering(amount_minor="many")
+    assert (await system.start()).problem == "platform-refused"
+    assert (await system.order()).json["attempt"]["state"] == "open"
+
+
+async def test_a_webhook_counts_that_comes_after_its_attempt_has_made_way(system: System, books: TestBooks) -> None:
+    """Money first: whatever we thought of the session."""
+    await system.put()
+    await system.start()
+    system.road.bend = refusing(404, "NOT_FOUND", looks_alone=True)
+    await trust_over(books, timedelta(days=1))
+    assert (await system.start()).json["attempt"] == 2
+    books.shops = {}
+    await books.apply(paid(await books.value("SELECT challenge_hash FROM kessai.checkouts WHERE state = 'expired'")))
+    assert (await system.order()).json["state"] == "paid"
+    assert await books.reviews() == []
+    assert (await system.start()).problem == "order-not-payable"
 
 
 async def test_nothing_new_is_started_while_the_webhook_of_a_payment_is_on_its_way(

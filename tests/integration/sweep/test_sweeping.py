@@ -13,14 +13,14 @@ from shared.ledger.database import connected
 from shared.ledger.hosted_sessions import StatedSession
 from shared.ledger.orders import NewOrder
 from shared.ledger.revenue import comparing
-from shared.ledger.sweep_rules import SweepPolicy
+from shared.ledger.sweep_rules import LOOKS_AT_SILENCE, SweepPolicy
 from shared.ledger.timeline import timeline
 from shared.sdrp.api.checkout import CheckoutSession
 from shared.sdrp.api.errors import UnusableAnswer
 from tests.given import ENDPOINT, envelope
 from tests.integration.ledger.desk import Desk
 from tests.integration.revenue.accounts import Accounts
-from tests.integration.sweep.stall import Stall
+from tests.integration.sweep.stall import AFTER, Stall
 from tests.integration.workers.bench import Bench, until
 from tests.integration.workers.test_facts import problems
 from workers.platform_sessions import PlatformAway
@@ -210,8 +210,31 @@ async def test_a_session_that_the_platform_does_not_know_is_noted(stall: Stall) 
     assert await stall.found() == [("order-1", "nothing yet")]  # a wrong address may say so, too: it can be paid still
     stall.later = timedelta(days=2)
     assert await stall.found() == [("order-1", "unknown to Siglume")]
-    assert await stall.attempt() == "failed"
+    assert await stall.attempt() == "expired"
     assert "chk_nobody_knows" in await stall.books.value("SELECT body FROM kessai.notes WHERE thing = 'order'")
+
+
+async def test_a_session_that_the_platform_will_not_tell_of_ends_when_its_time_is_over(stall: Stall) -> None:
+    """And holds up no others meanwhile: the answer may be about this one alone."""
+    await stall.offer("order-1")
+    stall.sandbox.switch(Fault.CHECKOUT_DISABLED)
+    stall.later = AFTER + timedelta(minutes=1)
+    looks = []
+    for _ in range(LOOKS_AT_SILENCE + 1):
+        (look,) = await stall.look()
+        looks.append(look)
+        stall.later = (look.look_again_at or stall.now()) - stall.sandbox.now
+    assert [("not enabled" in look.found, look.look_again_at is None) for look in looks[:-1]] == [
+        (True, False)
+    ] * LOOKS_AT_SILENCE
+    assert (looks[-1].found, looks[-1].look_again_at) == ("expired", None)
+    assert await stall.attempt() == "expired"
+    assert "HOSTED_CHECKOUT" in await stall.books.value("SELECT body FROM kessai.notes WHERE thing = 'order'")
+    stall.sandbox.faults.clear()
+    (session,) = stall.sandbox.platform.checkout.every()
+    await stall.sandbox.pay(session.id)
+    assert await stall.hear() == 1
+    assert (await stall.books.order()).state == "paid"  # money first
 
 
 async def test_an_order_that_has_its_money_costs_no_call(stall: Stall) -> None:

@@ -11,12 +11,14 @@ from shared.ledger.checkout_states import AttemptFact
 from shared.ledger.hosted_sessions import Payable, StatedSession, beside_order
 from shared.ledger.sweep_rules import (
     LONGEST_PAUSE,
+    LOOKS_AT_SILENCE,
     LOOKS_FOR_SETTLEMENT,
     Ended,
     Heard,
     Later,
     Looked,
     Missed,
+    Silence,
     SweepPolicy,
     Taken,
     Terms,
@@ -86,16 +88,16 @@ _looked = st.builds(
 _terms = st.builds(Terms, policy=st.sampled_from(SweepPolicy), merchant=st.just("tea_house"))
 
 
-@given(st.none() | _sessions, _looked, _terms)
+@given(st.builds(Silence, st.text(), st.booleans()) | _sessions, _looked, _terms)
 def test_an_order_only_takes_what_is_settled_and_fits(
-    session: StatedSession | None, looked: Looked, terms: Terms
+    session: StatedSession | Silence, looked: Looked, terms: Terms
 ) -> None:
     finding = find(session, looked, terms, now=NOW)
     if isinstance(finding, Later):
         assert NOW < finding.at <= NOW + LONGEST_PAUSE
     if not isinstance(finding, Taken):
         return
-    assert session is not None
+    assert isinstance(session, StatedSession)
     order = looked.payable.order
     assert (terms.policy, looked.is_heard, looked.is_decided) == (SweepPolicy.APPLY, False, False)
     assert (order.state, finding.order.state) == (OrderState.PENDING, OrderState.PAID)
@@ -154,8 +156,18 @@ def test_a_payment_of_unknown_time_has_as_long_as_any_other() -> None:
 
 
 def test_a_session_unknown_to_the_platform_is_over_once_nobody_could_pay_it() -> None:
-    assert isinstance(find(None, LOOKED, APPLY, now=NOW), Later)
-    assert find(None, LOOKED._replace(is_over=True), APPLY, now=NOW) == Ended(AttemptFact.FAILED, is_unknown=True)
+    unknown = Silence("nobody knows it", is_unknown=True)
+    assert isinstance(find(unknown, LOOKED, APPLY, now=NOW), Later)
+    assert find(unknown, LOOKED._replace(is_over=True), APPLY, now=NOW) == Ended(AttemptFact.EXPIRED, unknown.why)
+
+
+def test_a_refusal_is_believed_of_a_session_that_is_over_when_it_was_said_for_a_while() -> None:
+    """What ends is looked at no more, and an hour of wrong answers must not end every search."""
+    refused = Silence("no such route")
+    often = LOOKED._replace(looks=LOOKS_AT_SILENCE)
+    assert isinstance(find(refused, often, APPLY, now=NOW), Later)
+    assert isinstance(find(refused, LOOKED._replace(is_over=True), APPLY, now=NOW), Later)
+    assert find(refused, often._replace(is_over=True), APPLY, now=NOW) == Ended(AttemptFact.EXPIRED, refused.why)
 
 
 def test_pauses_double_to_a_limit() -> None:
