@@ -106,15 +106,18 @@ class Step(StrEnum):
     WAIT = "wait"
     """For the request that asks the platform right now."""
     REFUSE = "refuse"
-    """The session there is was paid, as the platform says: only its webhook is missing."""
+    """The session there is was paid, as the platform says: only its webhook is missing, or a person's decision."""
 
 
-def next_step(newest: Attempt | None, *, now: datetime, is_doubted: bool) -> Step:
-    """What is due for an order that may be paid. `is_doubted`: the open session must be looked at first."""
+def next_step(newest: Attempt | None, *, now: datetime, is_doubted: bool, is_rejected: bool = False) -> Step:
+    """What is due for an order that may be paid. `is_doubted`: the open session must be looked at first.
+
+    `is_rejected`: a person has decided that what was paid is not for this order.
+    """
     if newest is None:
         return Step.BEGIN
     if newest.state is AttemptState.PAID:
-        return Step.REFUSE
+        return Step.BEGIN if is_rejected else Step.REFUSE
     if not newest.is_active:
         return Step.BEGIN
     if newest.trusted_until is not None and newest.trusted_until > now and not is_doubted:

@@ -23,6 +23,7 @@ from shared.ledger.checkout_states import (
     next_step,
 )
 from shared.ledger.database import Connection
+from shared.ledger.missed_webhooks import was_rejected
 from shared.sdrp.challenge import Challenge
 
 UNTOLD: Final = timedelta(minutes=15)
@@ -35,7 +36,7 @@ class PaymentUnderway(KessaiError):
     def __init__(self, attempt: Attempt) -> None:
         super().__init__(
             f"order {attempt.order_id!r}: Siglume took the payment of attempt {attempt.attempt} already, and its "
-            "webhook is on the way; nothing new is started"
+            "webhook is on the way, or a review of it waits for a person; nothing new is started until it is rejected"
         )
         self.attempt = attempt
 
@@ -69,7 +70,8 @@ async def take_turn(
     """
     async with connection.transaction():
         at = await lock(connection, order_id)
-        step = next_step(at.attempt, now=at.now, is_doubted=is_doubted)
+        is_rejected = await _is_rejected(connection, at.attempt)
+        step = next_step(at.attempt, now=at.now, is_doubted=is_doubted, is_rejected=is_rejected)
         if at.attempt is None or step is Step.BEGIN:
             return Turn(step, at.order, await begin(connection, at, urls, lease=lease, actor=actor), at.now)
         if step is Step.REFUSE:
@@ -91,6 +93,13 @@ async def take_turn(
             urls.cancel,
         )
         return Turn(step, at.order, of_row(row), at.now)
+
+
+async def _is_rejected(connection: Connection, attempt: Attempt | None) -> bool:
+    """Whether a person has decided that what the attempt was paid with is not for its order."""
+    if attempt is None or attempt.state is not AttemptState.PAID or attempt.challenge_hash is None:
+        return False
+    return await was_rejected(connection, attempt.challenge_hash)
 
 
 async def give_back(connection: Connection, attempt: Attempt) -> None:
@@ -207,7 +216,8 @@ async def give_challenge(
     """
     async with connection.transaction():
         at = await lock(connection, order_id)
-        if at.attempt is not None and at.attempt.state is AttemptState.PAID:
+        is_rejected = await _is_rejected(connection, at.attempt)
+        if at.attempt is not None and at.attempt.state is AttemptState.PAID and not is_rejected:
             raise PaymentUnderway(at.attempt)
         if at.attempt is not None and at.attempt.is_active:
             attempt = at.attempt

@@ -10,7 +10,7 @@ import orjson
 from shared.ledger import outbox
 from shared.ledger.books import Order
 from shared.ledger.database import Connection
-from shared.ledger.decisions import Case
+from shared.ledger.decisions import Case, Resolution
 from shared.ledger.facts import difference_found
 from shared.ledger.hosted_sessions import StatedSession, beside_order
 from shared.ledger.reviews import RecordedReview
@@ -65,6 +65,21 @@ async def was_decided(connection: Connection, endpoint: str, session_id: str) ->
         about(session_id),
     )
     return bool(decided)
+
+
+async def was_rejected(connection: Connection, challenge_hash: str) -> bool:
+    """Whether a person has rejected the payment of a challenge, and nobody has anything of it left to decide."""
+    rejected = await connection.fetchval(
+        """
+        SELECT coalesce(bool_or(resolution = $2), false) AND NOT coalesce(bool_or(state = 'open'), false)
+               AND NOT EXISTS (SELECT FROM kessai.dead_letters WHERE challenge_hash = $1 AND state = 'open')
+        FROM kessai.reviews
+        WHERE challenge_hash = $1
+        """,
+        challenge_hash,
+        Resolution.REJECT,
+    )
+    return bool(rejected)
 
 
 async def case_of(

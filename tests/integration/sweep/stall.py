@@ -10,8 +10,10 @@ from deploy.sandbox.core.faults import Fault
 from deploy.sandbox.core.platform import Shop as SandboxShop
 from deploy.sandbox.sandbox import Options, Sandbox
 from shared.ledger import checkouts
+from shared.ledger.books import Order
 from shared.ledger.books import Shop as ShopTerms
 from shared.ledger.checkout_rows import ReturnUrls
+from shared.ledger.checkout_states import Step
 from shared.ledger.checkouts import OpenedSession
 from shared.ledger.database import connected
 from shared.ledger.orders import NewOrder
@@ -20,6 +22,7 @@ from shared.sdrp.api.access import Access
 from shared.sdrp.api.clients import MerchantClient
 from shared.sdrp.api.retries import Patience
 from shared.sdrp.api.transport import Transport
+from shared.sdrp.challenge import Challenge, create_challenge
 from tests.given import ENDPOINT, incoming
 from tests.integration.ledger.books import TestBooks
 from tests.integration.sandbox.shop import Receiver, receiver
@@ -73,6 +76,30 @@ class Stall:
             session = OpenedSession(made.session_id, made.checkout_url, made.challenge_hash, made.expires_at)
             await checkouts.open_session(connection, turn.attempt, session, actor="test", now=datetime.now(UTC))
         return made.session_id
+
+    async def start(self, order_id: str = "order-1") -> tuple[Step, int]:
+        """What whoever starts the payment must do now, and for which attempt."""
+        async with connected(self.books.pool) as connection:
+            turn = await checkouts.take_turn(
+                connection, order_id, URLS, lease=timedelta(seconds=30), is_doubted=False, actor="test"
+            )
+        return turn.step, turn.attempt.attempt
+
+    async def challenge(self, order_id: str = "order-1") -> int:
+        """The attempt whose challenge a buyer's program is given."""
+
+        def make(order: Order, nonce: str) -> Challenge:
+            return create_challenge(
+                secret="edrp_sandbox_local",
+                merchant=MERCHANT,
+                amount_minor=order.amount_minor,
+                currency=order.currency,
+                nonce=nonce,
+            )
+
+        async with connected(self.books.pool) as connection:
+            attempt, _ = await checkouts.give_challenge(connection, order_id, make, actor="test", now=datetime.now(UTC))
+        return attempt.attempt
 
     async def sell(self, order_id: str = "order-1", amount_minor: int = 1200, *, drop: bool = True) -> str:
         """Paid, and its webhook lost unless it is not to be."""

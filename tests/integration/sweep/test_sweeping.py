@@ -9,6 +9,8 @@ import pytest
 
 from deploy.sandbox.core.faults import Fault
 from shared.ledger import orders, sweeps
+from shared.ledger.checkout_states import Step
+from shared.ledger.checkouts import PaymentUnderway
 from shared.ledger.database import connected
 from shared.ledger.hosted_sessions import StatedSession
 from shared.ledger.orders import NewOrder
@@ -173,6 +175,46 @@ async def test_what_a_person_rejected_is_not_asked_again(stall: Stall) -> None:
     await stall.books.rows("UPDATE kessai.checkouts SET look_at = '-infinity'")
     assert await stall.found() == [("order-1", "known")]
     assert await stall.reviews() == [("order-1", "missed_webhook", "closed")]
+
+
+async def test_a_payment_that_a_person_rejected_holds_its_order_no_longer(stall: Stall) -> None:
+    """Until then it does: nobody pays twice while somebody may still find the money."""
+    await stall.sell()
+    await stall.wait()
+    await stall.look()
+    with pytest.raises(PaymentUnderway, match="a review of it"):
+        await stall.start()
+    with pytest.raises(PaymentUnderway):
+        await stall.challenge()
+    await Desk(stall.books).resolve(1, "reject", why="sent back")
+    assert await stall.start() == (Step.BEGIN, 2)
+    assert [row["state"] for row in await stall.books.rows("SELECT state FROM kessai.checkouts ORDER BY attempt")] == [
+        "paid",
+        "creating",
+    ]
+    assert await stall.challenge() == 2
+
+
+async def test_a_payment_of_which_more_is_to_be_decided_still_holds_its_order(stall: Stall) -> None:
+    """Its webhook came as well, and does not fit."""
+    stall.sandbox.switch(Fault.DELAY, seconds=7200)
+    session_id = await stall.offer()
+    await stall.sandbox.pay(session_id)
+    stall.sandbox.faults.clear()
+    await stall.wait()
+    await stall.look()
+    await stall.books.rows("UPDATE kessai.orders SET amount_minor = 1300")
+    await stall.wait(timedelta(hours=3))
+    await stall.hear()
+    await Desk(stall.books).resolve(1, "reject")
+    assert await stall.reviews() == [
+        ("order-1", "missed_webhook", "closed"),
+        ("order-1", "amount_mismatch", "open"),
+    ]
+    with pytest.raises(PaymentUnderway):
+        await stall.start()
+    await Desk(stall.books).resolve(2, "reject")
+    assert await stall.start() == (Step.BEGIN, 2)
 
 
 async def test_sessions_that_are_over_close_their_attempt_and_leave_the_order_pending(stall: Stall) -> None:

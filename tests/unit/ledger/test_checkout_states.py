@@ -90,10 +90,13 @@ def test_what_is_due_next(newest: Attempt | None, due: Step) -> None:
 def test_a_new_attempt_begins_only_when_the_one_before_is_over_and_unpaid(
     state: AttemptState, has_session: bool, is_trusted: bool, is_leased: bool, is_doubted: bool
 ) -> None:
+    """Or its payment is none of the order's: a person has said so."""
     values: dict[str, object] = {"leased_until": AFTER if is_leased else BEFORE}
     values |= {"trusted_until": AFTER if is_trusted else BEFORE} if has_session else NO_SESSION
     due = next_step(attempt(state, **values), now=NOW, is_doubted=is_doubted)
     assert (due is Step.BEGIN) == (state not in ACTIVE and state is not AttemptState.PAID)
+    rejected = next_step(attempt(state, **values), now=NOW, is_doubted=is_doubted, is_rejected=True)
+    assert rejected is (Step.BEGIN if state is AttemptState.PAID else due)
     if due in (Step.CREATE, Step.LOOK):
         assert not is_leased
     if due is Step.REUSE:
