@@ -1,6 +1,7 @@
-"""Whose call is it? The bearer of a live token's; strangers are slowed."""
+"""Whose call is it? The bearer of a live token's; strangers are slowed, and slow nobody else."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
@@ -9,7 +10,8 @@ from aiohttp import hdrs, web
 
 from ingress.api.failures import Failures
 from ingress.api.problems import TOO_MANY_FAILURES, UNAUTHENTICATED, Refused
-from shared.ledger.bearer_tokens import TOKEN
+from ingress.api.sieve import Held, Sieve
+from shared.ledger.bearer_tokens import TOKEN, digest
 from shared.ledger.database import Connection, Pool, connected
 
 Holder = TypeVar("Holder")
@@ -17,6 +19,9 @@ Holder = TypeVar("Holder")
 FAILURES: Final = 30
 FAILURES_WITHIN: Final = 60.0
 """Seconds. Nobody guesses 256 bits: this only bounds what strangers and forgotten scripts cost the books."""
+
+KNOWN: Final = 10_000
+"""Tokens at most that are remembered to have been live."""
 
 
 class Bearers(Generic[Holder]):
@@ -26,6 +31,7 @@ class Bearers(Generic[Holder]):
         self,
         pool: Pool,
         holder_of: Callable[[Connection, str], Awaitable[Holder | None]],
+        held: Held,
         *,
         log: structlog.stdlib.BoundLogger,
         advice: str,
@@ -34,6 +40,8 @@ class Bearers(Generic[Holder]):
         """`advice` says how to come by a token."""
         self._pool = pool
         self._holder_of = holder_of
+        self._sieve = Sieve(pool, held)
+        self._known: OrderedDict[bytes, None] = OrderedDict()
         self._log = log
         self._advice = advice
         self._failures = failures or Failures(allowed=FAILURES, within=FAILURES_WITHIN, clock=time.monotonic)
@@ -46,10 +54,7 @@ class Bearers(Generic[Holder]):
         """
         wait = self._failures.wait(address)
         token = _token(request)
-        holder = None
-        if token is not None:
-            async with connected(self._pool) as connection:
-                holder = await self._holder_of(connection, token)
+        holder = None if token is None else await self._of_token(token)
         if holder is None and wait > 0:
             raise Refused(TOO_MANY_FAILURES, "Too many calls from here had no live token.", retry_after=wait)
         if holder is None:
@@ -60,6 +65,20 @@ class Bearers(Generic[Holder]):
                 f"A live token is needed, as in Authorization: Bearer kessai_... {self._advice}",
                 headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="kessai"'},
             )
+        return holder
+
+    async def _of_token(self, token: str) -> Holder | None:
+        """A token that was live here before is asked about at once, each time; any other is behind the strangers'."""
+        key = digest(token)
+        if key not in self._known and not await self._sieve.holds(key):
+            return None
+        async with connected(self._pool) as connection:
+            holder = await self._holder_of(connection, token)
+        self._known.pop(key, None)
+        if holder is not None:
+            self._known[key] = None
+        if len(self._known) > KNOWN:
+            self._known.popitem(last=False)
         return holder
 
 

@@ -57,7 +57,9 @@ class CheckoutApi:
         """`pool` connects as workers do; a call is given up after `deadline` seconds."""
         self._metrics = metrics
         self._deadline = deadline
-        self._bearers = Bearers(pool, checkout_clients.client_of, log=log, advice=ADVICE, failures=failures)
+        self._bearers = Bearers(
+            pool, checkout_clients.client_of, checkout_clients.held, log=log, advice=ADVICE, failures=failures
+        )
         self._services = Services(
             pool=pool,
             counters=counters,

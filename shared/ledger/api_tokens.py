@@ -1,6 +1,7 @@
 """Who calls with this token? Tokens of the admin API; the books know one by its SHA-256 alone."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -115,6 +116,14 @@ async def everyone(connection: Connection) -> list[ApiToken]:
         """
     )
     return [ApiToken(**{**dict(row), "role": Role(row["role"])}) for row in rows]
+
+
+async def held(connection: Connection, digests: Collection[bytes]) -> set[bytes]:
+    """Those of tokens that were given out and not revoked."""
+    rows = await connection.fetch(
+        "SELECT token_digest FROM kessai.api_tokens WHERE token_digest = ANY ($1::bytea[])", digests
+    )
+    return {row["token_digest"] for row in rows}
 
 
 async def holder_of(connection: Connection, token: str) -> Holder | None:

@@ -4,6 +4,7 @@ A client is no person: its token opens the checkout API alone, and there its own
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -117,6 +118,14 @@ async def everyone(connection: Connection) -> list[CheckoutClient]:
         """
     )
     return [CheckoutClient(**dict(row)) for row in rows]
+
+
+async def held(connection: Connection, digests: Collection[bytes]) -> set[bytes]:
+    """Those of tokens that were given out and not revoked."""
+    rows = await connection.fetch(
+        "SELECT token_digest FROM kessai.checkout_clients WHERE token_digest = ANY ($1::bytea[])", digests
+    )
+    return {row["token_digest"] for row in rows}
 
 
 async def client_of(connection: Connection, token: str) -> Client | None:

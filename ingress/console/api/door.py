@@ -61,7 +61,7 @@ class Api:
     ) -> None:
         """`pool` connects as workers do; `patient` is for exports. Whoever made `plans` and `reckoning` closes them."""
         self._frontier = frontier
-        self._bearers = Bearers(pool, api_tokens.holder_of, log=log, advice=ADVICE, failures=failures)
+        self._bearers = Bearers(pool, api_tokens.holder_of, api_tokens.held, log=log, advice=ADVICE, failures=failures)
         self._services = Services(
             pool=pool,
             patient=patient,
