@@ -1,13 +1,12 @@
 """What did the merchant decide about starting payments of an endpoint's orders?"""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from pydantic import SecretStr
 
-from shared.endpoint_tables import read_secret_file
+from shared.endpoint_tables import EndpointTable
 from shared.errors import KessaiError, SettingsError
 from shared.sdrp.api import urls
 from shared.sdrp.api.access import Access
@@ -58,50 +57,39 @@ def terms_of_default(
     return _with_urls(terms, [origin] if origin else [], success_url, cancel_url, _OF_ENVIRONMENT)
 
 
-def terms_of(
-    table: Mapping[str, object], where: str, beside: Path, *, base: str, default: CheckoutTerms
-) -> CheckoutTerms:
-    """Of an endpoint in the TOML file; what the table leaves out is as `default` says. Raises SettingsError."""
-    terms = default
-    token = _of_file(table, "merchant_auth_token_file", where, beside)
-    if token is not None:
-        name = f"{where}: merchant_auth_token_file"
-        try:
-            terms = replace(terms, access=Access.of(token.get_secret_value(), base_url=base, named_by=name))
-        except KessaiError as error:
-            raise SettingsError(str(error)) from None
-    secret = _of_file(table, "challenge_secret_file", where, beside)
-    if secret is not None:
-        terms = replace(terms, challenge_secret=secret)
-    origins = table.get("origins", sorted(terms.origins))
-    if not isinstance(origins, list):
-        raise SettingsError(f"{where}: origins must be a list")
-    names = _Names(*(f"{where}: {name}" for name in ("origins", SUCCESS, CANCEL)))
-    return _with_urls(terms, origins, table.get(SUCCESS, terms.success_url), table.get(CANCEL, terms.cancel_url), names)
+def terms_of(table: EndpointTable, *, access: Access | None, default: CheckoutTerms) -> CheckoutTerms:
+    """Of an endpoint in the TOML file; what the table leaves out is as `default` says. Raises SettingsError.
+
+    `access`: by a token of the endpoint's own.
+    """
+    terms = replace(
+        default,
+        access=access or default.access,
+        challenge_secret=table.secret_of("challenge_secret_file") or default.challenge_secret,
+    )
+    origins = sorted(default.origins) if table.origins is None else table.origins
+    success, cancel = table.text(SUCCESS), table.text(CANCEL)
+    return _with_urls(
+        terms,
+        origins,
+        default.success_url if success is None else success,
+        default.cancel_url if cancel is None else cancel,
+        _Names(*(table.named(name) for name in ("origins", SUCCESS, CANCEL))),
+    )
 
 
 def _with_urls(
-    terms: CheckoutTerms, origins: list[object], success_url: object, cancel_url: object, names: _Names
+    terms: CheckoutTerms, origins: Sequence[str], success_url: str | None, cancel_url: str | None, names: _Names
 ) -> CheckoutTerms:
     """Raises SettingsError, for a page on another origin, too: a buyer would be sent there by mistake."""
     try:
-        allowed = frozenset(urls.origin(str(origin), names.origins) for origin in origins)
+        allowed = frozenset(urls.origin(origin, names.origins) for origin in origins)
         pages = []
         for value, name in ((success_url, names.success_url), (cancel_url, names.cancel_url)):
-            page = None if value is None or not str(value).strip() else urls.page_url(str(value), name)
+            page = None if value is None or not value.strip() else urls.page_url(value, name)
             if page is not None and urls.origin(page, name) not in allowed:
                 raise SettingsError(f"{name} is on none of the shop's origins: name it in {names.origins}")
             pages.append(page)
     except KessaiError as error:
         raise SettingsError(str(error)) from None
     return replace(terms, origins=allowed, success_url=pages[0], cancel_url=pages[1])
-
-
-def _of_file(table: Mapping[str, object], key: str, where: str, beside: Path) -> SecretStr | None:
-    path = table.get(key)
-    if path is None:
-        return None
-    secret = read_secret_file(beside / str(path), f"{where}: {key}")
-    if not secret.strip():
-        raise SettingsError(f"{where}: the file of {key} is blank: anybody could sign with an empty secret")
-    return SecretStr(secret)

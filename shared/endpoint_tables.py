@@ -3,9 +3,12 @@
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
+
+from pydantic import SecretStr
 
 from shared.endpoints import EndpointKey
 from shared.errors import KessaiError, SettingsError
@@ -24,8 +27,49 @@ KEYS: Final = frozenset(
 KEY_KEYS: Final = frozenset({"secret", "secret_file", "not_before", "not_after"})
 
 
-def tables(path: Path | None) -> Iterator[tuple[str, Mapping[str, object], str, Path]]:
-    """Each endpoint of the TOML file: its name, its table, how to name it in an error, and the file."""
+@dataclass(frozen=True, slots=True)
+class EndpointTable:
+    """What the file says of one endpoint. A value is checked, and a secret's file read, when it is asked for."""
+
+    name: str
+    where: str
+    """The table, as an error names it."""
+    beside: Path
+    """The folder that the files of secrets are beside."""
+    values: Mapping[str, object] = field(repr=False)
+
+    def named(self, key: str) -> str:
+        """A setting, as an error names it."""
+        return f"{self.where}: {key}"
+
+    def text(self, key: str) -> str | None:
+        """Raises SettingsError."""
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, str):
+            raise SettingsError(f"{self.named(key)} must be text")
+        return value
+
+    def secret_of(self, key: str) -> SecretStr | None:
+        """Of the file that is named there. Raises SettingsError."""
+        file = self.text(key)
+        if file is None:
+            return None
+        secret = read_secret_file(self.beside / file, self.named(key))
+        if not secret.strip():
+            raise SettingsError(f"{self.where}: the file of {key} is blank: put the secret into it, or leave {key} out")
+        return SecretStr(secret)
+
+    @property
+    def origins(self) -> list[str] | None:
+        """Where buyers may be sent back to. Raises SettingsError."""
+        origins = self.values.get("origins")
+        if origins is not None and not isinstance(origins, list):
+            raise SettingsError(f"{self.named('origins')} must be a list")
+        return None if origins is None else [str(origin) for origin in origins]
+
+
+def tables(path: Path | None) -> Iterator[EndpointTable]:
+    """Each endpoint of the TOML file. Raises SettingsError."""
     if path is None:
         return
     try:
@@ -44,23 +88,25 @@ def tables(path: Path | None) -> Iterator[tuple[str, Mapping[str, object], str, 
         unknown = set(table) - KEYS
         if unknown:
             raise SettingsError(f"{where}: unknown settings {', '.join(sorted(unknown))}")
-        yield name, table, where, path
+        yield EndpointTable(name, where, path.parent, table)
 
 
-def shop_of(table: Mapping[str, object], where: str, *, default: Shop) -> Shop:
+def shop_of(table: EndpointTable, *, default: Shop) -> Shop:
     """What the table leaves out is as `default` says: the environment still speaks for the default endpoint."""
-    allow_metered = table.get("allow_metered_payments", default.allow_metered_payments)
+    allow_metered = table.values.get("allow_metered_payments", default.allow_metered_payments)
     if not isinstance(allow_metered, bool):
-        raise SettingsError(f"{where}: allow_metered_payments must be true or false")
-    return Shop(merchant_key(table.get("merchant", default.merchant), f"{where}: merchant"), allow_metered)
+        raise SettingsError(f"{table.where}: allow_metered_payments must be true or false")
+    merchant = merchant_key(table.text("merchant"), table.named("merchant"))
+    return Shop(default.merchant if merchant is None else merchant, allow_metered)
 
 
-def keys_of(table: Mapping[str, object], where: str, *, beside: Path) -> tuple[EndpointKey, ...]:
+def keys_of(table: EndpointTable) -> tuple[EndpointKey, ...]:
     """Every secret of the endpoint; those that end stand last, so that their successor is counted first.
 
     Raises SettingsError.
     """
-    given, files, windowed = (table.get(name, []) for name in ("secrets", "secret_files", "keys"))
+    where, beside = table.where, table.beside
+    given, files, windowed = (table.values.get(name, []) for name in ("secrets", "secret_files", "keys"))
     if not isinstance(given, list) or not isinstance(files, list):
         raise SettingsError(f"{where}: secrets and secret_files must be lists")
     if not isinstance(windowed, list) or not all(isinstance(entry, dict) for entry in windowed):
@@ -118,11 +164,9 @@ def signing_secret(secret: object, named_by: str) -> SigningSecret:
         raise SettingsError(f"{named_by}: {error}") from None
 
 
-def merchant_key(value: object, named_by: str) -> str | None:
+def merchant_key(value: str | None, named_by: str) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str):
-        raise SettingsError(f"{named_by} must be text")
     try:
         return normalize_merchant(value)
     except KessaiError as error:

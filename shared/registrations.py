@@ -1,15 +1,15 @@
 """What is an endpoint at Siglume? Whose it is, with which token Siglume is asked, and where its webhooks go."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from pydantic import SecretStr
 
-from shared.endpoint_tables import read_secret_file
+from shared.endpoint_tables import EndpointTable
 from shared.errors import KessaiError, SettingsError
 from shared.sdrp.api.access import Access
+
+MERCHANT_TOKEN: Final = "merchant_auth_token_file"  # noqa: S105 - the name of a setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,28 +51,16 @@ class Registration:
             webhook_url=self.webhook_url if webhook_url is None else webhook_url,
         )
 
-    def of_table(self, name: str, table: Mapping[str, object], where: str, *, beside: Path) -> Self:
+    def of_table(self, table: EndpointTable) -> Self:
         """What an endpoint's table in the TOML file states instead. Raises SettingsError."""
-        origins = table.get("origins", [])
-        if not isinstance(origins, list):
-            raise SettingsError(f"{where}: origins must be a list")
-        changed = replace(self, endpoint=name).stating(
-            merchant=_text(table, "merchant", where),
-            origin=str(origins[0]) if origins else None,
-            webhook_url=_text(table, "webhook_url", where),
+        changed = replace(self, endpoint=table.name).stating(
+            merchant=table.text("merchant"),
+            origin=next(iter(table.origins or ()), None),
+            webhook_url=table.text("webhook_url"),
         )
-        return changed.with_token_of(table, "merchant_auth_token_file", where, beside=beside) or changed
+        return changed.with_token_of(table) or changed
 
-    def with_token_of(self, table: Mapping[str, object], key: str, where: str, *, beside: Path) -> Self | None:
+    def with_token_of(self, table: EndpointTable, key: str = MERCHANT_TOKEN) -> Self | None:
         """The same with the token of the file that the table names; None when it names none. Raises SettingsError."""
-        file, named_by = _text(table, key, where), f"{where}: {key}"
-        if file is None:
-            return None
-        return replace(self, token=SecretStr(read_secret_file(beside / file, named_by)), token_named_by=named_by)
-
-
-def _text(table: Mapping[str, object], key: str, where: str) -> str | None:
-    value = table.get(key)
-    if value is not None and not isinstance(value, str):
-        raise SettingsError(f"{where}: {key} must be text")
-    return value
+        token = table.secret_of(key)
+        return None if token is None else replace(self, token=token, token_named_by=table.named(key))

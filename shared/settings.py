@@ -172,8 +172,8 @@ class Settings(BaseSettings):
         shared = self._platform(platform=platform, api_base=api_base)
         default = replace(shared, merchant=self.merchant, origin=self.shop_origin, webhook_url=self.shop_webhook_url)
         return {DEFAULT_ENDPOINT: default} | {
-            name: (default if name == DEFAULT_ENDPOINT else shared).of_table(name, table, where, beside=path.parent)
-            for name, table, where, path in tables(self.config)
+            table.name: (default if table.name == DEFAULT_ENDPOINT else shared).of_table(table)
+            for table in tables(self.config)
         }
 
     def _platform(self, *, platform: str | None = None, api_base: str | None = None) -> Registration:
@@ -194,22 +194,20 @@ class Settings(BaseSettings):
 
     def checkouts(self) -> dict[str, CheckoutTerms]:
         """How payments of each endpoint's orders are started. Raises SettingsError."""
-        tokens = (self.merchant_auth_token, self.auth_token)
-        has_token = any(token is not None and token.get_secret_value().strip() for token in tokens)
+        platform = self._platform()
         default = terms_of_default(
-            access=self.merchant_access() if has_token else None,
+            access=platform.access() if platform.has_token else None,
             challenge_secret=self.challenge_secret,
             origin=self.shop_origin,
             success_url=self.checkout_success_url,
             cancel_url=self.checkout_cancel_url,
         )
-        base = default_base_url(api_base=self.api_base, environment=self.platform, sandbox_base=self.sandbox_api_base)
-        return {DEFAULT_ENDPOINT: default} | {
-            name: terms_of(
-                table, where, path.parent, base=base, default=default if name == DEFAULT_ENDPOINT else CheckoutTerms()
-            )
-            for name, table, where, path in tables(self.config)
-        }
+        found = {DEFAULT_ENDPOINT: default}
+        for table in tables(self.config):
+            own = platform.with_token_of(table)
+            usual = default if table.name == DEFAULT_ENDPOINT else CheckoutTerms()
+            found[table.name] = terms_of(table, access=own.access() if own else None, default=usual)
+        return found
 
     def origin_of_console(self) -> URL | None:
         """Raises SettingsError."""
@@ -253,10 +251,7 @@ class Settings(BaseSettings):
         Raises SettingsError when a secret is missing, blank or unreadable: a blank secret would verify anything that
         anyone signs with an empty key.
         """
-        doors = {
-            name: Endpoint(name, keys_of(table, where, beside=path.parent))
-            for name, table, where, path in tables(self.config)
-        }
+        doors = {table.name: Endpoint(table.name, keys_of(table)) for table in tables(self.config)}
         if self.webhook_secret is not None:
             if DEFAULT_ENDPOINT in doors:
                 given_twice = f"[endpoints.{DEFAULT_ENDPOINT}] of {self.config}"
@@ -276,8 +271,8 @@ class Settings(BaseSettings):
         merchant = self.merchant if self.merchant and self.merchant.strip() else None
         default = Shop(merchant_key(merchant, "SIGLUME_DIRECT_PAYMENT_MERCHANT"), self.allow_metered_payments)
         return {DEFAULT_ENDPOINT: default} | {
-            name: shop_of(table, where, default=default if name == DEFAULT_ENDPOINT else Shop())
-            for name, table, where, _ in tables(self.config)
+            table.name: shop_of(table, default=default if table.name == DEFAULT_ENDPOINT else Shop())
+            for table in tables(self.config)
         }
 
 

@@ -102,6 +102,8 @@ def test_each_shop_of_the_file_has_its_own_terms_and_the_default_what_it_leaves_
         ('merchant_auth_token_file = "blank"', "merchant_auth_token_file is blank"),
         ('challenge_secret_file = "blank"', "challenge_secret_file is blank"),
         ('challenge_secret_file = "none"', "challenge_secret_file: cannot read"),
+        ("merchant_auth_token_file = 5", "merchant_auth_token_file must be text"),
+        ("cancel_url = 5", "cancel_url must be text"),
         ('origins = "https://tea.example.com"', "origins must be a list"),
         ('origins = ["tea"]', r"\[endpoints.tea\]: origins must be an absolute URL"),
         ('success_url = "https://tea.example.com/thanks"', r"success_url is on none of the shop's origins"),
@@ -112,3 +114,13 @@ def test_a_wrong_table_is_named_with_its_file(tmp_path: Path, line: str, says: s
     with pytest.raises(SettingsError, match=says) as refused:
         settings.checkouts()
     assert "kessai.toml: [endpoints.tea]" in str(refused.value)
+
+
+@pytest.mark.parametrize("line", ['merchant_auth_token_file = "blank"', "merchant_auth_token_file = 5", "origins = 5"])
+def test_what_is_read_for_payments_and_for_readiness_is_read_alike(tmp_path: Path, line: str) -> None:
+    settings = Settings.from_env({"KESSAI_CONFIG": toml(tmp_path, f"[endpoints.tea]\n{line}\n")})
+    with pytest.raises(SettingsError) as of_payments:
+        settings.checkouts()
+    with pytest.raises(SettingsError) as of_readiness:
+        settings.registrations()
+    assert str(of_payments.value) == str(of_readiness.value)

@@ -5,11 +5,12 @@ from typing import Final
 
 from shared.endpoint_tables import tables
 from shared.errors import SettingsError
+from shared.registrations import MERCHANT_TOKEN
 from shared.sdrp.api.access import Access
 from shared.settings import DEFAULT_ENDPOINT, Settings
 
 PROVIDERS: Final = "SIGLUME_AUTH_TOKEN"
-TOKEN_FILES: Final = ("merchant_auth_token_file", "provider_auth_token_file")
+TOKEN_FILES: Final = (MERCHANT_TOKEN, "provider_auth_token_file")
 """Of an endpoint's table; the later one counts."""
 
 
@@ -23,10 +24,10 @@ def providers(settings: Settings) -> dict[str, Access]:
     provider = replace(merchant, token=settings.auth_token, token_named_by=PROVIDERS)
     default = provider if provider.has_token else merchant
     found = {DEFAULT_ENDPOINT: default} if default.has_token else {}
-    for name, table, where, path in tables(settings.config):
+    for table in tables(settings.config):
         for key in TOKEN_FILES:
-            own = merchant.with_token_of(table, key, where, beside=path.parent)
-            found |= {name: own} if own is not None else {}
+            own = merchant.with_token_of(table, key)
+            found |= {table.name: own} if own is not None else {}
     return {name: registration.access() for name, registration in found.items()}
 
 
