@@ -114,6 +114,10 @@ class Sandbox:
             await self._courier.idle()
         return session
 
+    def sign_in(self, session_id: str) -> Session:
+        """Raises Refused."""
+        return self.platform.checkout.sign_in(session_id)
+
     def cancel(self, session_id: str) -> Session:
         """Raises Refused."""
         return self.platform.checkout.cancel(session_id)

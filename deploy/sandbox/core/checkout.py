@@ -23,10 +23,15 @@ LASTS: Final = timedelta(minutes=30)
 
 class SessionStatus(StrEnum):
     OPEN = "open"
+    AUTHENTICATED = "authenticated"
+    """The buyer has signed in, and has neither paid nor turned back."""
     PAID = "paid"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     FAILED = "failed"
+
+
+PAYABLE: Final = frozenset({SessionStatus.OPEN, SessionStatus.AUTHENTICATED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,13 @@ class Session:
     expires_at: datetime
     status: SessionStatus = SessionStatus.OPEN
     payment_id: str | None = None
+    authenticated_at: datetime | None = None
     paid_at: datetime | None = None
     cancelled_at: datetime | None = None
+
+    @property
+    def is_payable(self) -> bool:
+        return self.status in PAYABLE
 
     @property
     def leads_to(self) -> str:
@@ -104,12 +114,19 @@ class Checkout:
         """All of them, the oldest first."""
         return list(self._sessions.values())
 
+    def sign_in(self, session_id: str) -> Session:
+        """The buyer shows who they are; a second time changes nothing. Raises Refused."""
+        session = self.find(session_id)
+        _require_payable(session)
+        signed_in_at = session.authenticated_at or self._now()
+        return self._keep(replace(session, status=SessionStatus.AUTHENTICATED, authenticated_at=signed_in_at))
+
     def pay(self, session_id: str, buyer: str) -> Session:
-        """That buyer confirms; a second time changes nothing. Raises Refused."""
+        """That buyer signs in, unless they have, and confirms; a second time changes nothing. Raises Refused."""
         session = self.find(session_id)
         if session.status is SessionStatus.PAID:
             return session
-        _require_open(session)
+        session = self.sign_in(session_id)
         if self._dice.strikes(Fault.PAYMENT_FAILS):
             return self._keep(replace(session, status=SessionStatus.FAILED))
         payment = self._payments.require(buyer, session.order, is_ours=True)
@@ -124,7 +141,7 @@ class Checkout:
         session = self.find(session_id)
         if session.status is SessionStatus.CANCELLED:
             return session
-        _require_open(session)
+        _require_payable(session)
         return self._keep(replace(session, status=SessionStatus.CANCELLED, cancelled_at=self._now()))
 
     def payment_of(self, session: Session) -> Payment | None:
@@ -153,7 +170,7 @@ class Checkout:
             "success_url": session.success_url,
             "cancel_url": session.cancel_url,
             "expires_at": iso(session.expires_at),
-            "authenticated_at": iso(session.paid_at),
+            "authenticated_at": iso(session.authenticated_at),
             "paid_at": iso(session.paid_at),
             "cancelled_at": iso(session.cancelled_at),
             "created_at": iso(session.created_at),
@@ -176,7 +193,7 @@ class Checkout:
 
     def _expire(self, session_id: str) -> None:
         session = self._sessions[session_id]
-        if session.status is SessionStatus.OPEN:
+        if session.is_payable:
             self._keep(replace(session, status=SessionStatus.EXPIRED))
 
     def _keep(self, session: Session) -> Session:
@@ -186,7 +203,7 @@ class Checkout:
 
 def _again(session: Session, order: Order) -> Session:
     is_same = (session.order.amount_minor, session.order.currency) == (order.amount_minor, order.currency)
-    if session.status is SessionStatus.OPEN and is_same:
+    if session.is_payable and is_same:
         return session
     raise Refused(
         409,
@@ -222,6 +239,6 @@ def _return_url(merchant: Merchant, body: fields.Body, name: str) -> str:
     return value
 
 
-def _require_open(session: Session) -> None:
-    if session.status is not SessionStatus.OPEN:
+def _require_payable(session: Session) -> None:
+    if not session.is_payable:
         raise Refused(409, f"CHECKOUT_SESSION_{session.status.upper()}", f"session {session.id} is {session.status}")

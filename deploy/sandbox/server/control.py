@@ -48,6 +48,7 @@ class ControlApi:
             ("GET", "/sandbox/batches", self.batches),
             ("POST", "/sandbox/batches/{name}/{decision}", self.decide),
             ("POST", "/sandbox/sessions/{name}/pay", self.pay),
+            ("POST", "/sandbox/sessions/{name}/sign-in", self.sign_in),
             ("POST", "/sandbox/sessions/{name}/cancel", self.cancel),
             ("POST", "/sandbox/webhooks/{name}/rotate-secret", self.rotate_secret),
             ("POST", "/sandbox/subscriptions/{name}/cancel", self.cancel_subscription),
@@ -130,6 +131,10 @@ class ControlApi:
         token = fields.optional_text(call.body, "buyer") or self._buyer_token
         session = self._platform.checkout.pay(call.path["name"], user_of(token))
         await self._courier.idle()
+        return Answer(self._platform.checkout.view(session, root_url=self._root_url))
+
+    async def sign_in(self, call: Call) -> Answer:
+        session = self._platform.checkout.sign_in(call.path["name"])
         return Answer(self._platform.checkout.view(session, root_url=self._root_url))
 
     async def cancel(self, call: Call) -> Answer:

@@ -27,6 +27,7 @@ class Pages:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/pay/{session_id}", self.show),
+            web.post("/pay/{session_id}/sign-in", self.sign_in),
             web.post("/pay/{session_id}/confirm", self.confirm),
             web.post("/pay/{session_id}/cancel", self.cancel),
         ]
@@ -36,6 +37,9 @@ class Pages:
             return self._page(self._platform.checkout.find(request.match_info["session_id"]))
         except Refused as refused:
             raise web.HTTPNotFound(text=f"{refused}\n") from None
+
+    async def sign_in(self, request: web.Request) -> web.Response:
+        return self._act(request, self._platform.checkout.sign_in)
 
     async def confirm(self, request: web.Request) -> web.Response:
         return self._act(request, lambda session_id: self._platform.checkout.pay(session_id, self._buyer))
@@ -52,7 +56,7 @@ class Pages:
                 raise web.HTTPNotFound(text=f"{refused}\n") from None
             return self._page(self._platform.checkout.find(session_id), trouble=refused)
         self._moved()
-        raise web.HTTPSeeOther(session.leads_to)
+        raise web.HTTPSeeOther(f"/pay/{session.id}" if session.is_payable else session.leads_to)
 
     def _page(self, session: Session, *, trouble: Refused | None = None) -> web.Response:
         order = session.order
@@ -61,7 +65,8 @@ class Pages:
             merchant=self._platform.merchants.find(order.merchant).display_name,
             amount=_amount(order.amount_minor, order.currency),
             metadata=sorted((str(name), str(value)) for name, value in order.metadata.items()),
-            is_open=session.status is SessionStatus.OPEN,
+            is_payable=session.is_payable,
+            is_signed_in=session.status is SessionStatus.AUTHENTICATED,
             trouble=f"{trouble} ({trouble.code})" if trouble else None,
         )
         back = {str(URL(url).origin()) for url in (session.success_url, session.cancel_url)}

@@ -250,6 +250,17 @@ async def test_a_session_that_siglume_still_has_open_is_kept_beyond_its_expiry(
     assert len(system.road.asked) == 2  # it is trusted again
 
 
+async def test_a_session_whose_buyer_has_signed_in_is_kept(system: System, books: TestBooks, sandbox: Sandbox) -> None:
+    await system.put()
+    first = await system.start()
+    sandbox.sign_in(first.json["session_id"])
+    assert (await system.start(look=True)).json["session_id"] == first.json["session_id"]
+    await trust_over(books)
+    assert (await system.start()).json["session_id"] == first.json["session_id"]
+    await sandbox.pay(first.json["session_id"])
+    assert (await system.start(look=True)).problem == "payment-underway"
+
+
 async def test_a_session_that_siglume_knows_no_more_makes_way(system: System, books: TestBooks) -> None:
     await system.put()
     await system.start()

@@ -38,6 +38,20 @@ async def test_the_button_pays_and_leads_back_to_the_shop(
     assert f"{ORIGIN}/thanks" in html
 
 
+async def test_a_buyer_may_sign_in_first(sandbox: Sandbox, shop: Receiver, browser: aiohttp.ClientSession) -> None:
+    session = await open_session(sandbox)
+    async with browser.post(f"{session['checkout_url']}/sign-in") as page:
+        html = await page.text()
+        assert (page.status, str(page.url)) == (200, session["checkout_url"])
+    assert "sign-in" not in html
+    assert 'id="confirm"' in html
+    told = await call(merchant(sandbox).get_checkout_session, session["session_id"])
+    assert (told["status"], told["authenticated_at"] is None, told["paid_at"]) == ("authenticated", False, None)
+    await browser.post(f"{session['checkout_url']}/confirm", allow_redirects=False)
+    await sandbox.idle()
+    assert [each.kind() for each in shop.confirmed()] == ["standard_settled"]
+
+
 async def test_a_buyer_may_cancel(sandbox: Sandbox, browser: aiohttp.ClientSession) -> None:
     session = await open_session(sandbox)
     async with browser.post(f"{session['checkout_url']}/cancel", allow_redirects=False) as answer:

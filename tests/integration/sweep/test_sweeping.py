@@ -45,6 +45,15 @@ async def test_a_dropped_webhook_becomes_a_review_with_both_sides(stall: Stall) 
     assert await stall.found() == []
 
 
+async def test_a_buyer_who_signed_in_is_waited_for(stall: Stall) -> None:
+    session_id = await stall.offer()
+    stall.sandbox.sign_in(session_id)
+    stall.later = timedelta(minutes=31)
+    (look,) = await stall.look()
+    assert (look.session_status, look.found) == ("authenticated", "nothing yet")
+    assert await stall.attempt() == "open"
+
+
 async def test_nothing_is_made_of_what_is_fresh(stall: Stall) -> None:
     session_id = await stall.offer()
     assert await stall.found() == []

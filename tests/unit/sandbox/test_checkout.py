@@ -57,6 +57,25 @@ def test_a_session_expires_by_the_clock(town: Town) -> None:
     assert not town.answer()
 
 
+def test_a_buyer_who_signed_in_may_still_pay_turn_back_or_be_too_late(town: Town) -> None:
+    checkout = town.platform.checkout
+    paid, turned_back, late = (town.open(nonce=f"order-{number}") for number in range(3))
+    signed_in = checkout.sign_in(paid.id)
+    assert (signed_in.status, signed_in.authenticated_at) == (SessionStatus.AUTHENTICATED, town.platform.now)
+    assert town.open(nonce="order-0") == signed_in
+    town.wait(minutes=1)
+    assert checkout.sign_in(paid.id) == signed_in
+    bought = checkout.pay(paid.id, "usr_ann")
+    assert (bought.status, bought.authenticated_at) == (SessionStatus.PAID, signed_in.authenticated_at)
+    for session in (turned_back, late):
+        checkout.sign_in(session.id)
+    assert checkout.cancel(turned_back.id).status is SessionStatus.CANCELLED
+    town.wait(minutes=30)
+    assert checkout.find(late.id).status is SessionStatus.EXPIRED
+    with pytest.raises(Refused, match="is expired"):
+        checkout.sign_in(late.id)
+
+
 def test_a_paid_session_does_not_expire(town: Town) -> None:
     session = town.sell(1200)
     town.wait(days=1)
