@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from aiohttp import hdrs, web
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -82,6 +83,7 @@ class Paged(Input):
 
 async def read(model: type[Asked], request: web.Request) -> Asked:
     """Raises Refused."""
+    _require_text(request.raw_path)
     path = dict(request.match_info)
     given = _query(request) if request.method == hdrs.METH_GET else await _body(request)
     taken = [*(path.keys() & given.keys())]
@@ -93,6 +95,14 @@ async def read(model: type[Asked], request: web.Request) -> Asked:
         raise invalid(list(_faults(error))) from None
     except RecursionError:
         raise Refused(INVALID, "The body is nested too deeply.") from None
+
+
+def _require_text(path: str) -> None:
+    """What is no UTF-8 would stand for its own escapes: two ways to write one name. Raises Refused."""
+    try:
+        unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        raise Refused(INVALID, "The path or the query is not UTF-8.") from None
 
 
 def invalid(faults: Sequence[Fault]) -> Refused:
@@ -164,6 +174,8 @@ def _faults(error: ValidationError) -> Iterator[Fault]:
         where = ".".join(str(part) for part in each["loc"]) or "request"
         if each["type"] == "extra_forbidden":
             yield Fault(where[:100], "there is no such field")
+        elif each["type"] == "json_invalid":
+            yield Fault(where[:100], "is nested too deeply, or holds half a character")
         else:
             yield Fault(where[:100], each["msg"].removeprefix("Value error, "))
 

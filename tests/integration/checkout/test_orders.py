@@ -100,6 +100,24 @@ async def test_a_body_may_be_so_large_however_it_is_sent(system: System) -> None
     assert (await system.order("order-9")).problem == "not-found"
 
 
+async def test_an_id_that_is_no_text_is_refused(system: System) -> None:
+    """Else `%ff` and `%25ff` would be one order."""
+    told = await system.send("PUT", "/orders/%ff%fe", b'{"amount_minor": 1200, "currency": "JPY"}')
+    assert (told.problem, told.json["detail"]) == ("invalid", "The path or the query is not UTF-8.")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"amount_minor":' * 900 + b"1" + b"}" * 900, b'{"amount_minor": 1200, "currency": "\\ud800"}'],
+)
+async def test_a_body_that_nothing_can_be_read_from_is_refused_in_our_words(system: System, body: bytes) -> None:
+    told = await system.send("PUT", "/orders/order-1", body)
+    assert (told.problem, told.json["errors"][0]["message"]) == (
+        "invalid",
+        "is nested too deeply, or holds half a character",
+    )
+
+
 @pytest.mark.parametrize(
     "strange", ["a/b", "a%2Fb", "a:b", "%3A", "a?b#c", "日本", "..", "x" * 255, "{order_id}", "';--"]
 )
