@@ -62,7 +62,7 @@ Page = Annotated[str | None, Field(min_length=1, max_length=MAX_URL, pattern=r"^
 
 class AskedStart(OfOrder):
     success_url: Annotated[
-        Page, Field(description="Where the buyer goes after paying, on an origin of the shop; needed once an attempt.")
+        Page, Field(description="Where the buyer goes after paying, on an origin of the shop; needed once an order.")
     ] = None
     cancel_url: Annotated[Page, Field(description="Where the buyer goes instead.")] = None
     look: Annotated[
@@ -100,7 +100,7 @@ async def _start(call: Call, asked: AskedStart) -> tuple[Made, str]:
             f"Endpoint {call.client.endpoint!r} has no Siglume token or no merchant key here: set "
             "SIGLUME_MERCHANT_AUTH_TOKEN and SIGLUME_DIRECT_PAYMENT_MERCHANT.",
         )
-    pages = _return_urls(call, asked)
+    pages = _return_urls(call, asked, at.attempt)
     is_doubted = asked.look
     for _ in range(ROUNDS):
         turn = await _take_turn(call, asked.order_id, pages, is_doubted=is_doubted)
@@ -221,15 +221,16 @@ async def _end(
     )
 
 
-def _return_urls(call: Call, asked: AskedStart) -> ReturnUrls:
-    """As the call says, or the endpoint's own. Raises Refused."""
+def _return_urls(call: Call, asked: AskedStart, newest: Attempt | None) -> ReturnUrls:
+    """As the call says, or the endpoint's own, or as a call for this order said before. Raises Refused."""
     terms = call.counter.terms
+    before = (None, None) if newest is None else (newest.success_url, newest.cancel_url)
     faults, pages = [], []
-    for name, given, own in (
-        ("success_url", asked.success_url, terms.success_url),
-        ("cancel_url", asked.cancel_url, terms.cancel_url),
+    for name, given, own, kept in (
+        ("success_url", asked.success_url, terms.success_url, before[0]),
+        ("cancel_url", asked.cancel_url, terms.cancel_url, before[1]),
     ):
-        page = given or own
+        page = given or own or kept
         if page is None:
             faults.append(Fault(name, "is not set for this endpoint: give one"))
             continue

@@ -515,6 +515,9 @@ async def test_pages_that_nobody_named_are_asked_for(counters: Counters, token: 
     (session,) = sandbox.platform.checkout.every()
     assert (session.success_url, session.cancel_url) == (f"{ORIGIN}/thanks?order=1", f"{ORIGIN}/cart")
     assert (await system.start()).status == 200  # the session is there: nothing needs to be said
+    sandbox.cancel(session.id)
+    assert (await system.start(look=True)).json["attempt"] == 2  # nor for the next one
+    assert sandbox.platform.checkout.every()[1].success_url == session.success_url
 
 
 async def test_starts_and_what_siglume_took_are_counted(counters: Counters, token: str, sandbox: Sandbox) -> None:
