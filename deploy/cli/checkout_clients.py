@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli.books import actor, with_books
+from deploy.cli.endpoint_names import require_name
 from deploy.cli.show import AsJson, print_json, print_table, say
 
 app = typer.Typer(
@@ -23,11 +24,9 @@ Days = Annotated[int | None, typer.Option("--days", min=1, max=36500, help="Afte
 @app.command()
 def add(name: NewName, endpoint: Endpoint = "siglume", days: Days = None) -> None:
     """Give a system its token, which is shown this once."""
-    from shared.endpoint_tables import ENDPOINT_NAME
     from shared.ledger import checkout_clients
 
-    if not ENDPOINT_NAME.fullmatch(endpoint):
-        raise typer.BadParameter(f"{endpoint!r} is no name of an endpoint")
+    require_name(endpoint, unknown="and where it is not, each call with this token is refused")
     lifetime = None if days is None else timedelta(days=days)
     token = with_books(
         lambda connection: checkout_clients.add(connection, name, endpoint, lifetime=lifetime, actor=actor())

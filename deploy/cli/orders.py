@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.cli.books import actor, with_books
+from deploy.cli.endpoint_names import require_name
 from deploy.cli.file_format import FileFormat
 from deploy.cli.show import AsJson, Limit, counted, print_fields, print_json, print_table, printable, say, when
 from shared.ledger.transitions import OrderState
@@ -28,6 +29,7 @@ class CurrencyCode(StrEnum):
 
 
 DEFAULT_ENDPOINT = "siglume"
+NO_PAYMENT = "so no payment can come to it"
 
 OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID", help="The merchant's own id of the order.")]
 AmountMinor = Annotated[int, typer.Option(min=1, max=2**53 - 1, help="In minor units: yen, or US cents.")]
@@ -56,7 +58,7 @@ def add(
     from shared.ledger import orders
 
     order = orders.NewOrder(order_id, amount_minor, currency.value, endpoint, challenge_hash)
-    _warn_of_unknown(endpoint)
+    require_name(endpoint, unknown=NO_PAYMENT)
 
     async def work(connection: "Connection") -> "tuple[Registered, dict[str, Any]]":
         done = await orders.register(connection, [order], actor=actor(), now=datetime.now(UTC))
@@ -164,7 +166,7 @@ def import_orders(
     """
     from deploy.cli.order_import import import_file
 
-    _warn_of_unknown(endpoint)
+    require_name(endpoint, unknown=NO_PAYMENT)
     done = import_file(file, form or _format_of(file), endpoint=endpoint, skip_bad=skip_bad)
     if as_json:
         print_json(done)
@@ -225,13 +227,3 @@ def _standing(order: Mapping[str, Any]) -> str:
     hashes = len(order["challenge_hashes"])
     found_by = f"{hashes} challenge{'s' if hashes > 1 else ''}" if hashes else "no challenge, so no payment can find it"
     return f"{order['state']}, {order['amount_minor']} {order['currency']}, {found_by}"
-
-
-def _warn_of_unknown(endpoint: str) -> None:
-    from shared.endpoint_tables import ENDPOINT_NAME
-    from shared.settings import Settings
-
-    if not ENDPOINT_NAME.fullmatch(endpoint):
-        raise typer.BadParameter(f"{endpoint[:64]!r} is no name of an endpoint: a-z, 0-9, - and _, at most 64")
-    if endpoint not in Settings.from_env().shops():
-        say(f"kessai: note: no endpoint {endpoint!r} is configured here, so no payment can come to it")

@@ -36,7 +36,7 @@ def refusal_of(error: Exception) -> Refused:
     """What the caller is told of any error."""
     match error:
         case OrderNotFound():
-            return Refused(NOT_FOUND, str(error))
+            return Refused(NOT_FOUND, f"No order {error.order_id!r} for this token: PUT /orders/{{order_id}} first.")
         case OrderConflict() | OrderNotPending():
             return Refused(CONFLICT, str(error))
         case InvalidOrder():

@@ -10,6 +10,7 @@ from tests.integration.ledger.books import TestBooks
 
 def test_a_token_is_shown_once_and_works_until_it_is_revoked(kessai: Terminal, given_books: Given) -> None:
     added = kessai("checkout-clients", "add", "backend", "--endpoint", "tea", "--days", "30")
+    assert "no endpoint 'tea' is configured here" in added.stderr
     token = added.stdout.strip()
     assert TOKEN.fullmatch(token)
     assert "not shown again" in added.stderr
