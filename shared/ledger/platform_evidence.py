@@ -41,6 +41,8 @@ class OurSession:
     session_id: str
     challenge_hash: str
     order: Order
+    is_guess: bool = False
+    """It is like the payment, and that is all: only an equal challenge makes it the one."""
 
 
 async def lease(connection: Connection, endpoints: Sequence[str], *, now: datetime, limit: int) -> list[Leased]:
@@ -125,9 +127,10 @@ async def sessions_of(
     if not rows and review.order_id is not None:
         rows = await connection.fetch(BY_ORDER, review.endpoint, review.order_id)
     is_lost = review.reason == ReviewReason.UNKNOWN_CHALLENGE_HASH and amount_minor is not None
-    if not rows and is_lost and review.received_at is not None:
+    is_guess = not rows and is_lost and review.received_at is not None
+    if is_guess:
         rows = await connection.fetch(BY_LIKENESS, review.endpoint, amount_minor, currency, review.received_at)
-    return [OurSession(row["session_id"], row["challenge_hash"], Order.from_row(row)) for row in rows]
+    return [OurSession(row["session_id"], row["challenge_hash"], Order.from_row(row), is_guess) for row in rows]
 
 
 USAGE = """

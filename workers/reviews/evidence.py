@@ -75,13 +75,14 @@ class Evidence:
             return CHANGED  # its lease ends, and it is asked about as it is by then
 
     async def _asked(self, case: _Case) -> _Answer | None:
-        """Of several sessions that it may be about, the one whose challenge it names. Raises PlatformAway."""
+        """Of sessions that were found by likeness, only one whose challenge it names. Raises PlatformAway."""
         for ours in case.ours:
             try:
                 session = await ask(self._client, ours.session_id)
             except NotSaid:
                 continue
-            if len(case.ours) == 1 or (session is not None and session.challenge_hash == case.review.challenge_hash):
+            is_named = session is not None and session.challenge_hash == case.review.challenge_hash
+            if is_named or not ours.is_guess:
                 return _Answer(ours, session)
         return None
 

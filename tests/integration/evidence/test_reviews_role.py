@@ -13,7 +13,7 @@ from shared.ledger.evidence import platform_says
 from shared.ledger.platform_evidence import Leased
 from shared.ledger.reviews import RecordedReview, ReviewChanged
 from shared.ledger.suggestions import ReviewPolicy
-from tests.given import ENDPOINT, payment, usage
+from tests.given import ENDPOINT, incoming, payment, usage
 from tests.integration.ledger.desk import Desk
 from tests.integration.sweep.stall import Stall
 from tests.integration.workers.bench import Bench, until
@@ -145,6 +145,18 @@ async def test_what_differs_is_never_suggested(stall: Stall, change: str) -> Non
     await stall.books.rows(change)
     assert await gather(stall, policy=ReviewPolicy.ACT) == ["attached"]
     assert (await review_of(stall))[0].suggested is None
+
+
+async def test_a_payment_of_the_same_amount_alone_says_nothing_of_an_order(stall: Stall) -> None:
+    """One order alone is like the unknown payment, and its session has another challenge: it is another payment."""
+    await stall.sell("order-1")
+    unknown = payment("evt-9", "order-9", merchant="sandbox_merchant")
+    await stall.books.apply(incoming(unknown, received_at=datetime.now(UTC)))
+    assert await gather(stall, policy=ReviewPolicy.ACT) == ["attached"]
+    review, evidence = await review_of(stall)
+    told = platform_says(evidence)
+    assert told is not None
+    assert (told.parts, told.nothing, review.suggested) == ([], "nothing of ours leads to it", None)
 
 
 async def test_who_acts_while_the_platform_is_asked_wins(stall: Stall) -> None:
