@@ -11,7 +11,7 @@ from shared.ledger.database import Connection
 from shared.ledger.hosted_sessions import Payable, StatedSession, beside_order
 from shared.ledger.incoming import Incoming
 from shared.ledger.missed_webhooks import find_spender
-from shared.ledger.platform_evidence import ACTOR, Leased, OurSession, next_ask
+from shared.ledger.platform_evidence import ACTOR, LEASE, Leased, OurSession, next_ask
 from shared.ledger.resolve import CannotResolve, WaitsForApproval
 from shared.ledger.reviews import RecordedReview, ReviewChanged, ReviewTaken
 from shared.ledger.suggestions import SETTLED_BY_EVIDENCE, Asked, ReviewPolicy, Suggestion, suggest
@@ -94,8 +94,8 @@ class Evidence:
         again = None if suggestion is not None else next_ask(leased.asks + 1, now)
         told = _told(case, answer, now)
         if suggestion is not None and self._may_act(review):
-            async with connection.transaction():
-                await platform_evidence.attach(connection, review, told, None, ask_at=again)
+            lease = now + LEASE  # a worker that dies before it has decided leaves the review to the next
+            await platform_evidence.attach(connection, review, told, None, ask_at=lease)
             if await self._resolve(connection, review, suggestion, now):
                 return RESOLVED
         await platform_evidence.attach(connection, review, told, suggestion, ask_at=again)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deploy.sandbox.core.faults import Fault
-from shared.ledger import platform_evidence, reviews, suggested
+from shared.ledger import platform_evidence, resolve, reviews, suggested
 from shared.ledger.database import connected
 from shared.ledger.evidence import platform_says
 from shared.ledger.platform_evidence import Leased
@@ -176,6 +176,30 @@ async def test_who_acts_while_the_platform_is_asked_wins(stall: Stall) -> None:
     review, _ = await review_of(stall)
     assert (review.closed_by, review.resolution) == ("cli:ann", "reject")
     assert (await stall.books.order()).state == "pending"
+
+
+async def test_a_worker_that_dies_as_it_decides_leaves_the_review_to_the_next(
+    stall: Stall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lost_payment(stall)
+
+    async def die(*_: object, **__: object) -> None:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as dying:
+        dying.setattr(resolve, "resolve", die)
+        with pytest.raises(asyncio.CancelledError):
+            await gather(stall, policy=ReviewPolicy.ACT)
+    assert await gather(stall, policy=ReviewPolicy.ACT) == []
+    async with connected(stall.books.pool) as connection:
+        (leased,) = await platform_evidence.lease(
+            connection, [ENDPOINT], now=datetime.now(UTC) + platform_evidence.LEASE, limit=1
+        )
+    evidence = Evidence(
+        stall.client, terms(stall, ReviewPolicy.ACT), PatientBooks(stall.books.pool), lambda: datetime.now(UTC)
+    )
+    assert await evidence.gather(leased) == "resolved"
+    assert await stall.books.moves() == [("order-1", "pending", "paid")]
 
 
 async def test_a_missed_webhook_is_suggested_and_never_decided(stall: Stall) -> None:
