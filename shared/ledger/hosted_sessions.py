@@ -6,7 +6,7 @@ webhooks alone.
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Self
 
 from shared.ledger.books import Order
@@ -16,6 +16,8 @@ from shared.sdrp.api.checkout import CheckoutSession, NewCheckoutSession
 from shared.sdrp.money import Band
 
 HASH: Final = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+CLOCKS_DIFFER: Final = timedelta(days=1)
+"""By how much a time that the platform states may lie ahead of ours, at most."""
 FACTS: Final = {fact.value: fact for fact in AttemptFact}
 """By the platform's word for a session's status; any other word is one for a session that can still be paid."""
 
@@ -69,6 +71,11 @@ class StatedSession(NamedTuple):
 
     def show(self) -> dict[str, object]:
         return self._asdict() | {"paid_at": self.paid_at.isoformat() if self.paid_at else None}
+
+    def believed(self, now: datetime) -> Self:
+        """Paid at an unknown time where the stated one lies far ahead."""
+        is_ahead = self.paid_at is not None and self.paid_at > now + CLOCKS_DIFFER
+        return self._replace(paid_at=None) if is_ahead else self
 
     @property
     def fact(self) -> AttemptFact:

@@ -97,6 +97,7 @@ async def open_review(
     connection: Connection, order: Order, challenge_hash: str | None, session: StatedSession, *, now: datetime
 ) -> None:
     """Ask a person about a payment without a webhook, once, and tell of it."""
+    session = session.believed(now)
     evidence = beside_order(session, order, challenge_hash)
     review_id = await connection.fetchval(
         """

@@ -44,6 +44,8 @@ class Looked(NamedTuple):
     payable: Payable
     looks: int
     """Before this one."""
+    paid_looks: int
+    """Those of them that found it paid."""
     is_heard: bool
     """Its webhook is in the books after all: applied, in a review, or among the dead letters."""
     is_decided: bool
@@ -107,14 +109,15 @@ def find(session: StatedSession | Silence, looked: Looked, terms: Terms, *, now:
         return Ended(session.fact)
     if looked.is_heard or looked.is_decided:
         return Heard()
+    session = session.believed(now)
     due = session.paid_at + terms.after if session.paid_at is not None else None
     if due is not None and due > now:
         return Later(min(due, now + LONGEST_PAUSE))
-    if due is None and looked.looks == 0:
+    if due is None and looked.paid_looks == 0:
         return Later(now + terms.after)
     differing = unfit(session, looked.payable)
-    if session.may_settle and set(differing) == set(session.lacks) and looked.looks < LOOKS_FOR_SETTLEMENT:
-        return again
+    if session.may_settle and set(differing) == set(session.lacks) and looked.paid_looks < LOOKS_FOR_SETTLEMENT:
+        return Later(now + pause(looked.paid_looks))
     if differing or terms.policy is not SweepPolicy.APPLY:
         return Missed(differing)
     return _taken(session, looked.payable)

@@ -35,6 +35,7 @@ class Due:
     order: Order
     attempt: Attempt
     looks: int
+    paid_looks: int
 
     @property
     def session_id(self) -> str:
@@ -137,11 +138,13 @@ async def settle(
     async with connection.transaction():
         at = await lock(connection, due.order.order_id, due.attempt.attempt)
         attempt = at.attempt or due.attempt
-        looked = await _looked(connection, at.order, attempt, due.looks, session, terms, now)
+        looked = await _looked(connection, at.order, attempt, due, session, terms, now)
         finding = find(session, looked, terms, now=now)
-        if not await _looked_at(connection, due, finding.at if isinstance(finding, Later) else None, now):
+        again = finding.at if isinstance(finding, Later) else None
+        is_paid = isinstance(session, StatedSession) and session.fact is AttemptFact.PAID
+        if not await _looked_at(connection, due, again, now, is_paid=is_paid):
             return None
-        if isinstance(session, StatedSession) and session.fact is AttemptFact.PAID:
+        if is_paid:
             await checkouts.end(connection, attempt, AttemptFact.PAID, actor=ACTOR)
         await _write(connection, finding, at.order, attempt, session, now)
     return finding
@@ -151,9 +154,7 @@ async def foresee(
     connection: Connection, due: Due, session: StatedSession | Silence, terms: Terms, *, now: datetime
 ) -> Finding:
     """What `settle` would find, with nothing locked and nothing changed."""
-    return find(
-        session, await _looked(connection, due.order, due.attempt, due.looks, session, terms, now), terms, now=now
-    )
+    return find(session, await _looked(connection, due.order, due.attempt, due, session, terms, now), terms, now=now)
 
 
 async def close_heard(connection: Connection, endpoint: str) -> int:
@@ -185,7 +186,7 @@ async def _looked(
     connection: Connection,
     order: Order,
     attempt: Attempt,
-    looks: int,
+    due: Due,
     session: StatedSession | Silence,
     terms: Terms,
     now: datetime,
@@ -193,13 +194,13 @@ async def _looked(
     is_over = attempt.is_over(now)
     payable = Payable(order, terms.merchant, attempt.challenge_hash)
     if isinstance(session, Silence) or session.fact is not AttemptFact.PAID:
-        return Looked(payable, looks, is_heard=False, is_decided=False, is_over=is_over)
+        return Looked(payable, due.looks, due.paid_looks, is_heard=False, is_decided=False, is_over=is_over)
     requirement_id = session.requirement_id
     if requirement_id is not None:
         payable = payable._replace(spent_on=await find_spender(connection, order.endpoint, requirement_id))
     heard = await is_heard(connection, order.endpoint, order.order_id, requirement_id, attempt.challenge_hash)
     decided = await was_decided(connection, order.endpoint, session.session_id)
-    return Looked(payable, looks, is_heard=heard, is_decided=decided, is_over=is_over)
+    return Looked(payable, due.looks, due.paid_looks, is_heard=heard, is_decided=decided, is_over=is_over)
 
 
 async def _write(
@@ -227,15 +228,18 @@ async def _write(
             assert_never(never)
 
 
-async def _looked_at(connection: Connection, due: Due, again: datetime | None, now: datetime) -> bool:
+async def _looked_at(
+    connection: Connection, due: Due, again: datetime | None, now: datetime, *, is_paid: bool = False
+) -> bool:
     """Note a look, and when the next one is due; False when another was faster."""
     status = await connection.execute(
         """
         UPDATE kessai.checkouts
-        SET looks = looks + 1, looked_at = $5, look_at = coalesce($4::timestamptz, 'infinity')
+        SET looks = looks + 1, paid_looks = paid_looks + $6, looked_at = $5,
+            look_at = coalesce($4::timestamptz, 'infinity')
         WHERE order_id = $1 AND attempt = $2 AND looks = $3
         """,
-        *(due.order.order_id, due.attempt.attempt, due.looks, again, now),
+        *(due.order.order_id, due.attempt.attempt, due.looks, again, now, int(is_paid)),
     )
     return affected(status) == 1
 
@@ -245,4 +249,4 @@ def _due(row: Row) -> Due:
         *(row[name] for name in ("id", "endpoint", "amount_minor", "currency", "order_state", "requirement_id")),
         *(row[name] for name in ("chain_receipt_id", "paid_at")),
     )
-    return Due(order, of_row(row), row["looks"])
+    return Due(order, of_row(row), row["looks"], row["paid_looks"])

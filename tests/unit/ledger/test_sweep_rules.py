@@ -1,6 +1,6 @@
 """Whatever a session says, an order only takes what is settled and fits, and nothing is made of what is fresh."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -44,9 +44,10 @@ PAID = StatedSession(
     "chain-1",
     NOW - timedelta(hours=1),
 )
+LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 ORDER = Order("order-1", ENDPOINT, 1200, Currency.JPY, OrderState.PENDING)
 APPLY = Terms(policy=SweepPolicy.APPLY, merchant="tea_house")
-LOOKED = Looked(Payable(ORDER, "tea_house", HASH), 0, is_heard=False, is_decided=False, is_over=False)
+LOOKED = Looked(Payable(ORDER, "tea_house", HASH), 0, 0, is_heard=False, is_decided=False, is_over=False)
 
 _sessions = st.builds(
     StatedSession,
@@ -61,7 +62,7 @@ _sessions = st.builds(
     st.sampled_from([None, "per_payment_onchain", "aggregated_onchain_settlement"]),
     st.sampled_from([None, "settled", "pending_settlement"]),
     st.sampled_from([None, "chain-1"]),
-    st.sampled_from([None, NOW, NOW - timedelta(hours=1), NOW + timedelta(days=999)]),
+    st.sampled_from([None, NOW, NOW - timedelta(hours=1), NOW + timedelta(hours=9), LAST]),
 )
 _looked = st.builds(
     Looked,
@@ -80,6 +81,7 @@ _looked = st.builds(
         st.sampled_from([HASH, None]),
         st.sampled_from([None, "order-1", "order-9"]),
     ),
+    st.integers(0, 50),
     st.integers(0, 50),
     is_heard=st.booleans(),
     is_decided=st.booleans(),
@@ -107,7 +109,8 @@ def test_an_order_only_takes_what_is_settled_and_fits(
     assert (session.merchant, session.challenge_hash) == (looked.payable.merchant, looked.payable.challenge_hash)
     assert (session.amount_minor, session.currency) == (order.amount_minor, order.currency)
     assert looked.payable.spent_on in (None, order.order_id)
-    assert session.paid_at is None or session.paid_at <= NOW - terms.after
+    assert session.paid_at in (None, LAST) or session.paid_at <= NOW - terms.after
+    assert finding.order.paid_at != LAST
 
 
 @given(_sessions, _looked, _terms)
@@ -145,14 +148,20 @@ def test_each_field_that_does_not_fit_is_named(change: dict[str, object], unfit:
 def test_a_settlement_is_waited_for_and_then_asked_about() -> None:
     unsettled = PAID._replace(settlement_status="pending", chain_receipt_id=None)
     assert isinstance(find(unsettled, LOOKED, APPLY, now=NOW), Later)
-    last = LOOKED._replace(looks=LOOKS_FOR_SETTLEMENT)
+    often_open = LOOKED._replace(looks=50)
+    assert find(unsettled, often_open, APPLY, now=NOW) == Later(NOW + pause(0))
+    last = LOOKED._replace(paid_looks=LOOKS_FOR_SETTLEMENT)
     assert find(unsettled, last, APPLY, now=NOW) == Missed(("settlement_status", "chain_receipt_id"))
 
 
 def test_a_payment_of_unknown_time_has_as_long_as_any_other() -> None:
-    untimed = PAID._replace(paid_at=None)
-    assert find(untimed, LOOKED, APPLY, now=NOW) == Later(NOW + APPLY.after)
-    assert isinstance(find(untimed, LOOKED._replace(looks=1), APPLY, now=NOW), Taken)
+    often_open = LOOKED._replace(looks=50)
+    for paid_at in (None, NOW + timedelta(days=2), LAST):
+        untimed = PAID._replace(paid_at=paid_at)
+        assert find(untimed, often_open, APPLY, now=NOW) == Later(NOW + APPLY.after)
+        taken = find(untimed, often_open._replace(paid_looks=1), APPLY, now=NOW)
+        assert isinstance(taken, Taken)
+        assert taken.order.paid_at is None
 
 
 def test_a_session_unknown_to_the_platform_is_over_once_nobody_could_pay_it() -> None:

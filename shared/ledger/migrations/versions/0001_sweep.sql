@@ -2,9 +2,10 @@
 
 -- When each session is looked at. A payment that came as it should costs its row one update, and no call.
 ALTER TABLE kessai.checkouts
-    ADD COLUMN looks     integer NOT NULL DEFAULT 0,
-    ADD COLUMN looked_at timestamptz,
-    ADD COLUMN look_at   timestamptz; -- the next time; NULL: for the first time; infinity: never again
+    ADD COLUMN looks      integer NOT NULL DEFAULT 0,
+    ADD COLUMN paid_looks integer NOT NULL DEFAULT 0, -- those that found it paid
+    ADD COLUMN looked_at  timestamptz,
+    ADD COLUMN look_at    timestamptz; -- the next time; NULL: for the first time; infinity: never again
 
 CREATE INDEX checkouts_never_looked_at ON kessai.checkouts (opened_at) WHERE session_id IS NOT NULL AND look_at IS NULL;
 CREATE INDEX checkouts_to_look_at ON kessai.checkouts (look_at) WHERE look_at < 'infinity';
