@@ -12,15 +12,20 @@ from shared.sdrp.api.retries import Patience
 PATIENCE: Final = Patience(attempts=3, attempt=10.0, deadline=20.0)
 """Nobody waits for the answer: what is not said now is asked again later."""
 TOKEN_REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+OF_ALL: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
+"""Answers to the caller, whichever session it asked about; 403 may be about a session of another merchant."""
 
 
 class PlatformAway(KessaiError):
-    """No session can be asked about for now."""
+    """Of this session the platform says nothing for now, and perhaps of none."""
 
-    def __init__(self, why: str, retry_after: float | None = None) -> None:
-        super().__init__(why)
-        self.retry_after = retry_after
+    def __init__(self, session_id: str, error: SiglumeApiError) -> None:
+        super().__init__(f"session {session_id}: {error}")
+        self.why = str(error)
+        self.retry_after = error.retry_after
         """Seconds, where the platform said."""
+        self.is_of_all = error.status in OF_ALL
+        """Whether any other session would fare as badly."""
 
 
 class NotSaid(KessaiError):
@@ -38,14 +43,14 @@ async def ask(client: MerchantClient, session_id: str) -> StatedSession | None:
     except InvalidCall as error:
         raise SessionRefused(str(error)) from error
     except SiglumeApiError as error:
-        _raise_unless_unknown(error)
+        _raise_unless_unknown(session_id, error)
         return None
 
 
-def _raise_unless_unknown(error: SiglumeApiError) -> None:
+def _raise_unless_unknown(session_id: str, error: SiglumeApiError) -> None:
     """Return where the platform knows no such session, by a code of its own: a wrong address says 404, too."""
     if error.retryable or isinstance(error, Unreachable) or error.status in TOKEN_REFUSED:
-        raise PlatformAway(str(error), error.retry_after) from error
+        raise PlatformAway(session_id, error) from error
     if error.status == HTTPStatus.NOT_FOUND and not isinstance(error, HostedCheckoutNotAvailableError):
         return
     raise (SessionRefused if error.is_final else NotSaid)(str(error)) from error

@@ -70,7 +70,7 @@ def sweep(
         asyncio.run(_sweep(shops, looks, per_minute=settings.sweep_per_minute, dry_run=dry_run))
     except PlatformAway as error:
         away = error
-    if looks or as_json or away is None:
+    if as_json or away is None or not all(look.is_unsaid for look in looks):
         _tell(looks, dry_run=dry_run, as_json=as_json)
     if away is not None:
         raise away
@@ -79,11 +79,13 @@ def sweep(
 async def _sweep(
     shops: "list[tuple[str, Access, Terms]]", looks: "list[Look]", *, per_minute: int, dry_run: bool
 ) -> None:
+    from shared.observe import log
     from shared.sdrp.api.clients import MerchantClient
     from shared.sdrp.api.transport import Transport
     from workers.platform_sessions import PATIENCE
     from workers.reconcile.sweep import Shop
 
+    log.configure(style="console", level="error")
     async with open_books() as pool:
         books = _Books(pool)
         for endpoint, access, terms in shops:
@@ -127,8 +129,9 @@ async def _foresee(books: _Books, shop: "Shop", looks: "list[Look]") -> None:
         if seen:
             await asyncio.sleep(60.0)
         seen += len(page)
-        for due in page:
-            _progress(looks, await shop.look(due, is_dry=True))
+        _, away = await shop.look_at(page, lambda look: _progress(looks, look), is_dry=True)
+        if away is not None:
+            raise away
 
 
 async def _page(books: _Books, shop: "Shop", began: datetime, *, skip: int) -> "list[Due]":

@@ -12,6 +12,8 @@ from shared.ledger.transitions import Move, Nothing
 
 FIRST_PAUSE: Final = timedelta(minutes=10)
 LONGEST_PAUSE: Final = timedelta(days=7)
+LONGEST_UNSAID: Final = timedelta(hours=2)
+"""Until a session is asked about again of which nothing was learnt: it may have been an outage."""
 LOOKS_FOR_SETTLEMENT: Final = 6
 """Looks at a paid session of the standard band that wait for its settlement: with growing pauses, some five hours."""
 
@@ -126,6 +128,11 @@ def find(session: StatedSession | Silence, looked: Looked, terms: Terms, *, now:
 def pause(looks: int) -> timedelta:
     """Until the next look at a session that was looked at so often before: each time twice as long, to a limit."""
     return min(FIRST_PAUSE * (1 << min(looks, 20)), LONGEST_PAUSE)
+
+
+def put_off(unsaid: int) -> timedelta:
+    """Until the next look at a session of which nothing was learnt so often before."""
+    return min(pause(unsaid), LONGEST_UNSAID)
 
 
 def _taken(session: StatedSession, payable: Payable) -> Finding:

@@ -36,6 +36,7 @@ class Due:
     attempt: Attempt
     looks: int
     paid_looks: int
+    unsaid: int
 
     @property
     def session_id(self) -> str:
@@ -100,7 +101,7 @@ DUE = f"""
 {_OF_ORDERS}
 WHERE {_CANDIDATES}
   AND endpoint = $1 AND orders.state IN ('pending', 'cancelled') AND checkouts.state IN ('open', 'paid')
-ORDER BY coalesce(look_at, opened_at + $3), checkouts.order_id, attempt
+ORDER BY unsaid > 0, coalesce(look_at, opened_at + $3), checkouts.order_id, attempt
 LIMIT $4
 """
 OF_RUN = f"""
@@ -108,14 +109,14 @@ OF_RUN = f"""
 WHERE session_id IS NOT NULL AND (look_at IS NULL OR look_at < 'infinity')
   AND opened_at <= $2::timestamptz - $3::interval AND (looked_at IS NULL OR looked_at < $2)
   AND endpoint = $1 AND orders.state IN ('pending', 'cancelled') AND checkouts.state IN ('open', 'paid')
-ORDER BY opened_at, checkouts.order_id, attempt
+ORDER BY unsaid, opened_at, checkouts.order_id, attempt
 OFFSET $5
 LIMIT $4
 """
 
 
 async def due(connection: Connection, endpoint: str, *, now: datetime, after: timedelta, limit: int) -> list[Due]:
-    """Those whose time has come, the longest waiting first."""
+    """Those whose time has come, the longest waiting first; after all others those of which nothing was learnt."""
     return [_due(row) for row in await connection.fetch(DUE, endpoint, now, after, limit)]
 
 
@@ -127,8 +128,15 @@ async def of_run(
 
 
 async def put_off(connection: Connection, due: Due, *, until: datetime, now: datetime) -> None:
-    """The platform would not say how this one is: others must not wait behind it."""
-    await _looked_at(connection, due, until, now)
+    """Nothing was learnt of this one, so it was no look; others must not wait behind it."""
+    await connection.execute(
+        """
+        UPDATE kessai.checkouts
+        SET unsaid = unsaid + 1, looked_at = $5, look_at = $4
+        WHERE order_id = $1 AND attempt = $2 AND looks = $3
+        """,
+        *(due.order.order_id, due.attempt.attempt, due.looks, until, now),
+    )
 
 
 async def settle(
@@ -228,14 +236,12 @@ async def _write(
             assert_never(never)
 
 
-async def _looked_at(
-    connection: Connection, due: Due, again: datetime | None, now: datetime, *, is_paid: bool = False
-) -> bool:
+async def _looked_at(connection: Connection, due: Due, again: datetime | None, now: datetime, *, is_paid: bool) -> bool:
     """Note a look, and when the next one is due; False when another was faster."""
     status = await connection.execute(
         """
         UPDATE kessai.checkouts
-        SET looks = looks + 1, paid_looks = paid_looks + $6, looked_at = $5,
+        SET looks = looks + 1, paid_looks = paid_looks + $6, unsaid = 0, looked_at = $5,
             look_at = coalesce($4::timestamptz, 'infinity')
         WHERE order_id = $1 AND attempt = $2 AND looks = $3
         """,
@@ -249,4 +255,4 @@ def _due(row: Row) -> Due:
         *(row[name] for name in ("id", "endpoint", "amount_minor", "currency", "order_state", "requirement_id")),
         *(row[name] for name in ("chain_receipt_id", "paid_at")),
     )
-    return Due(order, of_row(row), row["looks"], row["paid_looks"])
+    return Due(order, of_row(row), row["looks"], row["paid_looks"], row["unsaid"])

@@ -7,7 +7,7 @@ endpoint, a turn a minute with so many looks at most, whichever process they run
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, TypeVar
 
@@ -18,7 +18,7 @@ from shared.ledger import sweeps
 from shared.ledger.checkout_states import AttemptFact
 from shared.ledger.database import Connection, UnacceptableRow
 from shared.ledger.hosted_sessions import StatedSession
-from shared.ledger.sweep_rules import Ended, Finding, Heard, Later, Missed, Silence, Taken, Terms, pause
+from shared.ledger.sweep_rules import Ended, Finding, Heard, Later, Missed, Silence, Taken, Terms, put_off
 from shared.ledger.sweeps import Due
 from shared.observe.admin import READY, Readiness
 from shared.sdrp.api.access import Access
@@ -32,6 +32,8 @@ TURN: Final = timedelta(seconds=60)
 IDLE_SECONDS: Final = 5.0
 """Between two questions whose turn it is."""
 RETRY_SECONDS: Final = 60.0
+NAMED: Final = 5
+"""Sessions that failed, at most, that `/readyz` names: the newest."""
 
 T = TypeVar("T")
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.worker")
@@ -56,6 +58,8 @@ class Look:
     look_again_at: datetime | None = None
     unfit: tuple[str, ...] = ()
     """Fields for which the order cannot take what was paid."""
+    is_unsaid: bool = False
+    """Nothing was learnt; `found` says why."""
 
 
 class Shop:
@@ -95,20 +99,47 @@ class Shop:
         if failures is None:
             return None
         next_turn_at = began + TURN
+        await self._commit(self.close_heard)
+        due = await self._commit(which)
+        looks, away = await self.look_at(due, tell, while_=lambda: not stop.is_set() and self._clock() < next_turn_at)
+        if away is None:
+            await self._end_turn(next_turn_at, 0)
+            return looks
+        in_a_row = failures if all(look.is_unsaid for look in looks) else 0
+        seconds = max(away.retry_after or 0.0, backoff(in_a_row))
+        await self._end_turn(self._clock() + timedelta(seconds=seconds), in_a_row + 1)
+        raise away
+
+    async def look_at(
+        self,
+        due: Sequence[Due],
+        tell: Callable[[Look], None],
+        *,
+        while_: Callable[[], bool] = lambda: True,
+        is_dry: bool = False,
+    ) -> tuple[list[Look], PlatformAway | None]:
+        """What the looks came to, and why the platform counts as away: it failed for two sessions, or for every one.
+
+        A session that it failed for is put off, so that it keeps nobody from being looked at for longer.
+        """
         looks: list[Look] = []
-        try:
-            await self._commit(self.close_heard)
-            for due in await self._commit(which):
-                if stop.is_set() or self._clock() >= next_turn_at:
-                    break
-                looks.append(await self.look(due))
+        failed: list[tuple[Due, PlatformAway]] = []
+        for each in due:
+            if not while_():
+                break
+            try:
+                looks.append(await self.look(each, is_dry=is_dry))
                 tell(looks[-1])
-        except PlatformAway as away:
-            seconds = max(away.retry_after or 0.0, backoff(failures))
-            await self._end_turn(self._clock() + timedelta(seconds=seconds), failures + 1)
-            raise
-        await self._end_turn(next_turn_at, 0)
-        return looks
+            except PlatformAway as away:
+                failed.append((each, away))
+                if away.is_of_all or len(failed) > 1:
+                    break
+        last = failed[-1][1] if failed else None
+        is_away = last is not None and (last.is_of_all or len(failed) > 1 or not looks)
+        for each, error in failed:
+            looks.append(await self._put_off(each, error.why, is_dry=is_dry))
+            tell(looks[-1])
+        return looks, last if is_away else None
 
     async def close_heard(self, connection: Connection) -> int:
         """Close the reviews whose webhook came after all."""
@@ -129,6 +160,11 @@ class Shop:
             finding = await self._commit(lambda connection: what(connection, due, session, self.terms, now=now))
         except (NotSaid, UnacceptableRow) as error:
             return await self._put_off(due, str(error), is_dry=is_dry)
+        except KessaiError:
+            raise
+        except Exception as error:  # whatever is wrong with one session must not end the looks at the others
+            log.exception("sweep.fault", endpoint=self.endpoint, session_id=due.session_id)
+            return await self._put_off(due, _fault(error), is_dry=is_dry)
         return self._looked(due, session, finding)
 
     async def _ask(self, due: Due) -> StatedSession | Silence:
@@ -141,10 +177,10 @@ class Shop:
     async def _put_off(self, due: Due, why: str, *, is_dry: bool) -> Look:
         """Others must not wait behind one that nothing can be made of."""
         now = self._clock()
-        again = now + pause(due.looks)
+        again = now + put_off(due.unsaid)
         if not is_dry:
             await self._commit(lambda connection: sweeps.put_off(connection, due, until=again, now=now))
-        return self._told(due, None, why, again)
+        return replace(self._told(due, None, why, again), is_unsaid=True)
 
     async def _due(self, connection: Connection, now: datetime) -> list[Due]:
         after = self.terms.after
@@ -205,6 +241,8 @@ class Sweep:
         self._clock = clock
         self._idle = idle
         self._away: dict[str, str] = {}
+        self._unsaid: dict[str, Look] = {}
+        """By session."""
 
     async def run(self, stop: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
@@ -219,14 +257,14 @@ class Sweep:
 
     def readiness(self) -> Readiness:
         """A platform that is away makes no worker ill: it is asked again."""
-        if not self._away:
-            return READY
-        return Readiness(degraded={f"siglume of {endpoint}": why for endpoint, why in self._away.items()})
+        degraded = {f"siglume of {endpoint}": why for endpoint, why in self._away.items()}
+        degraded |= {f"session {look.session_id}": look.found for look in self._put_off()[-NAMED:]}
+        return Readiness(degraded=degraded) if degraded else READY
 
     async def _turn(self, shop: Shop, stop: asyncio.Event) -> bool:
         """False when the books would not have it."""
         try:
-            looks = await shop.turn(stop, _log)
+            looks = await shop.turn(stop, self._note)
         except PlatformAway as away:
             log.warning("sweep.platform_away", endpoint=shop.endpoint, error=str(away))
             self._away[shop.endpoint] = str(away)
@@ -234,16 +272,35 @@ class Sweep:
         except KessaiError as error:
             log.error("sweep.failed", endpoint=shop.endpoint, error=str(error))
             return False
+        except Exception as error:  # whatever is wrong here must not end the roles beside it
+            log.exception("sweep.fault", endpoint=shop.endpoint)
+            self._away[shop.endpoint] = _fault(error)
+            return False
         if looks is not None:
             self._away.pop(shop.endpoint, None)
         if looks:
             log.info("sweep.turn", endpoint=shop.endpoint, looks=len(looks))
         return True
 
+    def _note(self, look: Look) -> None:
+        _log(look)
+        self._unsaid = {each.session_id: each for each in self._put_off() if each.session_id != look.session_id}
+        if look.is_unsaid:
+            self._unsaid[look.session_id] = look
+
+    def _put_off(self) -> list[Look]:
+        """Until they are asked about again."""
+        now = self._clock()
+        return [look for look in self._unsaid.values() if look.look_again_at is not None and look.look_again_at > now]
+
     async def _shop(self, stack: AsyncExitStack, endpoint: str, access: Access, terms: Terms) -> Shop:
         transport = await stack.enter_async_context(Transport(access, patience=PATIENCE, connections=1))
         client = MerchantClient(transport)
         return Shop(client, endpoint, terms, self._books.committing, per_minute=self._per_minute, clock=self._clock)
+
+
+def _fault(error: Exception) -> str:
+    return f"a fault of Kessai: {type(error).__name__}"
 
 
 def _log(look: Look) -> None:

@@ -7,6 +7,7 @@ from deploy.cli.show import WIDE
 from deploy.sandbox.core.faults import Fault
 from tests.integration.sweep.stall import MERCHANT, TOKEN, Stall
 from tests.programs import Kessai, Ran
+from workers.platform_sessions import PATIENCE
 
 
 async def run(kessai: Kessai, stall: Stall, *arguments: str, **environment: str) -> Ran:
@@ -48,6 +49,18 @@ async def test_by_policy_it_pays_and_by_policy_alone(kessai: Kessai, stall: Stal
     done = await run(kessai, stall, "--json", KESSAI_SWEEP_POLICY="apply")
     assert [look["found"] for look in done.array()] == ["paid"]
     assert (await stall.books.order()).state == "paid"
+
+
+async def test_it_goes_on_past_a_session_that_answers_badly(kessai: Kessai, stall: Stall) -> None:
+    for number in (1, 2, 3):
+        await stall.sell(f"order-{number}")
+    for arguments in (["--dry-run"], []):
+        stall.sandbox.switch(Fault.SERVER_ERROR, times=PATIENCE.attempts)
+        told = {look["order_id"]: look for look in (await run(kessai, stall, "--json", *arguments)).array()}
+        assert (told["order-2"]["found"], told["order-3"]["found"]) == ("missed webhook", "missed webhook")
+        assert told["order-1"]["is_unsaid"]
+    again = await run(kessai, stall, "--json")
+    assert [(look["order_id"], look["found"]) for look in again.array()] == [("order-1", "missed webhook")]
 
 
 async def test_what_went_wrong_is_one_line(kessai: Kessai, stall: Stall) -> None:

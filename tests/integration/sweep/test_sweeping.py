@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
@@ -18,7 +18,8 @@ from shared.ledger.revenue import comparing
 from shared.ledger.sweep_rules import LOOKS_AT_SILENCE, SweepPolicy
 from shared.ledger.timeline import timeline
 from shared.sdrp.api.checkout import CheckoutSession
-from shared.sdrp.api.errors import UnusableAnswer
+from shared.sdrp.api.clients import MerchantClient
+from shared.sdrp.api.errors import SiglumeApiError, Unreachable, UnusableAnswer
 from tests.given import ENDPOINT, envelope
 from tests.integration.ledger.desk import Desk
 from tests.integration.revenue.accounts import Accounts
@@ -26,7 +27,7 @@ from tests.integration.sweep.stall import AFTER, Stall
 from tests.integration.workers.bench import Bench, until
 from tests.integration.workers.test_facts import problems
 from workers.platform_sessions import PlatformAway
-from workers.reconcile.sweep import TURN
+from workers.reconcile.sweep import TURN, Sweep
 
 
 async def test_a_dropped_webhook_becomes_a_review_with_both_sides(stall: Stall) -> None:
@@ -341,8 +342,133 @@ async def test_a_platform_that_is_away_ends_the_turn_and_is_asked_ever_more_rare
     waits = await stall.books.row("SELECT next_turn_at, failures FROM kessai.sweeps")
     assert (waits["failures"], waits["next_turn_at"] - stall.now()) == (2, timedelta(seconds=120))
     stall.sandbox.faults.clear()
+    stall.later = timedelta(minutes=12)  # those that were asked about are put off
     assert len(await stall.look()) == 3
     assert await stall.books.value("SELECT failures FROM kessai.sweeps") == 0
+
+
+Answers = dict[str, Exception]
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """What is raised for a session in place of what the platform says of it."""
+    instead: Answers = {}
+    ask = MerchantClient.get_checkout_session
+
+    async def answer(client: MerchantClient, session_id: str) -> CheckoutSession:
+        if session_id in instead:
+            raise instead[session_id]
+        return await ask(client, session_id)
+
+    monkeypatch.setattr(MerchantClient, "get_checkout_session", answer)
+    return instead
+
+
+def refused(status: int) -> SiglumeApiError:
+    return SiglumeApiError(f"refused with {status}", status=status, retryable=status in {429, 500})
+
+
+@pytest.mark.parametrize("error", [refused(500), refused(403), Unreachable("no answer", retryable=True)])
+async def test_one_session_that_answers_badly_keeps_nobody_from_being_looked_at(
+    stall: Stall, answers: Answers, error: SiglumeApiError
+) -> None:
+    bad = await stall.sell("order-1")
+    await stall.sell("order-2")
+    await stall.wait()
+    answers[bad] = error
+    assert await stall.found() == [("order-2", "missed webhook"), ("order-1", str(error))]
+    kept = await stall.books.row("SELECT looks, unsaid, look_at FROM kessai.checkouts WHERE order_id = 'order-1'")
+    assert (kept["looks"], kept["unsaid"]) == (0, 1)
+    assert kept["look_at"] - stall.now() > timedelta(minutes=9)
+    assert await stall.books.value("SELECT failures FROM kessai.sweeps") == 0
+    await stall.sell("order-3")
+    await stall.wait()
+    assert await stall.found() == [("order-3", "missed webhook"), ("order-1", str(error))]
+    answers.clear()
+    await stall.wait()
+    assert await stall.found() == [("order-1", "missed webhook")]
+
+
+async def test_the_platform_is_away_when_it_fails_for_a_second_session(stall: Stall, answers: Answers) -> None:
+    first, second, third, _ = [await stall.sell(f"order-{number}") for number in range(4)]
+    await stall.wait()
+    answers |= {session_id: refused(500) for session_id in (first, second, third)}
+    with pytest.raises(PlatformAway, match=second):
+        await stall.look()
+    assert await stall.reviews() == []
+    assert await stall.found() == [("order-3", "missed webhook"), ("order-2", "refused with 500")]
+    await stall.wait()
+    await stall.sell("order-4")
+    await stall.wait()
+    with pytest.raises(PlatformAway, match=second):
+        await stall.look()
+    assert await stall.reviews() == [(f"order-{number}", "missed_webhook", "open") for number in (3, 4)]
+
+
+@pytest.mark.parametrize("status", [401, 429])
+async def test_what_is_said_to_the_caller_is_said_of_every_session(stall: Stall, answers: Answers, status: int) -> None:
+    sessions = [await stall.sell(f"order-{number}") for number in range(2)]
+    await stall.wait()
+    answers |= {session_id: refused(status) for session_id in sessions}
+    with pytest.raises(PlatformAway, match=sessions[0]):
+        await stall.look()
+
+
+async def test_a_worker_names_the_session_that_failed_and_goes_on(stall: Stall, answers: Answers) -> None:
+    faulty, refusing, _ = [await stall.sell(f"order-{number}") for number in range(3)]
+    await stall.wait()
+    answers |= {faulty: OverflowError("date value out of range"), refusing: refused(500)}
+    sweep, stop = stall.sweep(), asyncio.Event()
+    running = asyncio.create_task(sweep.run(stop))
+    await until(lambda: _is_told(sweep, 2))
+    assert not running.done()
+    stop.set()
+    await running
+    assert sweep.readiness().degraded == {
+        f"session {faulty}": "a fault of Kessai: OverflowError",
+        f"session {refusing}": "refused with 500",
+    }
+    assert await stall.reviews() == [("order-2", "missed_webhook", "open")]
+
+
+async def _is_told(sweep: Sweep, count: int) -> bool:
+    return len(sweep.readiness().degraded) == count
+
+
+async def test_a_fault_of_ours_beside_the_looks_ends_no_worker(stall: Stall, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise OverflowError
+
+    monkeypatch.setattr(sweeps, "due", fail)
+    sweep, stop = stall.sweep(), asyncio.Event()
+    running = asyncio.create_task(sweep.run(stop))
+    await until(lambda: _is_told(sweep, 1))
+    assert not running.done()
+    stop.set()
+    await running
+
+
+async def test_a_payment_of_the_far_future_is_one_of_unknown_time(
+    stall: Stall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stall.sell()
+    await stall.wait()
+    ask = stall.client.get_checkout_session
+
+    async def answer(session_id: str) -> CheckoutSession:
+        return replace(await ask(session_id), paid_at=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+
+    monkeypatch.setattr(stall.client, "get_checkout_session", answer)
+    assert await stall.found() == [("order-1", "nothing yet")]
+    await stall.wait()
+    assert await stall.found() == [("order-1", "missed webhook")]
+    review = await stall.books.row("SELECT about_at, evidence FROM kessai.reviews")
+    assert (review["about_at"], orjson.loads(review["evidence"])["session"]["paid_at"]) == (stall.now(), None)
+    await Desk(stall.books).resolve(1, "accept-session")
+    paid_at = (await stall.books.order()).paid_at
+    assert paid_at is not None
+    assert paid_at < stall.now() + timedelta(days=1)
 
 
 async def test_one_of_which_nothing_can_be_made_holds_nobody_up(stall: Stall, monkeypatch: pytest.MonkeyPatch) -> None:
