@@ -106,6 +106,9 @@ class Reviews:
             except KessaiError as error:
                 log.error("reviews.failed", endpoint=endpoint, error=str(error))
                 asked = False
+            except Exception:  # whatever is wrong here must not end the roles beside it
+                log.exception("reviews.fault", endpoint=endpoint)
+                asked = False
             if asked:
                 await _wait(stop, self._gap)
             else:
@@ -123,6 +126,11 @@ class Reviews:
             except PlatformAway as away:
                 await self._give_back(leased, max(away.retry_after or 0.0, backoff(failures)))
                 raise
+            except KessaiError:
+                raise
+            except Exception:  # it is leased: others have their turn before it is asked about again
+                log.exception("review.fault", review_id=leased.review_id, endpoint=endpoint)
+                continue
             log.info("review.evidence", review_id=leased.review_id, endpoint=endpoint, done=done)
         return bool(due)
 

@@ -247,6 +247,36 @@ async def test_a_worker_gives_back_what_it_could_not_ask(bench: Bench, stall: St
     assert await stall.books.value("SELECT asks FROM kessai.reviews") == 1
 
 
+async def test_a_fault_of_ours_at_one_review_ends_no_worker(
+    bench: Bench, stall: Stall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        await stall.books.apply(payment(f"evt-{number}", f"order-{number}", merchant="sandbox_merchant"))
+    gather_, lease_ = Evidence.gather, platform_evidence.lease
+    faults = ["the lease"]
+
+    async def gather_but_one(evidence: Evidence, leased: Leased) -> str:
+        if leased.review_id == 1:
+            raise OverflowError
+        return await gather_(evidence, leased)
+
+    async def lease_but_once(*given: Any, **named: Any) -> list[Leased]:  # noqa: ANN401
+        if faults:
+            raise OverflowError(faults.pop())
+        return await lease_(*given, **named)
+
+    monkeypatch.setattr(Evidence, "gather", gather_but_one)
+    monkeypatch.setattr(platform_evidence, "lease", lease_but_once)
+    async with bench.running(role(bench, stall)):
+        await until(lambda: _asked_but_one(stall))
+    assert await stall.books.value("SELECT asks FROM kessai.reviews WHERE review_id = 1") == 1
+    assert await stall.books.value("SELECT ask_at > now() FROM kessai.reviews WHERE review_id = 1")
+
+
+async def _asked_but_one(stall: Stall) -> bool:
+    return bool(await stall.books.value("SELECT count(*) = 2 FROM kessai.reviews WHERE platform IS NOT NULL"))
+
+
 async def _is_put_off(stall: Stall) -> bool:
     """The question is not counted, and comes later."""
     return bool(await stall.books.value("SELECT asks = 0 AND ask_at > now() + interval '55 s' FROM kessai.reviews"))
