@@ -55,6 +55,7 @@ def sweep(
     endpoint: OfEndpoint = None, older_than: OlderThan = None, dry_run: DryRun = False, as_json: AsJson = False
 ) -> None:
     """Ask the platform about sessions of orders that are pending for long: a webhook may never have come."""
+    from shared.ledger.hosted_sessions import merchant_untold
     from shared.settings import Settings
     from workers.platform_sessions import PlatformAway
     from workers.reconcile.sweep_settings import swept_endpoints
@@ -64,6 +65,9 @@ def sweep(
         (name, access, terms if older_than is None else replace(terms, after=older_than))
         for name, access, terms in swept_endpoints(settings, endpoint)
     ]
+    for name, _, terms in shops:
+        if terms.merchant is None:
+            say(f"no payment fits its order: {merchant_untold(name)}")
     looks: list[Look] = []
     away: PlatformAway | None = None
     try:

@@ -12,7 +12,7 @@ from typing import Final, assert_never
 from shared.errors import KessaiError
 from shared.ledger.books import Batch, Order, Outcome, Shop
 from shared.ledger.changes import Ruling
-from shared.ledger.hosted_sessions import Payable, StatedSession, following, paid_by, unfit
+from shared.ledger.hosted_sessions import Payable, StatedSession, following, merchant_untold, paid_by, unfit
 from shared.ledger.incoming import Incoming
 from shared.ledger.rulings import rule, rule_accepted, rule_waiting
 from shared.ledger.text import is_keepable
@@ -197,6 +197,8 @@ def _of_session(decision: Decision, case: Case, shops: Mapping[str, Shop]) -> An
     if session is None or order is None:
         return Refusal("its order is not in the books: reject it")
     merchant = shops.get(order.endpoint, Shop()).merchant
+    if merchant is None:
+        return Refusal(merchant_untold(order.endpoint))
     payable = Payable(order, merchant, case.challenge_hash, case.spent_on)
     differing = unfit(session, payable)
     if differing:

@@ -112,6 +112,14 @@ class Payable(NamedTuple):
     """The order that the session's requirement has paid already."""
 
 
+def merchant_untold(endpoint: str) -> str:
+    """Why no session of an endpoint is known to be ours, and what to do."""
+    return (
+        f"no merchant key for endpoint {endpoint!r}: set SIGLUME_DIRECT_PAYMENT_MERCHANT, or `merchant` in the TOML "
+        "file of KESSAI_CONFIG"
+    )
+
+
 def unfit(session: StatedSession, payable: Payable) -> tuple[str, ...]:
     """The fields for which the order cannot take this session as its payment."""
     if payable.merchant is None or payable.challenge_hash is None:

@@ -17,7 +17,7 @@ from shared.errors import KessaiError
 from shared.ledger import sweeps
 from shared.ledger.checkout_states import AttemptFact
 from shared.ledger.database import Connection, UnacceptableRow
-from shared.ledger.hosted_sessions import StatedSession
+from shared.ledger.hosted_sessions import StatedSession, merchant_untold
 from shared.ledger.sweep_rules import Ended, Finding, Heard, Later, Missed, Silence, Taken, Terms, put_off
 from shared.ledger.sweeps import Due
 from shared.observe.admin import READY, Readiness
@@ -247,6 +247,9 @@ class Sweep:
     async def run(self, stop: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
             shops = [await self._shop(stack, *each) for each in self._accesses]
+            for shop in shops:
+                if shop.terms.merchant is None:
+                    log.warning("sweep.no_merchant", endpoint=shop.endpoint, error=merchant_untold(shop.endpoint))
             while not stop.is_set():
                 pause = self._idle
                 for shop in shops:

@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from shared.errors import SettingsError
-from shared.ledger.sweep_rules import Terms
+from shared.ledger.hosted_sessions import merchant_untold
+from shared.ledger.sweep_rules import SweepPolicy, Terms
 from shared.sdrp.api.access import Access
 from shared.settings import Settings
 
@@ -13,11 +14,15 @@ def swept(settings: Settings) -> list[tuple[str, Access, Terms]]:
     """The endpoints whose merchant's token is here. Raises SettingsError."""
     shops = settings.shops()
     usual = Terms(after=timedelta(seconds=settings.sweep_after), policy=settings.sweep_policy)
-    return [
+    found = [
         (endpoint, terms.access, replace(usual, merchant=shops[endpoint].merchant))
         for endpoint, terms in settings.checkouts().items()
         if terms.access is not None
     ]
+    for endpoint, _, terms in found:
+        if terms.policy is SweepPolicy.APPLY and terms.merchant is None:
+            raise SettingsError(f"{merchant_untold(endpoint)}: KESSAI_SWEEP_POLICY=apply would never apply")
+    return found
 
 
 def swept_endpoints(settings: Settings, endpoint: str | None) -> list[tuple[str, Access, Terms]]:

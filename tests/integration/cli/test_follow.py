@@ -15,7 +15,8 @@ def test_a_suggestion_is_shown_and_taken_with_one_command(kessai: Terminal, give
     stale = kessai("reviews", "follow", "1", "--version", "1", environment=MERCHANT)
     assert (stale.returncode, "is at version 2, not 1" in stale.stderr) == (1, True)
     elsewhere = kessai("reviews", "follow", "1")
-    assert (elsewhere.returncode, "cannot take it, for its merchant" in elsewhere.stderr) == (1, True)
+    assert (elsewhere.returncode, "set SIGLUME_DIRECT_PAYMENT_MERCHANT" in elsewhere.stderr) == (1, True)
+    assert "send the money back" not in elsewhere.stderr
     done = kessai("reviews", "follow", "1", "--version", "2", environment=MERCHANT)
     assert done.stdout == "review 1 is closed: accept-session, order order-1 is paid\n"
     again = kessai("reviews", "follow", "1", environment=MERCHANT)

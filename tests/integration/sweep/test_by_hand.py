@@ -51,6 +51,12 @@ async def test_by_policy_it_pays_and_by_policy_alone(kessai: Kessai, stall: Stal
     assert (await stall.books.order()).state == "paid"
 
 
+async def test_it_tells_what_keeps_every_payment_from_its_order(kessai: Kessai, stall: Stall) -> None:
+    await stall.sell()
+    done = await run(kessai, stall, SIGLUME_DIRECT_PAYMENT_MERCHANT="")
+    assert "no merchant key for endpoint 'siglume'" in done.stderr
+
+
 async def test_it_goes_on_past_a_session_that_answers_badly(kessai: Kessai, stall: Stall) -> None:
     for number in (1, 2, 3):
         await stall.sell(f"order-{number}")
@@ -72,6 +78,7 @@ async def test_what_went_wrong_is_one_line(kessai: Kessai, stall: Stall) -> None
     stall.sandbox.faults.clear()
     for arguments, environment, says in [
         (["--endpoint", "nobody"], {}, "no endpoint 'nobody'"),
+        ([], {"SIGLUME_DIRECT_PAYMENT_MERCHANT": "", "KESSAI_SWEEP_POLICY": "apply"}, "no merchant key"),
         ([], {"SIGLUME_MERCHANT_AUTH_TOKEN": ""}, "set SIGLUME_MERCHANT_AUTH_TOKEN"),
         ([], {"SIGLUME_MERCHANT_AUTH_TOKEN": "wrong"}, "403"),
         (["--older-than", "soon"], {}, "is no span of time"),
