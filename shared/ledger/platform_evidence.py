@@ -133,11 +133,18 @@ async def sessions_of(
     return [OurSession(row["session_id"], row["challenge_hash"], Order.from_row(row), is_guess) for row in rows]
 
 
+# Each part finds its rows by an index of its own; of an OR a planner may make a search through all that are unpaired.
 USAGE = """
+WITH stated AS (
+    SELECT * FROM kessai.statement_usage WHERE endpoint = $1 AND paired_with = $2
+    UNION ALL
+    SELECT * FROM kessai.statement_usage WHERE endpoint = $1 AND paired_with IS NULL AND requirement_id = $2
+    UNION ALL
+    SELECT * FROM kessai.statement_usage WHERE endpoint = $1 AND paired_with IS NULL AND challenge_hash = $3
+)
 SELECT metered_usage_id, plan_type, status, currency, provider_gross_amount_minor, protocol_fee_minor,
        provider_receivable_minor, settlement_batch_id, requirement_id, challenge_hash, stated_at
-FROM kessai.statement_usage
-WHERE endpoint = $1 AND (paired_with = $2 OR (paired_with IS NULL AND (requirement_id = $2 OR challenge_hash = $3)))
+FROM stated
 ORDER BY created_at DESC
 LIMIT 1
 """

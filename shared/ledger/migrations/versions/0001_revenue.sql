@@ -107,6 +107,10 @@ CREATE UNIQUE INDEX statement_usage_pairs ON kessai.statement_usage (endpoint, p
     WHERE paired_with IS NOT NULL;
 CREATE INDEX statement_usage_unpaired ON kessai.statement_usage (endpoint, created_at)
     WHERE paired_with IS NULL AND (requirement_id IS NOT NULL OR challenge_hash IS NOT NULL);
+CREATE INDEX statement_usage_unpaired_requirement ON kessai.statement_usage (endpoint, requirement_id)
+    WHERE paired_with IS NULL AND requirement_id IS NOT NULL;
+CREATE INDEX statement_usage_unpaired_challenge ON kessai.statement_usage (endpoint, challenge_hash)
+    WHERE paired_with IS NULL AND challenge_hash IS NOT NULL;
 CREATE INDEX statement_usage_unbatched ON kessai.statement_usage (endpoint) WHERE settlement_batch_id IS NULL;
 CREATE INDEX statement_usage_disputed ON kessai.statement_usage (endpoint) WHERE disputed IS NOT NULL;
 
