@@ -48,6 +48,7 @@ How = Annotated[Resolution, typer.Argument(metavar="RESOLUTION", help="What beco
 ForOrder = Annotated[str | None, typer.Option("--order", metavar="ORDER_ID", help="For link-order: which one.")]
 AcceptMismatch = Annotated[bool, typer.Option("--accept-mismatch", help="Although the payment does not fit the order.")]
 Why = Annotated[str, typer.Option(help="Kept with the review, e.g. 'refunded by hand, ticket 4711'.")]
+OwnWhy = Annotated[str | None, typer.Option("--why", help="Kept with the review; else the suggestion's own reason.")]
 
 
 @app.command("list")
@@ -178,7 +179,7 @@ def resolve(
 
 
 @app.command()
-def follow(review_id: ReviewId, version: Version = None, as_json: AsJson = False) -> None:
+def follow(review_id: ReviewId, why: OwnWhy = None, version: Version = None, as_json: AsJson = False) -> None:
     """Decide as the platform's evidence suggests; `kessai reviews show` has the suggestion and its reason."""
     from shared.ledger import suggested
     from shared.settings import Settings
@@ -189,6 +190,7 @@ def follow(review_id: ReviewId, version: Version = None, as_json: AsJson = False
             connection,
             review_id,
             actor=actor(),
+            why=why,
             shops=settings.shops(),
             now=datetime.now(UTC),
             version=version,

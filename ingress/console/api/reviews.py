@@ -24,6 +24,8 @@ from shared.ledger.transitions import ReviewQueue, ReviewReason
 MAX_ACTS: Final = 100
 """Of a review, that are shown with it."""
 
+Why = Annotated[str, Field(min_length=1, max_length=MAX_WHY, pattern=r"^[^\x00]*\S[^\x00]*$")]
+
 
 class ReviewState(StrEnum):
     OPEN = "open"
@@ -64,9 +66,13 @@ class Claim(SeenReview):
     take_over: Annotated[bool, Field(description="Also when somebody else holds it.")] = False
 
 
+class Followed(SeenReview):
+    why: Annotated[Why | None, Field(description="Else the suggestion's own reason.")] = None
+
+
 class Decided(SeenReview):
     resolution: Resolution
-    why: Annotated[str, Field(min_length=1, max_length=MAX_WHY, pattern=r"^[^\x00]*\S[^\x00]*$")]
+    why: Why
     order_id: Annotated[Text | None, Field(description="For link-order, and only there.")] = None
     accept_mismatch: Annotated[bool, Field(description="Although the payment does not fit the order.")] = False
 
@@ -127,13 +133,14 @@ async def resolve_review(call: Call, asked: Decided) -> Resolved:
     )
 
 
-async def follow_review(call: Call, asked: SeenReview) -> Resolved:
+async def follow_review(call: Call, asked: Followed) -> Resolved:
     now = datetime.now(UTC)
     return await call.books(
         lambda connection: suggested.follow(
             connection,
             asked.review_id,
             actor=call.actor,
+            why=asked.why,
             shops=call.services.shops,
             now=now,
             version=asked.version,
@@ -210,7 +217,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         "followReview",
         "/reviews/{review_id}/follow",
         "Decide as the platform's evidence suggests: `suggested` of the review.",
-        SeenReview,
+        Followed,
         Thing(Resolved),
         follow_review,
         refuses=(CONFLICT,),

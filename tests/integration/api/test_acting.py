@@ -15,6 +15,7 @@ from tests.given import NOW, SECRET, challenge_hash, envelope, incoming, new_ord
 from tests.integration.api.conftest import Line
 from tests.integration.api.script import SHOPS, Script
 from tests.integration.console.furnished import HOSTILE
+from tests.integration.console.test_evidence import ask_about
 from tests.integration.ledger.books import TestBooks
 
 FAILED = Failure("handler_error", "KeyError")
@@ -103,6 +104,18 @@ async def test_whoever_acts_on_what_has_changed_since_is_refused(books: TestBook
     whole = (await otto.get("/reviews/1")).json
     assert [act["action"] for act in whole["acts"]] == ["review.resolved", "note.added", "review.claimed"]
     assert (whole["choices"], whole["notes"][0]["body"]) == ([], "asked the buyer")
+
+
+@pytest.mark.parametrize("said", [{}, {"why": "the buyer showed the receipt"}])
+async def test_a_suggestion_is_taken_for_its_own_reason_or_the_given_one(
+    books: TestBooks, line: Line, said: dict[str, str]
+) -> None:
+    await ask_about(books)
+    otto = await line("otto")
+    assert (await otto.post("/reviews/1/follow", version=2, why="")).status == 422
+    done = await otto.post("/reviews/1/follow", version=2, **said)
+    assert (done.json["done"], done.json["order_state"]) == ("closed", "paid")
+    assert (await otto.get("/reviews/1")).json["why"] == said.get("why", "it is settled and fits")
 
 
 async def test_a_token_is_no_second_person(books: TestBooks, line: Line) -> None:

@@ -19,5 +19,14 @@ def test_a_suggestion_is_shown_and_taken_with_one_command(kessai: Terminal, give
     assert "send the money back" not in elsewhere.stderr
     done = kessai("reviews", "follow", "1", "--version", "2", environment=MERCHANT)
     assert done.stdout == "review 1 is closed: accept-session, order order-1 is paid\n"
+    assert kessai("reviews", "show", "1", "--json").object()["why"] == "it is settled and fits"
     again = kessai("reviews", "follow", "1", environment=MERCHANT)
     assert (again.returncode, "was closed by" in again.stderr) == (1, True)
+
+
+def test_whoever_follows_may_say_why_in_their_own_words(kessai: Terminal, given_books: Given) -> None:
+    given_books(ask_about)
+    silent = kessai("reviews", "follow", "1", "--why", " ", environment=MERCHANT)
+    assert (silent.returncode, "say why" in silent.stderr) == (1, True)
+    kessai("reviews", "follow", "1", "--why", "the buyer showed the receipt", environment=MERCHANT)
+    assert kessai("reviews", "show", "1", "--json").object()["why"] == "the buyer showed the receipt"
