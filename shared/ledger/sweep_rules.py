@@ -17,8 +17,9 @@ LONGEST_UNSAID: Final = timedelta(hours=2)
 LOOKS_FOR_SETTLEMENT: Final = 6
 """Looks at a paid session of the standard band that wait for its settlement: with growing pauses, some five hours."""
 
-LOOKS_AT_SILENCE: Final = 3
-"""Looks before a refusal ends an attempt whose time is over, some hour: nobody looks at it again, and nobody waits."""
+LOOKS_AT_SILENCE: Final = 8
+"""Looks before a refusal ends an attempt whose time is over, with growing pauses some two days: nobody looks at it
+again, and a wrong address refuses sessions that were paid, too."""
 
 
 class SweepPolicy(StrEnum):
