@@ -50,7 +50,7 @@ def _effect(resolution: Resolution, verdict: Verdict) -> str:
     if ruling.review is not None:
         return f"It becomes a review of another reason: {words(ruling.review)}."
     if resolution is Resolution.ACCEPT_DIFFERENCE:
-        return "Closed with your reason: nothing moves, and the revenue report counts the difference as accepted."
+        return "Closed with your reason; the report counts it as accepted. An order that waited for it ends with its batch."
     if resolution is Resolution.REJECT:
         return "Closed without effect: no order moves, and its event, if it has one, counts as ignored."
     if ruling.outcome is Outcome.DUPLICATE:
@@ -66,7 +66,7 @@ def finished(done: Resolved) -> str:
     if done.done == "proposed":
         return f"Proposed: {words(done.resolution)}{order}. A second person must approve it."
     if done.resolution is Resolution.ACCEPT_DIFFERENCE:
-        return "Closed: the difference is accepted, and the books stay as they are."
+        return "Closed: the difference is accepted. An order that waited for it ends with its batch at the next run."
     moved = f"{order} is {words(done.order_state)}." if done.order_id and done.order_state else ""
     further = f" {counted(done.closed_with_it, 'further review')} closed with it." if done.closed_with_it else ""
     if done.outcome is None:
