@@ -22,7 +22,8 @@ def story(done: "Resolved") -> str:
     if done.done == "proposed":
         return f"review {done.review_id} waits for a second person to approve: {done.resolution}{order}"
     if done.resolution is Resolution.ACCEPT_DIFFERENCE:
-        return f"review {done.review_id} is closed: the difference is accepted; an order that waited for it ends with its batch"
+        accepted = "the difference is accepted; an order that waited for it ends with its batch"
+        return f"review {done.review_id} is closed: {accepted}"
     state = f" is {done.order_state}" if done.order_state else ""
     if done.outcome is None:
         return f"review {done.review_id} is closed: {done.resolution}{order}{state}"

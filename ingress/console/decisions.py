@@ -50,7 +50,7 @@ def _effect(resolution: Resolution, verdict: Verdict) -> str:
     if ruling.review is not None:
         return f"It becomes a review of another reason: {words(ruling.review)}."
     if resolution is Resolution.ACCEPT_DIFFERENCE:
-        return "Closed with your reason; the report counts it as accepted. An order that waited for it ends with its batch."
+        return "Closed with your reason; the report counts it as accepted. An order that waits ends with its batch."
     if resolution is Resolution.REJECT:
         return "Closed without effect: no order moves, and its event, if it has one, counts as ignored."
     if ruling.outcome is Outcome.DUPLICATE:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from deploy.sandbox.core.batches import Batch, BatchStatus
-from deploy.sandbox.core.payments import Payment, PaymentStatus
+from deploy.sandbox.core.payment import Payment, PaymentStatus
 from deploy.sandbox.core.usage import Usage, UsageStatus
 from shared.sdrp.money import Band, Currency
 

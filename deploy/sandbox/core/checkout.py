@@ -11,7 +11,8 @@ from yarl import URL
 from deploy.sandbox.core import fields
 from deploy.sandbox.core.faults import Dice, Fault
 from deploy.sandbox.core.merchants import Merchant, Merchants
-from deploy.sandbox.core.payments import Order, Payment, Payments
+from deploy.sandbox.core.payment import Order, Payment
+from deploy.sandbox.core.payments import Payments
 from deploy.sandbox.core.pricing import TOKENS
 from deploy.sandbox.core.refusal import Refused, invalid, not_found
 from deploy.sandbox.core.timers import Timers

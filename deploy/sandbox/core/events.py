@@ -3,18 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 
 from deploy.sandbox.core.batches import Batch
+from deploy.sandbox.core.payment import Payment
 from deploy.sandbox.core.pricing import THRESHOLD, TOKENS, Price
 from deploy.sandbox.core.wire import iso, minor
 from shared.sdrp.classify import AGGREGATED_ONCHAIN, EXTERNAL_402, METERED_SETTLEMENT_BATCH, SETTLED
 from shared.sdrp.money import CADENCES
-
-if TYPE_CHECKING:
-    from deploy.sandbox.core.payments import Payment
 
 API_VERSION: Final = "2026-06-20"
 ENVIRONMENT: Final = "sandbox"
@@ -42,7 +40,7 @@ def event(event_id: str, event_type: str, merchant: str, data: dict[str, Any], *
     return Event(event_id, event_type, merchant, now, orjson.dumps(body))
 
 
-def confirmed(payment: "Payment") -> dict[str, Any]:
+def confirmed(payment: Payment) -> dict[str, Any]:
     """The data of a standard payment on the chain, or of accepted micro or nano usage."""
     return payment_facts(payment) | {
         "mode": EXTERNAL_402,
@@ -56,7 +54,7 @@ def confirmed(payment: "Payment") -> dict[str, Any]:
     }
 
 
-def spent(payment: "Payment") -> dict[str, Any]:
+def spent(payment: Payment) -> dict[str, Any]:
     """The same payment seen from the buyer's budget."""
     return {
         "requirement_id": payment.id,
@@ -95,7 +93,7 @@ def batch_settled(batch: Batch) -> dict[str, Any]:
     }
 
 
-def payment_facts(payment: "Payment") -> dict[str, Any]:
+def payment_facts(payment: Payment) -> dict[str, Any]:
     """What requirements and confirmations say alike."""
     fee = payment.price.fee
     return {

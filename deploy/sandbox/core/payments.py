@@ -1,24 +1,21 @@
 """How does a buyer pay? A requirement that a merchant's challenge vouches for, a transaction, and its confirmation."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final
 
 from deploy.sandbox.core.batches import AccountKey
 from deploy.sandbox.core.events import confirmed, payment_facts, spent
 from deploy.sandbox.core.merchants import Merchant, Merchants
-from deploy.sandbox.core.pricing import TOKENS, Price, price
+from deploy.sandbox.core.payment import Order, Payment, PaymentStatus
+from deploy.sandbox.core.pricing import TOKENS, price
 from deploy.sandbox.core.refusal import Refused, invalid, not_found
 from deploy.sandbox.core.timers import Timers
 from deploy.sandbox.core.usage import Accounts, Purchase
 from deploy.sandbox.core.wire import Ids, iso, short
 from shared.sdrp.challenge import (
     InvalidChallenge,
-    challenge_hash,
-    request_hash,
-    request_hash_v2,
     verify_challenge,
 )
 from shared.sdrp.classify import EXTERNAL_402
@@ -30,92 +27,6 @@ FINAL_AFTER: Final = timedelta(seconds=30)
 
 Announce = Callable[[str, str, dict[str, Any]], str]
 """Sends an event of that type about that merchant to all who subscribed, and returns its id."""
-
-
-class PaymentStatus(StrEnum):
-    REQUIRES_PAYMENT = "requires_payment"
-    SUBMITTED = "submitted"
-    PAID = "paid"
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a buyer is asked to pay, and what a statement says that it was for."""
-
-    merchant: str
-    amount_minor: int
-    currency: Currency
-    challenge: str
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-    def named(self, name: str, otherwise: str) -> str:
-        """What the merchant wrote into the metadata under that name."""
-        value = self.metadata.get(name)
-        return value if isinstance(value, str) and 0 < len(value) <= 200 else otherwise
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """A payment requirement and what has become of it."""
-
-    id: str
-    order: Order
-    buyer: str
-    listing_id: str
-    price: Price
-    created_at: datetime
-    status: PaymentStatus = PaymentStatus.REQUIRES_PAYMENT
-    receipt_id: str | None = None
-    chain_receipt_id: str | None = None
-    paid_at: datetime | None = None
-    usage_number: int | None = None
-    event_id: str | None = None
-
-    @property
-    def merchant(self) -> str:
-        return self.order.merchant
-
-    @property
-    def amount_minor(self) -> int:
-        return self.order.amount_minor
-
-    @property
-    def currency(self) -> Currency:
-        return self.order.currency
-
-    @property
-    def challenge_hash(self) -> str:
-        return challenge_hash(self.order.challenge)
-
-    @property
-    def request_hash(self) -> str:
-        order = self.order
-        return request_hash(
-            merchant=order.merchant,
-            amount_minor=order.amount_minor,
-            currency=order.currency,
-            challenge=order.challenge,
-        )
-
-    @property
-    def request_hash_v2(self) -> str:
-        order = self.order
-        return request_hash_v2(
-            merchant=order.merchant,
-            amount_minor=order.amount_minor,
-            currency=order.currency,
-            challenge=order.challenge,
-        )
-
-    @property
-    def settlement_status(self) -> str:
-        match self.status:
-            case PaymentStatus.REQUIRES_PAYMENT:
-                return "pending_payment"
-            case PaymentStatus.SUBMITTED:
-                return "provisional"
-            case PaymentStatus.PAID:
-                return self.price.accepted_status
 
 
 class Payments:

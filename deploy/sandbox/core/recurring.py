@@ -8,7 +8,8 @@ from typing import Any
 
 from deploy.sandbox.core import fields
 from deploy.sandbox.core.merchants import Merchant, Merchants
-from deploy.sandbox.core.payments import Announce, Order, Payment, Payments
+from deploy.sandbox.core.payment import Order, Payment
+from deploy.sandbox.core.payments import Announce, Payments
 from deploy.sandbox.core.periods import month_later
 from deploy.sandbox.core.pricing import TOKENS
 from deploy.sandbox.core.refusal import Refused, invalid, not_found

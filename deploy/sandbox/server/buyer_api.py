@@ -1,7 +1,8 @@
 """What a buyer calls: requirements, prepared transactions, and approvals of what is charged again and again."""
 
 from deploy.sandbox.core import fields
-from deploy.sandbox.core.payments import Order, Payment, PaymentStatus, view
+from deploy.sandbox.core.payment import Order, Payment, PaymentStatus
+from deploy.sandbox.core.payments import view
 from deploy.sandbox.core.pricing import TOKENS
 from deploy.sandbox.core.refusal import Refused, invalid
 from deploy.sandbox.server.call import Answer, Call, Route

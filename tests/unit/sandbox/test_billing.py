@@ -7,7 +7,7 @@ import pytest
 
 from deploy.sandbox.core.batches import ATTEMPT_AFTER, RETRIES, RETRY_EVERY, BatchStatus, Trigger
 from deploy.sandbox.core.faults import Fault, Setting
-from deploy.sandbox.core.payments import PaymentStatus
+from deploy.sandbox.core.payment import PaymentStatus
 from deploy.sandbox.core.refusal import Refused
 from shared.sdrp.classify import MeteredBatchSettled, MeteredUsageAccepted, StandardSettled, classify
 from shared.sdrp.events import CONFIRMED, SPENT, Event
