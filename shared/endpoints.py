@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 from shared.sdrp.signature import SigningSecret
+
+DEFAULT_ENDPOINT: Final = "siglume"
+"""The one whose secret and merchant come from the environment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from yarl import URL
 
 from shared.checkout_terms import CheckoutTerms, terms_of, terms_of_default
 from shared.endpoint_tables import keys_of, merchant_key, read_secret_file, shop_of, signing_secret, tables
-from shared.endpoints import Endpoint, EndpointKey
+from shared.endpoints import DEFAULT_ENDPOINT, Endpoint, EndpointKey
 from shared.errors import NoSecret, SettingsError
 from shared.ledger.books import Shop
 from shared.ledger.roles import Role
@@ -28,7 +28,6 @@ from shared.ledger.sweep_rules import SweepPolicy
 from shared.registrations import Registration
 from shared.sdrp.api.access import Access, default_base_url
 
-DEFAULT_ENDPOINT = "siglume"
 SECRET_NAMES = (
     "KESSAI_DATABASE_URL",
     "KESSAI_AMQP_URL",

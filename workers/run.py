@@ -1,7 +1,6 @@
 """Brings up worker roles in one process, and takes them down together."""
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from shared.observe import log as logging
 from shared.observe.admin import AdminServer, Readiness
 from shared.observe.metrics import ArchiveMetrics, OutboxMetrics, WorkerMetrics, new_registry
 from shared.settings import Settings, TopologyMode
+from shared.stopping import stop_at_signals
 from workers.archive_months import archive_months
 from workers.books import PatientBooks
 from workers.confirmations.role import Confirmations
@@ -80,10 +80,7 @@ def run(settings: Settings, roles: Sequence[RoleName], admin: Admin) -> None:
 
 
 async def _work_until_signalled(settings: Settings, roles: Sequence[RoleName], admin: Admin) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await work(settings, roles, admin, stop=stop)
+    await work(settings, roles, admin, stop=stop_at_signals())
 
 
 async def work(settings: Settings, roles: Sequence[RoleName], admin: Admin, *, stop: asyncio.Event) -> None:

@@ -8,6 +8,7 @@ import typer
 from deploy.cli.books import actor, with_books
 from deploy.cli.endpoint_names import require_name
 from deploy.cli.show import AsJson, print_json, print_table, say
+from shared.endpoints import DEFAULT_ENDPOINT
 
 app = typer.Typer(
     name="checkout-clients", help="Which of your systems may call the checkout API.", no_args_is_help=True
@@ -22,7 +23,7 @@ Days = Annotated[int | None, typer.Option("--days", min=1, max=36500, help="Afte
 
 
 @app.command()
-def add(name: NewName, endpoint: Endpoint = "siglume", days: Days = None) -> None:
+def add(name: NewName, endpoint: Endpoint = DEFAULT_ENDPOINT, days: Days = None) -> None:
     """Give a system its token, which is shown this once."""
     from shared.ledger import checkout_clients
 

@@ -11,6 +11,7 @@ from deploy.cli.books import actor, with_books
 from deploy.cli.endpoint_names import require_name
 from deploy.cli.file_format import FileFormat
 from deploy.cli.show import AsJson, Limit, counted, print_fields, print_json, print_table, printable, say, when
+from shared.endpoints import DEFAULT_ENDPOINT
 from shared.ledger.transitions import OrderState
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ class CurrencyCode(StrEnum):
     USD = "USD"
 
 
-DEFAULT_ENDPOINT = "siglume"
 NO_PAYMENT = "so no payment can come to it"
 
 OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID", help="The merchant's own id of the order.")]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.cli.show import print_json, printable, say
+from shared.endpoints import DEFAULT_ENDPOINT
 
 if TYPE_CHECKING:
     from deploy.readiness.check import Check
@@ -45,7 +46,7 @@ Json = Annotated[bool, typer.Option("--json", help="{ok, checks: [{name, status,
 
 
 def readiness(
-    endpoint: Endpoint = "siglume",
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
     merchant: Merchant = None,
     origin: Origin = None,
     webhook_url: WebhookUrl = None,

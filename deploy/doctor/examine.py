@@ -8,7 +8,7 @@ from aiohttp import http_parser
 from deploy.doctor.broker import examine_broker
 from deploy.doctor.database import examine_database
 from deploy.doctor.finding import Finding, fail, ok, warn
-from shared.endpoints import Endpoint
+from shared.endpoints import DEFAULT_ENDPOINT, Endpoint
 from shared.errors import SettingsError
 from shared.settings import Settings
 
@@ -63,7 +63,9 @@ def _endpoints(settings: Settings) -> list[Finding]:
                 fail(f"endpoint {name}", told, "every webhook is refused: name a secret in KESSAI_CONFIG that is valid")
             )
         elif shop.merchant is None:
-            variable = "SIGLUME_DIRECT_PAYMENT_MERCHANT" if name == "siglume" else f"merchant of [endpoints.{name}]"
+            variable = (
+                "SIGLUME_DIRECT_PAYMENT_MERCHANT" if name == DEFAULT_ENDPOINT else f"merchant of [endpoints.{name}]"
+            )
             findings.append(
                 warn(f"endpoint {name}", told, f"set {variable}, so that another shop's payment is noticed")
             )

@@ -1,12 +1,11 @@
 """How does `kessai sandbox` serve until it is told to end?"""
 
-import asyncio
-import signal
 from collections.abc import Callable, Mapping
 
 import uvloop
 
 from deploy.sandbox.sandbox import Options, Sandbox
+from shared.stopping import stop_at_signals
 
 
 def serve(options: Options, *, started: Callable[[Sandbox], None]) -> None:
@@ -30,9 +29,7 @@ def environment(sandbox: Sandbox) -> Mapping[str, str]:
 
 
 async def _serve(options: Options, started: Callable[[Sandbox], None]) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_at_signals()
     async with Sandbox(options) as sandbox:
         started(sandbox)
         await stop.wait()

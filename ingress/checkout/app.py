@@ -1,7 +1,6 @@
 """How does `kessai checkout` come up, stay up and go down?"""
 
 import asyncio
-import signal
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -27,6 +26,7 @@ from shared.sdrp.api.clients import MerchantClient
 from shared.sdrp.api.retries import Patience
 from shared.sdrp.api.transport import Transport
 from shared.settings import Settings
+from shared.stopping import stop_at_signals
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.checkout")
 
@@ -79,10 +79,7 @@ def require_startable(settings: Settings) -> dict[str, CheckoutTerms]:
 
 
 async def _serve_until_signalled(settings: Settings, listen: Listen) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(settings, listen, stop=stop)
+    await serve(settings, listen, stop=stop_at_signals())
 
 
 async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> None:

@@ -1,7 +1,6 @@
 """How does `kessai console` come up, stay up and go down?"""
 
 import asyncio
-import signal
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from shared.observe.listening import BACKLOG, bind, port_of
 from shared.observe.metrics import new_registry
 from shared.sdrp.signature import SigningSecret
 from shared.settings import Settings
+from shared.stopping import stop_at_signals
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.console")
 
@@ -57,10 +57,7 @@ def run(settings: Settings, listen: Listen) -> None:
 
 
 async def _serve_until_signalled(settings: Settings, listen: Listen) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(settings, listen, stop=stop)
+    await serve(settings, listen, stop=stop_at_signals())
 
 
 async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> None:

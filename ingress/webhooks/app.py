@@ -25,6 +25,7 @@ from shared.observe.admin import AdminServer, Readiness
 from shared.observe.listening import BACKLOG, bind, port_of
 from shared.observe.metrics import UNKNOWN_ENDPOINT, IngressMetrics, new_registry
 from shared.settings import Settings, TopologyMode
+from shared.stopping import stop_at_signals
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.ingress")
 
@@ -75,10 +76,8 @@ def require_startable(settings: Settings) -> Mapping[str, Endpoint]:
 
 
 async def _serve_until_signalled(settings: Settings, listen: Listen, stop_at_eof: int | None) -> None:
-    stop, renew = asyncio.Event(), asyncio.Event()
+    stop, renew = stop_at_signals(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, renew.set)
     if stop_at_eof is not None:
         loop.add_reader(stop_at_eof, stop.set)

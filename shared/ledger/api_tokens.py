@@ -1,19 +1,16 @@
 """Who calls with this token? Tokens of the admin API; the books know one by its SHA-256 alone."""
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 
 from shared.errors import KessaiError
 from shared.ledger import audit
 from shared.ledger.bearer_tokens import USED_EVERY, digest, fresh
 from shared.ledger.database import Connection
+from shared.ledger.names import NAME
 from shared.ledger.roles import Role
 from shared.ledger.users import UserNotFound
-
-LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
 
 
 class InvalidLabel(KessaiError):
@@ -63,7 +60,7 @@ class Holder:
 
 async def add(connection: Connection, name: str, label: str, *, lifetime: timedelta | None = None, actor: str) -> str:
     """A fresh token, told this once. Raises InvalidLabel, UserNotFound, LabelTaken."""
-    if not LABEL.fullmatch(label):
+    if not NAME.fullmatch(label):
         raise InvalidLabel(label)
     token = fresh()
     async with connection.transaction():

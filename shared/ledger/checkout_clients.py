@@ -3,11 +3,9 @@
 A client is no person: its token opens the checkout API alone, and there its own endpoint alone.
 """
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 
 import asyncpg
 
@@ -15,8 +13,7 @@ from shared.errors import KessaiError
 from shared.ledger import audit
 from shared.ledger.bearer_tokens import USED_EVERY, digest, fresh
 from shared.ledger.database import Connection
-
-NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
+from shared.ledger.names import NAME
 
 
 class InvalidClientName(KessaiError):

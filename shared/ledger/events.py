@@ -10,9 +10,9 @@ from shared.ledger.books import Outcome
 from shared.ledger.conditions import Conditions, endpoints_in
 from shared.ledger.database import Connection
 from shared.ledger.slices import EVENTS
+from shared.sdrp.events import CONFIRMED
 
 USUAL_KIND = "standard_settled"
-USUAL_TYPE = "direct_payment.confirmed"
 """Of most events: what `webhook_events_rare_kinds` and `webhook_events_rare_types` leave out."""
 
 Place: TypeAlias = tuple[datetime, UUID]
@@ -111,8 +111,8 @@ def _conditions(wanted: EventFilter) -> Conditions:
     if wanted.kind not in (None, USUAL_KIND):
         where.add(f"kind <> '{USUAL_KIND}'")
     where.add_if_given("type = {}", wanted.type)
-    if wanted.type not in (None, USUAL_TYPE):
-        where.add(f"type <> '{USUAL_TYPE}'")
+    if wanted.type not in (None, CONFIRMED):
+        where.add(f"type <> '{CONFIRMED}'")
     where.add_if_given("endpoint = {}", wanted.endpoint)
     where.add_if_given("order_id = {}", wanted.order_id)
     where.add_if_given("event_id = {}", wanted.event_id)

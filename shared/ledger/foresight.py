@@ -12,7 +12,6 @@ from shared.ledger.lookup import find_batches, find_spent
 from shared.ledger.missed_webhooks import case_of
 from shared.ledger.reviews import RecordedReview
 from shared.ledger.transitions import OF_SESSIONS, ReviewReason
-from shared.sdrp.classify import MeteredBatchSettled
 from shared.sdrp.events import MalformedEvent
 
 
@@ -53,7 +52,7 @@ async def _case(connection: Connection, review: RecordedReview) -> Case:
         incoming = None
     if incoming is None:
         return Case(reason, None, None, {})
-    batch_id = _settlement_batch_id(incoming)
+    batch_id = incoming.settlement_batch_id
     spent = await find_spent(connection, [incoming])
     return Case(
         reason,
@@ -75,8 +74,3 @@ async def _order_of(connection: Connection, incoming: Incoming) -> Order | None:
         incoming.challenge_hash,
     )
     return None if row is None else Order.from_row(row)
-
-
-def _settlement_batch_id(incoming: Incoming) -> str | None:
-    confirmation = incoming.confirmation
-    return confirmation.settlement_batch_id if isinstance(confirmation, MeteredBatchSettled) else None

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from shared.broker.envelope import Envelope
-from shared.sdrp.classify import Confirmation, MeteredUsageAccepted, StandardSettled, classify
+from shared.sdrp.classify import Confirmation, MeteredBatchSettled, MeteredUsageAccepted, StandardSettled, classify
 from shared.sdrp.events import Event, ignored_because, parse
 
 _PAYMENTS: Final = (StandardSettled, MeteredUsageAccepted)  # a union would be built anew at every isinstance
@@ -39,6 +39,12 @@ class Incoming(NamedTuple):
         """Endpoint and id of the payment requirement that it confirms, if it is a payment."""
         confirmation = self.confirmation
         return (self.envelope.endpoint, confirmation.requirement_id) if isinstance(confirmation, _PAYMENTS) else None
+
+    @property
+    def settlement_batch_id(self) -> str | None:
+        """Of the batch whose settlement it confirms, if it is one."""
+        confirmation = self.confirmation
+        return confirmation.settlement_batch_id if isinstance(confirmation, MeteredBatchSettled) else None
 
     @property
     def kind(self) -> str:

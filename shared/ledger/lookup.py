@@ -10,7 +10,6 @@ from shared.ledger.books import Batch, Books, Claim, OpenReview, Order, Outcome,
 from shared.ledger.columns import given, pack
 from shared.ledger.database import Connection
 from shared.ledger.incoming import Incoming
-from shared.sdrp.classify import MeteredBatchSettled
 
 
 async def load_books(connection: Connection, batch: Sequence[Incoming], *, thorough: bool = True) -> Books:
@@ -21,7 +20,7 @@ async def load_books(connection: Connection, batch: Sequence[Incoming], *, thoro
     """
     keys = sorted({incoming.key for incoming in batch})
     hashes = sorted({hash_ for incoming in batch if (hash_ := incoming.challenge_hash)})
-    batch_ids = sorted({id_ for incoming in batch if (id_ := _settlement_batch_id(incoming))})
+    batch_ids = sorted({id_ for incoming in batch if (id_ := incoming.settlement_batch_id)})
     again = [incoming.key for incoming in batch if incoming.envelope.replay and incoming.envelope.replay.rule_again]
     orders = await lock_orders(connection, hashes)
     if len(orders) < len(hashes):
@@ -157,8 +156,3 @@ async def lock_reviews(connection: Connection, keys: Sequence[tuple[str, str]]) 
     """What these events wait in, unless a person holds it; a conflict is about other bytes than the claim's."""
     rows = await connection.fetch(LOCK_REVIEWS, [key[0] for key in keys], [key[1] for key in keys])
     return {(row["endpoint"], row["event_id"]): OpenReview(row["review_id"], frozenset(row["known"])) for row in rows}
-
-
-def _settlement_batch_id(incoming: Incoming) -> str | None:
-    confirmation = incoming.confirmation
-    return confirmation.settlement_batch_id if isinstance(confirmation, MeteredBatchSettled) else None

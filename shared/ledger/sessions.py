@@ -1,11 +1,11 @@
 """Who holds this token? Sessions of the console; the books know a token by its SHA-256 alone."""
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.ledger import audit
+from shared.ledger.bearer_tokens import digest
 from shared.ledger.database import Connection
 from shared.ledger.roles import Role
 
@@ -36,10 +36,10 @@ async def begin(connection: Connection, name: str, *, terms: Terms, before: str 
     async with connection.transaction():
         await connection.execute("DELETE FROM kessai.sessions WHERE expires_at < now()")
         if before is not None:
-            await connection.execute("DELETE FROM kessai.sessions WHERE token_digest = $1", _digest(before))
+            await connection.execute("DELETE FROM kessai.sessions WHERE token_digest = $1", digest(before))
         await connection.execute(
             "INSERT INTO kessai.sessions (token_digest, user_name, expires_at) VALUES ($1, $2, now() + $3)",
-            _digest(token),
+            digest(token),
             name,
             terms.absolute,
         )
@@ -56,28 +56,24 @@ async def holder_of(connection: Connection, token: str, *, terms: Terms) -> Hold
         JOIN kessai.users ON name = user_name
         WHERE token_digest = $1 AND expires_at > now() AND seen_at > now() - $2::interval AND disabled_at IS NULL
         """,
-        _digest(token),
+        digest(token),
         terms.idle,
         SEEN_EVERY,
     )
     if row is None:
         return None
     if row["is_stale"]:
-        await connection.execute("UPDATE kessai.sessions SET seen_at = now() WHERE token_digest = $1", _digest(token))
+        await connection.execute("UPDATE kessai.sessions SET seen_at = now() WHERE token_digest = $1", digest(token))
     return Holder(row["name"], Role(row["role"]))
 
 
 async def end(connection: Connection, token: str) -> None:
     async with connection.transaction():
         name: str | None = await connection.fetchval(
-            "DELETE FROM kessai.sessions WHERE token_digest = $1 RETURNING user_name", _digest(token)
+            "DELETE FROM kessai.sessions WHERE token_digest = $1 RETURNING user_name", digest(token)
         )
         if name is not None:
             await _audit(connection, name, "session.ended")
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 async def _audit(connection: Connection, name: str, action: str) -> None:

@@ -1,6 +1,5 @@
 """Who may enter the console, and what may each do? People, their roles, and every change to either."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -10,9 +9,8 @@ import asyncpg
 from shared.errors import KessaiError
 from shared.ledger import audit
 from shared.ledger.database import Connection
+from shared.ledger.names import NAME
 from shared.ledger.roles import Role
-
-NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
 
 
 class UserNotFound(KessaiError):

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.endpoints import Endpoint
+from shared.endpoints import DEFAULT_ENDPOINT, Endpoint
 from shared.errors import SettingsError
 from shared.ledger.books import Shop
 from shared.ledger.roles import Role
 from shared.sdrp.signature import SigningSecret
-from shared.settings import DEFAULT_ENDPOINT, SECRET_NAMES, Settings, TopologyMode
+from shared.settings import SECRET_NAMES, Settings, TopologyMode
 
 SECRET = "whsec_from_the_environment"
 

@@ -4,10 +4,11 @@ from dataclasses import replace
 from typing import Final
 
 from shared.endpoint_tables import tables
+from shared.endpoints import DEFAULT_ENDPOINT
 from shared.errors import SettingsError
 from shared.registrations import MERCHANT_TOKEN
 from shared.sdrp.api.access import Access
-from shared.settings import DEFAULT_ENDPOINT, Settings
+from shared.settings import Settings
 
 PROVIDERS: Final = "SIGLUME_AUTH_TOKEN"
 TOKEN_FILES: Final = (MERCHANT_TOKEN, "provider_auth_token_file")

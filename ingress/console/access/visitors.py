@@ -8,9 +8,9 @@ from aiohttp import web
 from ingress.console.access.requests import Frontier
 from shared.ledger import sessions, users
 from shared.ledger.database import Connection
+from shared.ledger.names import NAME
 from shared.ledger.roles import Role
 from shared.ledger.sessions import Terms
-from shared.ledger.users import NAME
 
 USER_HEADER, GROUPS_HEADER = "X-Forwarded-User", "X-Forwarded-Groups"
 

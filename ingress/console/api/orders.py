@@ -15,6 +15,7 @@ from ingress.api.problems import CONFLICT
 from ingress.console.api import cursors
 from ingress.console.api.call import Call, Page
 from ingress.console.api.operation import ROOT, AnyOperation, act, read
+from shared.endpoints import DEFAULT_ENDPOINT
 from shared.ledger import attempts, order_lists, orders
 from shared.ledger.books import Order
 from shared.ledger.database import Connection
@@ -65,7 +66,7 @@ class NewOrder(Input):
     amount_minor: Annotated[int, Field(ge=1, le=MAX_SAFE_INTEGER, description="In minor units: yen, or US cents.")]
     currency: Currency
     challenge_hash: Annotated[Text | None, Field(description="sha256:... of the challenge that the buyer pays.")] = None
-    endpoint: Annotated[EndpointName, Field(description="Whose payments may pay it.")] = "siglume"
+    endpoint: Annotated[EndpointName, Field(description="Whose payments may pay it.")] = DEFAULT_ENDPOINT
 
 
 async def list_orders(call: Call, asked: AskedOrders) -> Page[ShownOrder]:

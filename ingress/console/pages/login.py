@@ -9,6 +9,7 @@ from ingress.console.sections import Section, act, page
 from ingress.console.shown import span
 from ingress.console.visit import Visit
 from shared.ledger import sessions, users
+from shared.ledger.names import NAME
 from shared.ledger.roles import Role
 from shared.ledger.users import Credentials
 
@@ -50,7 +51,7 @@ async def _is_right(visit: Visit, known: Credentials | None, password: str) -> b
 
 
 async def _credentials(visit: Visit, name: str) -> Credentials | None:
-    if not users.NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         return None
     async with visit.books() as connection:
         return await users.credentials(connection, name)

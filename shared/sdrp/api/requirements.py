@@ -12,11 +12,11 @@ from shared.sdrp.api.calls import Calls
 from shared.sdrp.api.errors import InvalidCall
 from shared.sdrp.api.records import Record
 from shared.sdrp.api.requests import get, post
+from shared.sdrp.classify import EXTERNAL_402
 
 REQUIREMENTS = "/sdrp/direct-payments/requirements"
 EXECUTE = "/market/web3/transactions/execute-prepared"
 
-MODE = "external_402"
 PAYMENT_RECEIPT = "sdrp_direct_payment"
 ALLOWANCE_RECEIPT = "sdrp_direct_payment_allowance"
 REFERENCE_TYPE = "sdrp_direct_payment_requirement"
@@ -167,7 +167,11 @@ class RequirementCalls(Calls):
             "allowance_amount_minor": allowance_amount_minor,
             "metadata": metadata,
         }
-        body = {"mode": MODE} | charge(merchant, amount_minor, currency, challenge) | values.checked(options, _OPTIONS)
+        body = (
+            {"mode": EXTERNAL_402}
+            | charge(merchant, amount_minor, currency, challenge)
+            | values.checked(options, _OPTIONS)
+        )
         data = await self._sender.call(post(call, REQUIREMENTS, body, repeatable=True))
         return PaymentRequirement.read(Record(data, call))
 
