@@ -112,5 +112,7 @@ class Books:
     """By event, of those that may be ruled on anew."""
     spent: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """The order that each payment requirement has paid, as far as it was looked for."""
+    rejected: Set[str] = frozenset()
+    """Challenge hashes whose payment a person has rejected before its webhook came."""
     decided: Set[ReviewKey] = frozenset()
     """Reviews of these events that are closed, as far as they were looked for."""

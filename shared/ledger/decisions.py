@@ -60,11 +60,12 @@ MISFITS: Final = (
     ReviewReason.CURRENCY_MISMATCH,
     ReviewReason.AMOUNT_MISMATCH,
     ReviewReason.BAND_MISMATCH,
+    ReviewReason.REJECTED_PAYMENT,
 )
 _UNKNOWN_HASH: Final = (ReviewReason.UNKNOWN_CHALLENGE_HASH, ReviewReason.UNKNOWN_METERED_CHALLENGE_HASH)
 _AT_THE_SHOP: Final = (ReviewReason.METERED_INTEGRATION_REQUIRED, ReviewReason.MERCHANT_MISMATCH)
 """Found before any order was looked for, so that such a payment may have none."""
-_CONFLICTS: Final = (ReviewReason.EVENT_ID_CONFLICT,)
+_CONFLICTS: Final = (ReviewReason.EVENT_ID_CONFLICT, ReviewReason.REJECTED_PAYMENT)
 """About more than this event: ruling on it alone again could only miss the conflict."""
 
 

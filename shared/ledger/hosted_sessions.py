@@ -69,6 +69,12 @@ class StatedSession(NamedTuple):
         named: dict[str, Any] = {name: kept.get(name) for name in cls._fields}
         return cls(**named | {"paid_at": datetime.fromisoformat(paid_at) if paid_at else None})
 
+    @classmethod
+    def untold(cls, session_id: str, order: Order, merchant: str, challenge_hash: str) -> Self:
+        """Paid by what the platform said before, with nothing more to be had of it; the rest is the order's."""
+        said = (session_id, "untold", merchant, order.amount_minor, order.currency, challenge_hash)
+        return cls(*said, *(None for _ in cls._fields[len(said) :]))
+
     def show(self) -> dict[str, object]:
         return self._asdict() | {"paid_at": self.paid_at.isoformat() if self.paid_at else None}
 

@@ -22,14 +22,16 @@ async def load_books(connection: Connection, batch: Sequence[Incoming], *, thoro
     hashes = sorted({hash_ for incoming in batch if (hash_ := incoming.challenge_hash)})
     batch_ids = sorted({id_ for incoming in batch if (id_ := incoming.settlement_batch_id)})
     again = [incoming.key for incoming in batch if incoming.envelope.replay and incoming.envelope.replay.rule_again]
-    orders = await lock_orders(connection, hashes)
-    if len(orders) < len(hashes):
-        unknown = [hash_ for hash_ in hashes if hash_ not in orders]
+    rows = await lock_orders(connection, hashes)
+    if len(rows) < len(hashes):
+        known = {row["challenge_hash"] for row in rows}
+        unknown = [hash_ for hash_ in hashes if hash_ not in known]
         await lock_hashes(connection, unknown)
-        orders |= await lock_orders_at_once(connection, unknown)
+        rows = [*rows, *await lock_orders_at_once(connection, unknown)]
     return Books(
         claims=await find_claims(connection, keys),
-        orders=orders,
+        orders={row["challenge_hash"]: Order.from_row(row) for row in rows},
+        rejected=frozenset(row["challenge_hash"] for row in rows if row["is_rejected"]),
         batches=await find_batches(connection, batch_ids) if batch_ids else {},
         reviews=await lock_reviews(connection, again) if again else {},
         spent=await find_spent(connection, batch) if thorough else {},
@@ -39,7 +41,7 @@ async def load_books(connection: Connection, batch: Sequence[Incoming], *, thoro
 
 LOCK_ORDERS = f"""
 SELECT challenge_hash, orders.order_id, endpoint, amount_minor, currency, state,
-       requirement_id, chain_receipt_id, paid_at
+       requirement_id, chain_receipt_id, paid_at, rejected_at IS NOT NULL AS is_rejected
 FROM {given(challenge_hash="text")}
 JOIN kessai.checkout_attempts USING (challenge_hash)
 JOIN kessai.orders USING (order_id)
@@ -48,23 +50,17 @@ FOR UPDATE OF orders
 """
 
 
-async def lock_orders(connection: Connection, hashes: Sequence[str]) -> dict[str, Order]:
-    """The orders that these challenge hashes pay, by hash."""
-    if not hashes:
-        return {}
-    return _by_hash(await connection.fetch(LOCK_ORDERS, *pack(hashes)))
+async def lock_orders(connection: Connection, hashes: Sequence[str]) -> Sequence[Row]:
+    """The orders that these challenge hashes pay, a row a hash."""
+    return await connection.fetch(LOCK_ORDERS, *pack(hashes)) if hashes else []
 
 
-async def lock_orders_at_once(connection: Connection, hashes: Sequence[str]) -> dict[str, Order]:
+async def lock_orders_at_once(connection: Connection, hashes: Sequence[str]) -> Sequence[Row]:
     """The same where other orders are locked already: out of order, so nobody is waited for.
 
     Raises LockNotAvailableError when one of them is held: whoever starts anew then locks all of them in order.
     """
-    return _by_hash(await connection.fetch(f"{LOCK_ORDERS} NOWAIT", *pack(hashes)))
-
-
-def _by_hash(rows: Sequence[Row]) -> dict[str, Order]:
-    return {row["challenge_hash"]: Order.from_row(row) for row in rows}
+    return await connection.fetch(f"{LOCK_ORDERS} NOWAIT", *pack(hashes))
 
 
 # A payment may meet the registration of its order: both take this lock first, so that one of them sees the other.

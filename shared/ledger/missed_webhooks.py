@@ -20,15 +20,13 @@ REASON: Final = ReviewReason.MISSED_WEBHOOK
 
 
 def heard_sql(endpoint: str, order_id: str, requirement_id: str, challenge_hash: str) -> str:
-    """Whether an event of that payment is in the books: it moved the order, or is in a review or a dead letter."""
+    """Whether an event of that payment is in the books: it moved the order, or is in a review."""
     return f"""
     (EXISTS (SELECT FROM kessai.audit AS moved
              WHERE moved.endpoint = {endpoint} AND moved.requirement_id = {requirement_id}
                AND moved.subject = {order_id})
      OR EXISTS (SELECT FROM kessai.reviews AS of_event
                 WHERE of_event.challenge_hash = {challenge_hash} AND of_event.event_id IS NOT NULL)
-     OR EXISTS (SELECT FROM kessai.dead_letters AS letter
-                WHERE letter.challenge_hash = {challenge_hash} AND letter.state = 'open')
      OR ({requirement_id} IS NULL
          AND EXISTS (SELECT FROM kessai.orders AS paid
                      WHERE paid.order_id = {order_id} AND paid.state NOT IN ('pending', 'cancelled'))))
@@ -42,6 +40,16 @@ async def is_heard(
     connection: Connection, endpoint: str, order_id: str, requirement_id: str | None, challenge_hash: str | None
 ) -> bool:
     return bool(await connection.fetchval(IS_HEARD, endpoint, order_id, requirement_id, challenge_hash))
+
+
+async def is_dead_letter(connection: Connection, challenge_hash: str | None) -> bool:
+    """Whether an event of that payment waits among the dead letters, to be replayed or discarded."""
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM kessai.dead_letters WHERE challenge_hash = $1 AND state = 'open')",
+            challenge_hash,
+        )
+    )
 
 
 async def find_spender(connection: Connection, endpoint: str, requirement_id: str) -> str | None:
@@ -80,6 +88,13 @@ async def was_rejected(connection: Connection, challenge_hash: str) -> bool:
         Resolution.REJECT,
     )
     return bool(rejected)
+
+
+async def reject_challenge(connection: Connection, challenge_hash: str | None, *, now: datetime) -> None:
+    """Whatever webhook comes for it moves no order by itself any more: the money may have been sent back."""
+    await connection.execute(
+        "UPDATE kessai.checkout_attempts SET rejected_at = $2 WHERE challenge_hash = $1", challenge_hash, now
+    )
 
 
 async def case_of(

@@ -26,7 +26,7 @@ from shared.ledger.decisions import (
 from shared.ledger.effects import write_effects
 from shared.ledger.incoming import Incoming
 from shared.ledger.lookup import find_spent, load_books, lock_hashes
-from shared.ledger.missed_webhooks import case_of
+from shared.ledger.missed_webhooks import case_of, reject_challenge
 from shared.ledger.orders import OrderNotFound
 from shared.ledger.reviews import Ending, RecordedReview, ReviewChanged, ReviewTaken
 from shared.ledger.rulings import add_effects
@@ -152,15 +152,13 @@ async def withdraw(connection: Connection, review_id: int, *, actor: str, versio
 async def _open_case(
     connection: Connection, review_id: int, decision: Decision, *, version: int | None
 ) -> tuple[RecordedReview, Case]:
-    """The review and what the books hold of it, locked; a rejection needs neither the bytes nor the order."""
-    incoming = None
-    if decision.resolution is not Resolution.REJECT:
-        seen, evidence = await reviews.find(connection, review_id)
-        if seen.reason in OF_SESSIONS:
-            order = await _lock_order(connection, seen.order_id or "")
-            review = await reviews.lock_open(connection, review_id, version=version)
-            return review, await case_of(connection, review, evidence, order)
-        incoming = await archive.of_review(connection, seen)
+    """The review and what the books hold of it, locked; to reject an event takes neither its bytes nor its order."""
+    seen, evidence = await reviews.find(connection, review_id)
+    if seen.reason in OF_SESSIONS:
+        order = await _lock_order(connection, seen.order_id or "")
+        review = await reviews.lock_open(connection, review_id, version=version)
+        return review, await case_of(connection, review, evidence, order)
+    incoming = None if decision.resolution is Resolution.REJECT else await archive.of_review(connection, seen)
     if incoming is None:
         review = await reviews.lock_open(connection, review_id, version=version)
         return review, Case(ReviewReason(review.reason), None, None, {})
@@ -226,6 +224,8 @@ async def _carry_out(
         why=decision.why,
     )
     await write_effects(connection, changes, actor=people.actor)
+    if case.session is not None and decision.resolution is Resolution.REJECT:
+        await reject_challenge(connection, review.challenge_hash, now=now)
     if case.session is not None and ruling.order is not None and ruling.moved_from is not None:
         await put_session_payment(connection, ruling.order, ruling.moved_from, actor=people.actor, now=now)
     await reviews.record(

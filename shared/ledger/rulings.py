@@ -34,6 +34,8 @@ def rule_batch(batch: Sequence[Incoming], books: Books, shops: Mapping[str, Shop
             continue
         order, spent_on = _order_of(incoming, books, changes), spent_by(incoming, books.spent, changes)
         ruling = rule(incoming, order, batches, shops, spent_on=spent_on)
+        if ruling.moved_from is not None and incoming.challenge_hash in books.rejected:
+            ruling = _to_review(ReviewReason.REJECTED_PAYMENT, order)
         if ruling.batch is not None:
             batches[ruling.batch.settlement_batch_id] = ruling.batch
         if review is not None:

@@ -17,9 +17,11 @@ LONGEST_UNSAID: Final = timedelta(hours=2)
 LOOKS_FOR_SETTLEMENT: Final = 6
 """Looks at a paid session of the standard band that wait for its settlement: with growing pauses, some five hours."""
 
-LOOKS_AT_SILENCE: Final = 8
-"""Looks before a refusal ends an attempt whose time is over, with growing pauses some two days: nobody looks at it
-again, and a wrong address refuses sessions that were paid, too."""
+SILENCES: Final = 8
+"""Refusals in a row before one ends an attempt whose time is over, with growing pauses some two days: nobody looks at
+it again, and a wrong address refuses sessions that were paid, too."""
+SILENCES_WHEN_PAID: Final = 3
+"""The same before a person is asked about a session that was seen paid before: some hour."""
 
 
 class SweepPolicy(StrEnum):
@@ -49,12 +51,18 @@ class Looked(NamedTuple):
     """Before this one."""
     paid_looks: int
     """Those of them that found it paid."""
-    is_heard: bool
-    """Its webhook is in the books after all: applied, in a review, or among the dead letters."""
-    is_decided: bool
-    """A person has closed the review of this session, as it is, already."""
+    silences: int
+    """The last of them in a row in which the platform would not tell of it."""
+    is_paid: bool
+    """The platform has said before that it is."""
     is_over: bool
     """What is known of the session says that nobody can pay it any more."""
+    is_heard: bool = False
+    """Its webhook is in the books after all: applied, or in a review."""
+    is_dead_letter: bool = False
+    """Its webhook waits among the dead letters, to be replayed or discarded."""
+    is_decided: bool = False
+    """A person has closed the review of this session, as it is, already."""
 
 
 class Silence(NamedTuple):
@@ -98,21 +106,44 @@ class Heard(NamedTuple):
 
 
 Finding: TypeAlias = Later | Ended | Missed | Taken | Heard
+_UNTOLD: Final = Missed(("status",))
+"""Paid by what the platform said before; now it says otherwise, or nothing."""
 
 
 def find(session: StatedSession | Silence, looked: Looked, terms: Terms, *, now: datetime) -> Finding:
     """What a look comes to."""
-    again = Later(now + pause(looked.looks))
+    if looked.is_paid or is_paid(session):
+        if looked.is_heard or looked.is_decided:
+            return Heard()
+        if looked.is_dead_letter:
+            return Later(now + LONGEST_PAUSE)
     if isinstance(session, Silence):
-        is_believed = session.is_unknown or looked.looks >= LOOKS_AT_SILENCE
-        return Ended(AttemptFact.EXPIRED, session.why) if looked.is_over and is_believed else again
-    if session.fact is AttemptFact.OPENED:
-        return again
-    if session.fact is not AttemptFact.PAID:
-        return Ended(session.fact)
-    if looked.is_heard or looked.is_decided:
-        return Heard()
-    session = session.believed(now)
+        return _of_silence(session, looked, now)
+    if not is_paid(session):
+        return _of_unpaid(session, looked, now)
+    return _of_paid(session.believed(now), looked, terms, now)
+
+
+def is_paid(session: StatedSession | Silence) -> bool:
+    return isinstance(session, StatedSession) and session.fact is AttemptFact.PAID
+
+
+def _of_silence(silence: Silence, looked: Looked, now: datetime) -> Finding:
+    """A payment that was seen is not forgotten because nobody tells of it any more."""
+    again = Later(now + pause(looked.silences))
+    if looked.is_paid:
+        return _UNTOLD if looked.silences >= SILENCES_WHEN_PAID else again
+    is_believed = silence.is_unknown or looked.silences >= SILENCES
+    return Ended(AttemptFact.EXPIRED, silence.why) if looked.is_over and is_believed else again
+
+
+def _of_unpaid(session: StatedSession, looked: Looked, now: datetime) -> Finding:
+    if looked.is_paid:
+        return _UNTOLD
+    return Later(now + pause(looked.looks)) if session.fact is AttemptFact.OPENED else Ended(session.fact)
+
+
+def _of_paid(session: StatedSession, looked: Looked, terms: Terms, now: datetime) -> Finding:
     due = session.paid_at + terms.after if session.paid_at is not None else None
     if due is not None and due > now:
         return Later(min(due, now + LONGEST_PAUSE))

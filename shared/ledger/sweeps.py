@@ -12,13 +12,13 @@ from shared.ledger import audit, checkouts, notes, reviews
 from shared.ledger.audit import Act
 from shared.ledger.books import Order, Row
 from shared.ledger.checkout_rows import lock, of_row
-from shared.ledger.checkout_states import Attempt, AttemptFact
+from shared.ledger.checkout_states import Attempt, AttemptFact, AttemptState
 from shared.ledger.database import Connection, affected
 from shared.ledger.hosted_sessions import Payable, StatedSession
-from shared.ledger.missed_webhooks import find_spender, heard_sql, is_heard, open_review, was_decided
+from shared.ledger.missed_webhooks import find_spender, heard_sql, is_dead_letter, is_heard, open_review, was_decided
 from shared.ledger.notes import NoteThing
 from shared.ledger.session_payments import put_session_payment
-from shared.ledger.sweep_rules import Ended, Finding, Heard, Later, Looked, Missed, Silence, Taken, Terms, find
+from shared.ledger.sweep_rules import Ended, Finding, Heard, Later, Looked, Missed, Silence, Taken, Terms, find, is_paid
 
 ACTOR: Final = "worker:sweep"
 ROWS_AT_ONCE: Final = 1000
@@ -36,6 +36,7 @@ class Due:
     attempt: Attempt
     looks: int
     paid_looks: int
+    silences: int
     unsaid: int
 
     @property
@@ -149,13 +150,18 @@ async def settle(
         looked = await _looked(connection, at.order, attempt, due, session, terms, now)
         finding = find(session, looked, terms, now=now)
         again = finding.at if isinstance(finding, Later) else None
-        is_paid = isinstance(session, StatedSession) and session.fact is AttemptFact.PAID
-        if not await _looked_at(connection, due, again, now, is_paid=is_paid):
+        if not await _looked_at(connection, due, session, again, now):
             return None
-        if is_paid:
+        if is_paid(session):
             await checkouts.end(connection, attempt, AttemptFact.PAID, actor=ACTOR)
-        await _write(connection, finding, at.order, attempt, session, now)
+        stated = session if isinstance(session, StatedSession) else _untold(attempt, at.order, terms)
+        await _write(connection, finding, at.order, attempt, stated, now)
     return finding
+
+
+def _untold(attempt: Attempt, order: Order, terms: Terms) -> StatedSession:
+    """What the books hold of a session that was paid, and that the platform tells nothing of any more."""
+    return StatedSession.untold(attempt.session_id or "", order, terms.merchant or "", attempt.challenge_hash or "")
 
 
 async def foresee(
@@ -199,25 +205,28 @@ async def _looked(
     terms: Terms,
     now: datetime,
 ) -> Looked:
-    is_over = attempt.is_over(now)
-    payable = Payable(order, terms.merchant, attempt.challenge_hash)
-    if isinstance(session, Silence) or session.fact is not AttemptFact.PAID:
-        return Looked(payable, due.looks, due.paid_looks, is_heard=False, is_decided=False, is_over=is_over)
-    requirement_id = session.requirement_id
-    if requirement_id is not None:
-        payable = payable._replace(spent_on=await find_spender(connection, order.endpoint, requirement_id))
-    heard = await is_heard(connection, order.endpoint, order.order_id, requirement_id, attempt.challenge_hash)
-    decided = await was_decided(connection, order.endpoint, session.session_id)
-    return Looked(payable, due.looks, due.paid_looks, is_heard=heard, is_decided=decided, is_over=is_over)
+    looked = Looked(
+        Payable(order, terms.merchant, attempt.challenge_hash),
+        due.looks,
+        due.paid_looks,
+        due.silences,
+        is_paid=attempt.state is AttemptState.PAID,
+        is_over=attempt.is_over(now),
+    )
+    if not looked.is_paid and not is_paid(session):
+        return looked
+    requirement_id = session.requirement_id if isinstance(session, StatedSession) else None
+    spender = None if requirement_id is None else await find_spender(connection, order.endpoint, requirement_id)
+    return looked._replace(
+        payable=looked.payable._replace(spent_on=spender),
+        is_heard=await is_heard(connection, order.endpoint, order.order_id, requirement_id, attempt.challenge_hash),
+        is_dead_letter=await is_dead_letter(connection, attempt.challenge_hash),
+        is_decided=await was_decided(connection, order.endpoint, due.session_id),
+    )
 
 
 async def _write(
-    connection: Connection,
-    finding: Finding,
-    order: Order,
-    attempt: Attempt,
-    session: StatedSession | Silence,
-    now: datetime,
+    connection: Connection, finding: Finding, order: Order, attempt: Attempt, session: StatedSession, now: datetime
 ) -> None:
     match finding:
         case Later() | Heard():
@@ -228,7 +237,6 @@ async def _write(
                 body = f"Session {attempt.session_id} of attempt {attempt.attempt} is over by its time: {because}."
                 await notes.add(connection, NoteThing.ORDER, order.order_id, body, author=ACTOR)
         case Missed():
-            assert isinstance(session, StatedSession)  # noqa: S101 - only what the platform says is paid is missed
             await open_review(connection, order, attempt.challenge_hash, session, now=now)
         case Taken(paid):
             await put_session_payment(connection, paid, order.state, actor=ACTOR, now=now)
@@ -236,16 +244,26 @@ async def _write(
             assert_never(never)
 
 
-async def _looked_at(connection: Connection, due: Due, again: datetime | None, now: datetime, *, is_paid: bool) -> bool:
+async def _looked_at(
+    connection: Connection, due: Due, session: StatedSession | Silence, again: datetime | None, now: datetime
+) -> bool:
     """Note a look, and when the next one is due; False when another was faster."""
     status = await connection.execute(
         """
         UPDATE kessai.checkouts
-        SET looks = looks + 1, paid_looks = paid_looks + $6, unsaid = 0, looked_at = $5,
-            look_at = coalesce($4::timestamptz, 'infinity')
+        SET looks = looks + 1, paid_looks = paid_looks + $6, silences = CASE WHEN $7 THEN silences + 1 ELSE 0 END,
+            unsaid = 0, looked_at = $5, look_at = coalesce($4::timestamptz, 'infinity')
         WHERE order_id = $1 AND attempt = $2 AND looks = $3
         """,
-        *(due.order.order_id, due.attempt.attempt, due.looks, again, now, int(is_paid)),
+        *(
+            due.order.order_id,
+            due.attempt.attempt,
+            due.looks,
+            again,
+            now,
+            int(is_paid(session)),
+            isinstance(session, Silence),
+        ),
     )
     return affected(status) == 1
 
@@ -255,4 +273,4 @@ def _due(row: Row) -> Due:
         *(row[name] for name in ("id", "endpoint", "amount_minor", "currency", "order_state", "requirement_id")),
         *(row[name] for name in ("chain_receipt_id", "paid_at")),
     )
-    return Due(order, of_row(row), row["looks"], row["paid_looks"], row["unsaid"])
+    return Due(order, of_row(row), row["looks"], row["paid_looks"], row["silences"], row["unsaid"])

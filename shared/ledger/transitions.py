@@ -64,6 +64,7 @@ class ReviewReason(StrEnum):
     SECOND_PAYMENT = "second_payment"
     PAID_AFTER_CLOSE = "paid_after_close"
     REQUIREMENT_CONFLICT = "requirement_conflict"
+    REJECTED_PAYMENT = "rejected_payment"
     STATEMENT_CONFLICT = "statement_conflict"
     EVENT_ID_CONFLICT = "event_id_conflict"
     BATCH_CONFLICT = "batch_conflict"

@@ -15,7 +15,7 @@ from shared.ledger.database import connected
 from shared.ledger.hosted_sessions import StatedSession
 from shared.ledger.orders import NewOrder
 from shared.ledger.revenue import comparing
-from shared.ledger.sweep_rules import LOOKS_AT_SILENCE, SweepPolicy
+from shared.ledger.sweep_rules import SILENCES, SILENCES_WHEN_PAID, SweepPolicy
 from shared.ledger.timeline import timeline
 from shared.sdrp.api.checkout import CheckoutSession
 from shared.sdrp.api.clients import MerchantClient
@@ -205,6 +205,68 @@ async def test_a_payment_that_a_person_rejected_holds_its_order_no_longer(stall:
     assert await stall.challenge() == 2
 
 
+async def test_a_webhook_that_comes_for_a_rejected_payment_moves_nothing_by_itself(stall: Stall) -> None:
+    """The money may have been sent back."""
+    session_id = await stall.offer()
+    stall.sandbox.switch(Fault.DELAY, seconds=7200)
+    await stall.sandbox.pay(session_id)
+    stall.sandbox.faults.clear()
+    await stall.wait()
+    await stall.look()
+    desk = Desk(stall.books)
+    await desk.resolve(1, "reject", why="sent back")
+    await stall.wait(timedelta(hours=3))
+    assert await stall.hear() == 1
+    assert (await stall.books.order()).state == "pending"
+    assert (await stall.reviews())[-1] == ("order-1", "rejected_payment", "open")
+    assert (await desk.resolve(2, "reprocess")).done == "unchanged"
+    with pytest.raises(PaymentUnderway):
+        await stall.start()
+    assert (await desk.resolve(2, "accept-mismatch", why="it was not sent back")).order_state == "paid"
+
+
+async def test_a_payment_of_which_the_platform_tells_no_more_is_for_a_person(stall: Stall) -> None:
+    """Seen once, it is not forgotten: its order would wait for ever."""
+    session_id = await stall.offer()
+    await stall.wait(timedelta(minutes=29))
+    stall.sandbox.switch(Fault.DROP)
+    await stall.sandbox.pay(session_id)
+    stall.sandbox.faults.clear()
+    await stall.wait(timedelta(minutes=2))
+    assert await stall.found() == [("order-1", "nothing yet")]
+    assert await stall.attempt() == "paid"
+    await stall.books.rows("UPDATE kessai.checkouts SET session_id = 'chk_forgotten'")
+    looks = []
+    for _ in range(SILENCES_WHEN_PAID + 1):
+        await stall.wait(timedelta(hours=2))
+        looks += await stall.found()
+    assert looks == [*[("order-1", "nothing yet")] * SILENCES_WHEN_PAID, ("order-1", "missed webhook")]
+    assert await stall.reviews() == [("order-1", "missed_webhook", "open")]
+    evidence = orjson.loads(await stall.books.value("SELECT evidence FROM kessai.reviews"))
+    assert evidence["session"]["status"] == "untold"
+    with pytest.raises(Exception, match="cannot take it, for its status"):
+        await Desk(stall.books).resolve(1, "accept-session")
+    await Desk(stall.books).resolve(1, "reject", why="the buyer has the money back")
+    assert await stall.start() == (Step.BEGIN, 2)
+
+
+async def test_a_discarded_dead_letter_is_a_missing_webhook_again(stall: Stall) -> None:
+    await stall.sell()
+    await stall.books.rows(
+        """
+        INSERT INTO kessai.dead_letters (receipt_id, reason, error, detail, endpoint, attempts, received_at, raw,
+                                         signature, key_fingerprint, challenge_hash)
+        SELECT gen_random_uuid(), 'unexpected', 'KeyError', '', 'siglume', 1, now(), '', '', '', challenge_hash
+        FROM kessai.checkouts
+        """
+    )
+    await stall.wait()
+    assert await stall.found() == [("order-1", "nothing yet")]
+    await stall.books.rows("UPDATE kessai.dead_letters SET state = 'discarded'")
+    await stall.wait(timedelta(days=8))
+    assert await stall.found() == [("order-1", "missed webhook")]
+
+
 async def test_a_payment_of_which_more_is_to_be_decided_still_holds_its_order(stall: Stall) -> None:
     """Its webhook came as well, and does not fit."""
     stall.sandbox.switch(Fault.DELAY, seconds=7200)
@@ -272,13 +334,13 @@ async def test_a_session_that_the_platform_will_not_tell_of_ends_when_its_time_i
     stall.sandbox.switch(Fault.CHECKOUT_DISABLED)
     stall.later = AFTER + timedelta(minutes=1)
     looks = []
-    for _ in range(LOOKS_AT_SILENCE + 1):
+    for _ in range(SILENCES + 1):
         (look,) = await stall.look()
         looks.append(look)
         stall.later = (look.look_again_at or stall.now()) - stall.sandbox.now
     assert [("not enabled" in look.found, look.look_again_at is None) for look in looks[:-1]] == [
         (True, False)
-    ] * LOOKS_AT_SILENCE
+    ] * SILENCES
     assert (looks[-1].found, looks[-1].look_again_at) == ("expired", None)
     assert await stall.attempt() == "expired"
     assert "HOSTED_CHECKOUT" in await stall.books.value("SELECT body FROM kessai.notes WHERE thing = 'order'")
@@ -299,7 +361,7 @@ async def test_an_order_that_has_its_money_costs_no_call(stall: Stall) -> None:
     assert await stall.books.value("SELECT count(*) FROM kessai.checkouts WHERE look_at = 'infinity'") == 3
 
 
-async def test_a_webhook_in_a_review_or_a_dead_letter_is_no_missing_one(stall: Stall) -> None:
+async def test_a_webhook_in_a_review_is_no_missing_one(stall: Stall) -> None:
     await stall.sell(drop=False)
     await stall.books.rows("UPDATE kessai.orders SET amount_minor = 1300")
     await stall.hear()

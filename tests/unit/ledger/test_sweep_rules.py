@@ -11,8 +11,9 @@ from shared.ledger.checkout_states import AttemptFact
 from shared.ledger.hosted_sessions import Payable, StatedSession, beside_order
 from shared.ledger.sweep_rules import (
     LONGEST_PAUSE,
-    LOOKS_AT_SILENCE,
     LOOKS_FOR_SETTLEMENT,
+    SILENCES,
+    SILENCES_WHEN_PAID,
     Ended,
     Heard,
     Later,
@@ -23,6 +24,7 @@ from shared.ledger.sweep_rules import (
     Taken,
     Terms,
     find,
+    is_paid,
     pause,
 )
 from shared.ledger.transitions import OrderState
@@ -47,7 +49,7 @@ PAID = StatedSession(
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 ORDER = Order("order-1", ENDPOINT, 1200, Currency.JPY, OrderState.PENDING)
 APPLY = Terms(policy=SweepPolicy.APPLY, merchant="tea_house")
-LOOKED = Looked(Payable(ORDER, "tea_house", HASH), 0, 0, is_heard=False, is_decided=False, is_over=False)
+LOOKED = Looked(Payable(ORDER, "tea_house", HASH), 0, 0, 0, is_paid=False, is_over=False)
 
 _sessions = st.builds(
     StatedSession,
@@ -83,7 +85,9 @@ _looked = st.builds(
     ),
     st.integers(0, 50),
     st.integers(0, 50),
+    st.integers(0, 50),
     is_heard=st.booleans(),
+    is_dead_letter=st.booleans(),
     is_decided=st.booleans(),
     is_over=st.booleans(),
 )
@@ -113,13 +117,13 @@ def test_an_order_only_takes_what_is_settled_and_fits(
     assert finding.order.paid_at != LAST
 
 
-@given(_sessions, _looked, _terms)
-def test_what_is_paid_ends_no_attempt_and_what_is_not_opens_no_review(
-    session: StatedSession, looked: Looked, terms: Terms
+@given(st.builds(Silence, st.text(), st.booleans()) | _sessions, _looked, _terms)
+def test_what_was_ever_paid_ends_no_attempt_and_what_was_not_opens_no_review(
+    session: StatedSession | Silence, looked: Looked, terms: Terms
 ) -> None:
     finding = find(session, looked, terms, now=NOW)
-    assert isinstance(finding, Missed | Taken | Heard | Later) or session.status != "paid"
-    assert isinstance(finding, Ended | Later) or session.status == "paid"
+    was_paid = looked.is_paid or is_paid(session)
+    assert isinstance(finding, Missed | Taken | Heard | Later if was_paid else Ended | Later)
 
 
 def test_the_whole_of_it_is_taken_by_policy_alone() -> None:
@@ -173,10 +177,33 @@ def test_a_session_unknown_to_the_platform_is_over_once_nobody_could_pay_it() ->
 def test_a_refusal_is_believed_of_a_session_that_is_over_when_it_was_said_for_a_while() -> None:
     """What ends is looked at no more, and an hour of wrong answers must not end every search."""
     refused = Silence("no such route")
-    often = LOOKED._replace(looks=LOOKS_AT_SILENCE)
+    often = LOOKED._replace(silences=SILENCES)
     assert isinstance(find(refused, often, APPLY, now=NOW), Later)
+    answered = LOOKED._replace(looks=50, is_over=True)
+    assert isinstance(find(refused, answered, APPLY, now=NOW), Later), "answers before are no silences"
     assert isinstance(find(refused, LOOKED._replace(is_over=True), APPLY, now=NOW), Later)
     assert find(refused, often._replace(is_over=True), APPLY, now=NOW) == Ended(AttemptFact.EXPIRED, refused.why)
+
+
+@pytest.mark.parametrize("status", ["open", "expired", "cancelled", "failed"])
+def test_a_payment_that_is_taken_back_is_for_a_person(status: str) -> None:
+    """It would be forgotten otherwise, and its order could never be paid."""
+    back = PAID._replace(status=status)
+    seen = LOOKED._replace(is_paid=True, is_over=True)
+    assert find(back, seen, APPLY, now=NOW) == Missed(("status",))
+    assert find(back, seen._replace(is_heard=True), APPLY, now=NOW) == Heard()
+
+
+@pytest.mark.parametrize("is_unknown", [True, False])
+def test_a_payment_of_which_nothing_is_told_any_more_is_for_a_person(is_unknown: bool) -> None:
+    silence = Silence("no such session", is_unknown=is_unknown)
+    seen = LOOKED._replace(is_paid=True, is_over=True)
+    assert isinstance(find(silence, seen, APPLY, now=NOW), Later)
+    assert find(silence, seen._replace(silences=SILENCES_WHEN_PAID), APPLY, now=NOW) == Missed(("status",))
+
+
+def test_a_dead_letter_is_waited_for_and_never_forgotten() -> None:
+    assert find(PAID, LOOKED._replace(is_dead_letter=True), APPLY, now=NOW) == Later(NOW + LONGEST_PAUSE)
 
 
 def test_pauses_double_to_a_limit() -> None:

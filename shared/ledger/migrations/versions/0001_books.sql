@@ -19,7 +19,8 @@ CREATE INDEX orders_by_age ON kessai.orders (created_at, order_id);
 CREATE TABLE kessai.checkout_attempts (
     challenge_hash text PRIMARY KEY CHECK (length(challenge_hash) BETWEEN 1 AND 255),
     order_id       text NOT NULL REFERENCES kessai.orders,
-    created_at     timestamptz NOT NULL DEFAULT now()
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    rejected_at    timestamptz -- when a person decided that what is paid for it is not for the order
 );
 
 CREATE INDEX checkout_attempts_by_order ON kessai.checkout_attempts (order_id);

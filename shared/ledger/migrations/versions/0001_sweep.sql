@@ -4,6 +4,7 @@
 ALTER TABLE kessai.checkouts
     ADD COLUMN looks      integer NOT NULL DEFAULT 0,
     ADD COLUMN paid_looks integer NOT NULL DEFAULT 0, -- those that found it paid
+    ADD COLUMN silences   integer NOT NULL DEFAULT 0, -- those in a row in which the platform would not tell of it
     ADD COLUMN unsaid     integer NOT NULL DEFAULT 0, -- times in a row that nothing was learnt of it since
     ADD COLUMN looked_at  timestamptz,
     ADD COLUMN look_at    timestamptz; -- the next time; NULL: for the first time; infinity: never again
