@@ -35,10 +35,10 @@ from workers.outbox.relay import Outbox
 from workers.reconcile.metrics import ReconcileMetrics
 from workers.reconcile.providers import providers, providers_of
 from workers.reconcile.role import AT_ONCE, Reconcile
-from workers.reconcile.sweep import Sweep
+from workers.reconcile.sweep_role import Sweep
 from workers.reconcile.sweep_settings import swept
 from workers.retention import retention
-from workers.reviews.evidence import Terms as ReviewTerms
+from workers.reviews.evidence import EvidenceTerms
 from workers.reviews.role import Reviews
 
 log = structlog.get_logger("kessai.worker")
@@ -168,7 +168,7 @@ def _reviews(settings: Settings, pool: Pool) -> Reviews:
         settings.require_amqp_url(),
         books=PatientBooks(pool),
         accesses=accesses,
-        terms=ReviewTerms(settings.review_policy, settings.review_approvals, settings.shops()),
+        terms=EvidenceTerms(settings.review_policy, settings.review_approvals, settings.shops()),
         drain_timeout=settings.drain_timeout,
     )
 

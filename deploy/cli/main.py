@@ -25,7 +25,6 @@ from deploy.cli import (
     prune,
     readiness,
     reconcile,
-    reconcile_sweep,
     replay,
     revenue,
     reviews,
@@ -66,8 +65,7 @@ app.add_typer(revenue.app)
 app.add_typer(dead_letters.app)
 app.add_typer(replay.app)
 app.command()(exports.export)
-reconcile_sweep.app.command()(reconcile.run)
-app.add_typer(reconcile_sweep.app)
+app.add_typer(reconcile.app)
 app.command()(prune.prune)
 app.add_typer(users.app)
 app.add_typer(tokens.app)

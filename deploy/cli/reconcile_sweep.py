@@ -15,19 +15,12 @@ from deploy.cli.times import span
 
 if TYPE_CHECKING:
     from shared.ledger.database import Connection, Pool
-    from shared.ledger.sweep_rules import Terms
+    from shared.ledger.sweep_rules import SweepTerms
     from shared.ledger.sweeps import Due
     from shared.sdrp.api.access import Access
-    from workers.reconcile.sweep import Look, Shop
+    from workers.reconcile.sweep import Look, SweptEndpoint
 
 T = TypeVar("T")
-
-app = typer.Typer(name="reconcile", help="Compare the books with what the platform says.", no_args_is_help=True)
-
-
-@app.callback()
-def reconcile() -> None:
-    """Compare the books with what the platform says."""
 
 
 def _span(text: str) -> timedelta:
@@ -50,7 +43,6 @@ OlderThan = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Ask the platform and only tell what would be done.")]
 
 
-@app.command()
 def sweep(
     endpoint: OfEndpoint = None, older_than: OlderThan = None, dry_run: DryRun = False, as_json: AsJson = False
 ) -> None:
@@ -61,17 +53,17 @@ def sweep(
     from workers.reconcile.sweep_settings import swept_endpoints
 
     settings = Settings.from_env()
-    shops = [
+    endpoints = [
         (name, access, terms if older_than is None else replace(terms, after=older_than))
         for name, access, terms in swept_endpoints(settings, endpoint)
     ]
-    for name, _, terms in shops:
+    for name, _, terms in endpoints:
         if terms.merchant is None:
             say(f"no payment fits its order: {merchant_untold(name)}")
     looks: list[Look] = []
     away: PlatformAway | None = None
     try:
-        asyncio.run(_sweep(shops, looks, per_minute=settings.sweep_per_minute, dry_run=dry_run))
+        asyncio.run(_sweep(endpoints, looks, per_minute=settings.sweep_per_minute, dry_run=dry_run))
     except PlatformAway as error:
         away = error
     if as_json or away is None or not all(look.is_unsaid for look in looks):
@@ -81,21 +73,21 @@ def sweep(
 
 
 async def _sweep(
-    shops: "list[tuple[str, Access, Terms]]", looks: "list[Look]", *, per_minute: int, dry_run: bool
+    endpoints: "list[tuple[str, Access, SweepTerms]]", looks: "list[Look]", *, per_minute: int, dry_run: bool
 ) -> None:
     from shared.observe import log
     from shared.sdrp.api.clients import MerchantClient
     from shared.sdrp.api.transport import Transport
     from workers.platform_sessions import PATIENCE
-    from workers.reconcile.sweep import Shop
+    from workers.reconcile.sweep import SweptEndpoint
 
     log.configure(style="console", level="error")
     async with open_books() as pool:
         books = _Books(pool)
-        for endpoint, access, terms in shops:
+        for endpoint, access, terms in endpoints:
             async with Transport(access, patience=PATIENCE, connections=1) as transport:
-                shop = Shop(MerchantClient(transport), endpoint, terms, books, per_minute=per_minute)
-                await (_foresee(books, shop, looks) if dry_run else _work(books, shop, looks))
+                swept = SweptEndpoint(MerchantClient(transport), endpoint, terms, books, per_minute=per_minute)
+                await (_foresee(books, swept, looks) if dry_run else _work(books, swept, looks))
 
 
 class _Books:
@@ -108,38 +100,38 @@ class _Books:
         return await commit(self._pool, work)
 
 
-async def _work(books: _Books, shop: "Shop", looks: "list[Look]") -> None:
+async def _work(books: _Books, swept: "SweptEndpoint", looks: "list[Look]") -> None:
     """Page by page, each in a turn of its own, until none is left."""
     began, is_waiting = datetime.now(UTC), False
-    await books(shop.close_heard)
-    while await books(lambda connection: shop.run_of(connection, began=began)):
-        page = await shop.in_turn(
+    await books(swept.close_heard)
+    while await books(lambda connection: swept.run_of(connection, began=began)):
+        page = await swept.in_turn(
             asyncio.Event(),
             datetime.now(UTC),
-            lambda connection: shop.run_of(connection, began=began),
+            lambda connection: swept.run_of(connection, began=began),
             lambda look: _progress(looks, look),
         )
         if page is None:
             if not is_waiting:
-                say(f"{shop.endpoint}: this minute's looks are made; waiting for the next")
+                say(f"{swept.endpoint}: this minute's looks are made; waiting for the next")
             is_waiting = True
             await asyncio.sleep(1.0)
 
 
-async def _foresee(books: _Books, shop: "Shop", looks: "list[Look]") -> None:
+async def _foresee(books: _Books, swept: "SweptEndpoint", looks: "list[Look]") -> None:
     """Nothing is written, so no turn is taken; as slow all the same."""
     began, seen = datetime.now(UTC), 0
-    while page := await _page(books, shop, began, skip=seen):
+    while page := await _page(books, swept, began, skip=seen):
         if seen:
             await asyncio.sleep(60.0)
         seen += len(page)
-        _, away = await shop.look_at(page, lambda look: _progress(looks, look), is_dry=True)
+        _, away = await swept.look_at(page, lambda look: _progress(looks, look), is_dry=True)
         if away is not None:
             raise away
 
 
-async def _page(books: _Books, shop: "Shop", began: datetime, *, skip: int) -> "list[Due]":
-    return await books(lambda connection: shop.run_of(connection, began=began, skip=skip))
+async def _page(books: _Books, swept: "SweptEndpoint", began: datetime, *, skip: int) -> "list[Due]":
+    return await books(lambda connection: swept.run_of(connection, began=began, skip=skip))
 
 
 def _progress(looks: "list[Look]", look: "Look") -> None:

@@ -34,7 +34,7 @@ class SweepPolicy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class SweepTerms:
     """How the sessions of one endpoint are looked at."""
 
     after: timedelta = timedelta(minutes=30)
@@ -110,7 +110,7 @@ _UNTOLD: Final = Missed(("status",))
 """Paid by what the platform said before; now it says otherwise, or nothing."""
 
 
-def find(session: StatedSession | Silence, looked: Looked, terms: Terms, *, now: datetime) -> Finding:
+def find(session: StatedSession | Silence, looked: Looked, terms: SweepTerms, *, now: datetime) -> Finding:
     """What a look comes to."""
     if looked.is_paid or is_paid(session):
         if looked.is_heard or looked.is_decided:
@@ -143,7 +143,7 @@ def _of_unpaid(session: StatedSession, looked: Looked, now: datetime) -> Finding
     return Later(now + pause(looked.looks)) if session.fact is AttemptFact.OPENED else Ended(session.fact)
 
 
-def _of_paid(session: StatedSession, looked: Looked, terms: Terms, now: datetime) -> Finding:
+def _of_paid(session: StatedSession, looked: Looked, terms: SweepTerms, now: datetime) -> Finding:
     due = session.paid_at + terms.after if session.paid_at is not None else None
     if due is not None and due > now:
         return Later(min(due, now + LONGEST_PAUSE))

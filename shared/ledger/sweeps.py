@@ -18,7 +18,19 @@ from shared.ledger.hosted_sessions import Payable, StatedSession
 from shared.ledger.missed_webhooks import find_spender, heard_sql, is_dead_letter, is_heard, open_review, was_decided
 from shared.ledger.notes import NoteThing
 from shared.ledger.session_payments import put_session_payment
-from shared.ledger.sweep_rules import Ended, Finding, Heard, Later, Looked, Missed, Silence, Taken, Terms, find, is_paid
+from shared.ledger.sweep_rules import (
+    Ended,
+    Finding,
+    Heard,
+    Later,
+    Looked,
+    Missed,
+    Silence,
+    SweepTerms,
+    Taken,
+    find,
+    is_paid,
+)
 
 ACTOR: Final = "worker:sweep"
 ROWS_AT_ONCE: Final = 1000
@@ -141,7 +153,7 @@ async def put_off(connection: Connection, due: Due, *, until: datetime, now: dat
 
 
 async def settle(
-    connection: Connection, due: Due, session: StatedSession | Silence, terms: Terms, *, now: datetime
+    connection: Connection, due: Due, session: StatedSession | Silence, terms: SweepTerms, *, now: datetime
 ) -> Finding | None:
     """Write down what a look found; None when somebody else has looked meanwhile, and nothing was changed."""
     async with connection.transaction():
@@ -159,13 +171,13 @@ async def settle(
     return finding
 
 
-def _untold(attempt: Attempt, order: Order, terms: Terms) -> StatedSession:
+def _untold(attempt: Attempt, order: Order, terms: SweepTerms) -> StatedSession:
     """What the books hold of a session that was paid, and that the platform tells nothing of any more."""
     return StatedSession.untold(attempt.session_id or "", order, terms.merchant or "", attempt.challenge_hash or "")
 
 
 async def foresee(
-    connection: Connection, due: Due, session: StatedSession | Silence, terms: Terms, *, now: datetime
+    connection: Connection, due: Due, session: StatedSession | Silence, terms: SweepTerms, *, now: datetime
 ) -> Finding:
     """What `settle` would find, with nothing locked and nothing changed."""
     return find(session, await _looked(connection, due.order, due.attempt, due, session, terms, now), terms, now=now)
@@ -202,7 +214,7 @@ async def _looked(
     attempt: Attempt,
     due: Due,
     session: StatedSession | Silence,
-    terms: Terms,
+    terms: SweepTerms,
     now: datetime,
 ) -> Looked:
     looked = Looked(

@@ -1,12 +1,11 @@
 """Finds payments whose webhook never came: asks the platform about the sessions of orders that are pending for long.
 
-A part of `kessai worker reconcile`, and what `kessai reconcile sweep` does by hand. One sweep at a time for an
-endpoint, a turn a minute with so many looks at most, whichever process they run in.
+The looks of one endpoint, for the worker role and for `kessai reconcile sweep`. One sweep at a time for an endpoint, a
+turn a minute with so many looks at most, whichever process they run in.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, TypeVar
@@ -15,25 +14,15 @@ import structlog
 
 from shared.errors import KessaiError
 from shared.ledger import sweeps
-from shared.ledger.checkout_states import AttemptFact
 from shared.ledger.database import Connection, UnacceptableRow
-from shared.ledger.hosted_sessions import StatedSession, merchant_untold
-from shared.ledger.sweep_rules import Ended, Finding, Heard, Later, Missed, Silence, Taken, Terms, put_off
+from shared.ledger.hosted_sessions import StatedSession
+from shared.ledger.sweep_rules import Ended, Finding, Heard, Later, Missed, Silence, SweepTerms, Taken, put_off
 from shared.ledger.sweeps import Due
-from shared.observe.admin import READY, Readiness
-from shared.sdrp.api.access import Access
 from shared.sdrp.api.clients import MerchantClient
-from shared.sdrp.api.transport import Transport
-from workers.books import PatientBooks
-from workers.platform_sessions import PATIENCE, NotSaid, PlatformAway, SessionRefused, ask, backoff
+from workers.platform_sessions import NotSaid, PlatformAway, SessionRefused, ask, backoff
 
 TURN: Final = timedelta(seconds=60)
 """From the begin of a turn to that of the next."""
-IDLE_SECONDS: Final = 5.0
-"""Between two questions whose turn it is."""
-RETRY_SECONDS: Final = 60.0
-NAMED: Final = 5
-"""Sessions that failed, at most, that `/readyz` names: the newest."""
 
 T = TypeVar("T")
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.worker")
@@ -62,14 +51,14 @@ class Look:
     """Nothing was learnt; `found` says why."""
 
 
-class Shop:
+class SweptEndpoint:
     """The sessions of one endpoint."""
 
     def __init__(
         self,
         client: MerchantClient,
         endpoint: str,
-        terms: Terms,
+        terms: SweepTerms,
         commit: Commit,
         *,
         per_minute: int,
@@ -164,7 +153,7 @@ class Shop:
             raise
         except Exception as error:  # whatever is wrong with one session must not end the looks at the others
             log.exception("sweep.fault", endpoint=self.endpoint, session_id=due.session_id)
-            return await self._put_off(due, _fault(error), is_dry=is_dry)
+            return await self._put_off(due, fault_of(error), is_dry=is_dry)
         return self._looked(due, session, finding)
 
     async def _ask(self, due: Due) -> StatedSession | Silence:
@@ -222,92 +211,5 @@ class Shop:
         return Look(self.endpoint, order_id, attempt, due.session_id, status, found, again, unfit)
 
 
-class Sweep:
-    """Sweeps the sessions of every endpoint until stopped."""
-
-    def __init__(
-        self,
-        books: PatientBooks,
-        accesses: Sequence[tuple[str, Access, Terms]],
-        *,
-        per_minute: int,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        idle: float = IDLE_SECONDS,
-    ) -> None:
-        """`accesses`: each endpoint with its merchant's token, and how its sessions are looked at."""
-        self._books = books
-        self._accesses = accesses
-        self._per_minute = per_minute
-        self._clock = clock
-        self._idle = idle
-        self._away: dict[str, str] = {}
-        self._unsaid: dict[str, Look] = {}
-        """By session."""
-
-    async def run(self, stop: asyncio.Event) -> None:
-        async with AsyncExitStack() as stack:
-            shops = [await self._shop(stack, *each) for each in self._accesses]
-            for shop in shops:
-                if shop.terms.merchant is None:
-                    log.warning("sweep.no_merchant", endpoint=shop.endpoint, error=merchant_untold(shop.endpoint))
-            while not stop.is_set():
-                pause = self._idle
-                for shop in shops:
-                    if not await self._turn(shop, stop):
-                        pause = RETRY_SECONDS
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), pause)
-
-    def readiness(self) -> Readiness:
-        """A platform that is away makes no worker ill: it is asked again."""
-        degraded = {f"siglume of {endpoint}": why for endpoint, why in self._away.items()}
-        degraded |= {f"session {look.session_id}": look.found for look in self._put_off()[-NAMED:]}
-        return Readiness(degraded=degraded) if degraded else READY
-
-    async def _turn(self, shop: Shop, stop: asyncio.Event) -> bool:
-        """False when the books would not have it."""
-        try:
-            looks = await shop.turn(stop, self._note)
-        except PlatformAway as away:
-            log.warning("sweep.platform_away", endpoint=shop.endpoint, error=str(away))
-            self._away[shop.endpoint] = str(away)
-            return True
-        except KessaiError as error:
-            log.error("sweep.failed", endpoint=shop.endpoint, error=str(error))
-            return False
-        except Exception as error:  # whatever is wrong here must not end the roles beside it
-            log.exception("sweep.fault", endpoint=shop.endpoint)
-            self._away[shop.endpoint] = _fault(error)
-            return False
-        if looks is not None:
-            self._away.pop(shop.endpoint, None)
-        if looks:
-            log.info("sweep.turn", endpoint=shop.endpoint, looks=len(looks))
-        return True
-
-    def _note(self, look: Look) -> None:
-        _log(look)
-        self._unsaid = {each.session_id: each for each in self._put_off() if each.session_id != look.session_id}
-        if look.is_unsaid:
-            self._unsaid[look.session_id] = look
-
-    def _put_off(self) -> list[Look]:
-        """Until they are asked about again."""
-        now = self._clock()
-        return [look for look in self._unsaid.values() if look.look_again_at is not None and look.look_again_at > now]
-
-    async def _shop(self, stack: AsyncExitStack, endpoint: str, access: Access, terms: Terms) -> Shop:
-        transport = await stack.enter_async_context(Transport(access, patience=PATIENCE, connections=1))
-        client = MerchantClient(transport)
-        return Shop(client, endpoint, terms, self._books.committing, per_minute=self._per_minute, clock=self._clock)
-
-
-def _fault(error: Exception) -> str:
+def fault_of(error: Exception) -> str:
     return f"a fault of Kessai: {type(error).__name__}"
-
-
-def _log(look: Look) -> None:
-    """What nobody would know without the sweep."""
-    if look.session_status in (None, AttemptFact.PAID):
-        where = {"endpoint": look.endpoint, "order_id": look.order_id, "session_id": look.session_id}
-        log.warning("sweep.found", **where, found=look.found)

@@ -5,15 +5,15 @@ from datetime import timedelta
 
 from shared.errors import SettingsError
 from shared.ledger.hosted_sessions import merchant_untold
-from shared.ledger.sweep_rules import SweepPolicy, Terms
+from shared.ledger.sweep_rules import SweepPolicy, SweepTerms
 from shared.sdrp.api.access import Access
 from shared.settings import Settings
 
 
-def swept(settings: Settings) -> list[tuple[str, Access, Terms]]:
+def swept(settings: Settings) -> list[tuple[str, Access, SweepTerms]]:
     """The endpoints whose merchant's token is here. Raises SettingsError."""
     shops = settings.shops()
-    usual = Terms(after=timedelta(seconds=settings.sweep_after), policy=settings.sweep_policy)
+    usual = SweepTerms(after=timedelta(seconds=settings.sweep_after), policy=settings.sweep_policy)
     found = [
         (endpoint, terms.access, replace(usual, merchant=shops[endpoint].merchant))
         for endpoint, terms in settings.checkouts().items()
@@ -25,7 +25,7 @@ def swept(settings: Settings) -> list[tuple[str, Access, Terms]]:
     return found
 
 
-def swept_endpoints(settings: Settings, endpoint: str | None) -> list[tuple[str, Access, Terms]]:
+def swept_endpoints(settings: Settings, endpoint: str | None) -> list[tuple[str, Access, SweepTerms]]:
     """All of them, or that one. Raises SettingsError where there is nothing to ask with."""
     found = [each for each in swept(settings) if endpoint in (None, each[0])]
     if endpoint is not None and endpoint not in settings.shops():

@@ -26,7 +26,7 @@ CLOSED, CHANGED, ATTACHED, SUGGESTED, RESOLVED = "closed", "changed", "attached"
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class EvidenceTerms:
     """What the merchant decided about evidence."""
 
     policy: ReviewPolicy
@@ -56,7 +56,7 @@ class Evidence:
     """Of the reviews of one endpoint."""
 
     def __init__(
-        self, client: MerchantClient, terms: Terms, books: PatientBooks, clock: Callable[[], datetime]
+        self, client: MerchantClient, terms: EvidenceTerms, books: PatientBooks, clock: Callable[[], datetime]
     ) -> None:
         self._client = client
         self._terms = terms

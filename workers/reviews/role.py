@@ -25,7 +25,7 @@ from shared.sdrp.api.transport import Transport
 from workers.books import PatientBooks
 from workers.platform_sessions import PATIENCE, PlatformAway, backoff
 from workers.readiness import of_consumers
-from workers.reviews.evidence import Evidence, Terms
+from workers.reviews.evidence import Evidence, EvidenceTerms
 
 PER_MINUTE: Final = 60
 """Reviews of an endpoint that one worker asks about, at most."""
@@ -46,7 +46,7 @@ class Reviews:
         *,
         books: PatientBooks,
         accesses: Mapping[str, Access],
-        terms: Terms,
+        terms: EvidenceTerms,
         per_minute: int = PER_MINUTE,
         idle: float = IDLE_SECONDS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),

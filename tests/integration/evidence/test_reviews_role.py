@@ -19,14 +19,14 @@ from tests.integration.sweep.stall import Stall
 from tests.integration.workers.bench import Bench, until
 from workers.books import PatientBooks
 from workers.platform_sessions import PlatformAway
-from workers.reviews.evidence import Evidence, Terms
+from workers.reviews.evidence import Evidence, EvidenceTerms
 from workers.reviews.role import Reviews
 
 LOST = "sha256:" + "1" * 64
 
 
-def terms(stall: Stall, policy: ReviewPolicy = ReviewPolicy.SUGGEST, approvals: int = 1) -> Terms:
-    return Terms(policy, approvals, stall.books.shops)
+def terms(stall: Stall, policy: ReviewPolicy = ReviewPolicy.SUGGEST, approvals: int = 1) -> EvidenceTerms:
+    return EvidenceTerms(policy, approvals, stall.books.shops)
 
 
 def role(bench: Bench, stall: Stall, policy: ReviewPolicy = ReviewPolicy.SUGGEST) -> Reviews:

@@ -17,7 +17,7 @@ from shared.ledger.checkout_states import Step
 from shared.ledger.checkouts import OpenedSession
 from shared.ledger.database import connected
 from shared.ledger.orders import NewOrder
-from shared.ledger.sweep_rules import SweepPolicy, Terms
+from shared.ledger.sweep_rules import SweepPolicy, SweepTerms
 from shared.sdrp.api.access import Access
 from shared.sdrp.api.clients import MerchantClient
 from shared.sdrp.api.retries import Patience
@@ -27,7 +27,8 @@ from tests.given import ENDPOINT, incoming
 from tests.integration.ledger.books import TestBooks
 from tests.integration.sandbox.shop import Receiver, receiver
 from workers.books import PatientBooks
-from workers.reconcile.sweep import Look, Shop, Sweep
+from workers.reconcile.sweep import Look, SweptEndpoint
+from workers.reconcile.sweep_role import Sweep
 
 MERCHANT = "sandbox_merchant"
 TOKEN = "sandbox_merchant_token"
@@ -54,8 +55,8 @@ class Stall:
         return Access.of(TOKEN, base_url=self.sandbox.base_url)
 
     @property
-    def terms(self) -> Terms:
-        return Terms(AFTER, self.policy, MERCHANT)
+    def terms(self) -> SweepTerms:
+        return SweepTerms(AFTER, self.policy, MERCHANT)
 
     async def offer(self, order_id: str = "order-1", amount_minor: int = 1200) -> str:
         """An order with a session that its buyer is sent to; the session's id."""
@@ -120,8 +121,8 @@ class Stall:
         await self.books.apply(*(incoming(each.raw, received_at=datetime.now(UTC)) for each in heard))
         return len(heard)
 
-    def shop(self, *, clock: Callable[[], datetime] | None = None) -> Shop:
-        return Shop(
+    def swept(self, *, clock: Callable[[], datetime] | None = None) -> SweptEndpoint:
+        return SweptEndpoint(
             self.client,
             ENDPOINT,
             self.terms,
@@ -133,7 +134,7 @@ class Stall:
     async def look(self) -> list[Look]:
         """One turn, whenever the last one was."""
         await self.books.rows("UPDATE kessai.sweeps SET next_turn_at = '-infinity'")
-        looks = await self.shop().turn(asyncio.Event())
+        looks = await self.swept().turn(asyncio.Event())
         assert looks is not None
         return list(looks)
 

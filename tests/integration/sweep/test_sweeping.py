@@ -27,7 +27,8 @@ from tests.integration.sweep.stall import AFTER, Stall
 from tests.integration.workers.bench import Bench, until
 from tests.integration.workers.test_facts import problems
 from workers.platform_sessions import PlatformAway
-from workers.reconcile.sweep import TURN, Sweep
+from workers.reconcile.sweep import TURN
+from workers.reconcile.sweep_role import Sweep
 
 
 async def test_a_dropped_webhook_becomes_a_review_with_both_sides(stall: Stall) -> None:
@@ -392,15 +393,15 @@ async def test_a_platform_that_is_away_ends_the_turn_and_is_asked_ever_more_rare
         await stall.sell(f"order-{number}")
     await stall.wait()
     stall.sandbox.switch(Fault.RATE_LIMIT, seconds=1)
-    shop, stop = stall.shop(), asyncio.Event()
+    swept, stop = stall.swept(), asyncio.Event()
     with pytest.raises(PlatformAway):
-        await shop.turn(stop)
+        await swept.turn(stop)
     waits = await stall.books.row("SELECT next_turn_at, failures FROM kessai.sweeps")
     assert (waits["failures"], waits["next_turn_at"] - stall.now()) == (1, timedelta(seconds=60))
-    assert await shop.turn(stop) is None
+    assert await swept.turn(stop) is None
     stall.later = timedelta(seconds=61)
     with pytest.raises(PlatformAway):
-        await shop.turn(stop)
+        await swept.turn(stop)
     waits = await stall.books.row("SELECT next_turn_at, failures FROM kessai.sweeps")
     assert (waits["failures"], waits["next_turn_at"] - stall.now()) == (2, timedelta(seconds=120))
     stall.sandbox.faults.clear()
@@ -558,13 +559,13 @@ async def test_a_minute_has_so_many_looks_and_one_sweep(stall: Stall) -> None:
     await stall.sell("order-1")
     await stall.sell("order-2")
     await stall.wait()
-    shops = [stall.shop(), stall.shop()]
-    for shop in shops:
-        shop._per_minute = 1
-    first, second = [await shop.turn(asyncio.Event()) for shop in shops]
+    both = [stall.swept(), stall.swept()]
+    for swept in both:
+        swept._per_minute = 1
+    first, second = [await swept.turn(asyncio.Event()) for swept in both]
     assert ([look.order_id for look in first or []], second) == (["order-1"], None)
     stall.later = TURN
-    assert [look.order_id for look in await shops[1].turn(asyncio.Event()) or []] == ["order-2"]
+    assert [look.order_id for look in await both[1].turn(asyncio.Event()) or []] == ["order-2"]
 
 
 async def test_a_hundred_orders_are_each_paid_once_by_sweeps_and_webhooks_at_once(bench: Bench, stall: Stall) -> None:

@@ -21,8 +21,8 @@ from shared.ledger.sweep_rules import (
     Missed,
     Silence,
     SweepPolicy,
+    SweepTerms,
     Taken,
-    Terms,
     find,
     is_paid,
     pause,
@@ -48,7 +48,7 @@ PAID = StatedSession(
 )
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 ORDER = Order("order-1", ENDPOINT, 1200, Currency.JPY, OrderState.PENDING)
-APPLY = Terms(policy=SweepPolicy.APPLY, merchant="tea_house")
+APPLY = SweepTerms(policy=SweepPolicy.APPLY, merchant="tea_house")
 LOOKED = Looked(Payable(ORDER, "tea_house", HASH), 0, 0, 0, is_paid=False, is_over=False)
 
 _sessions = st.builds(
@@ -91,12 +91,12 @@ _looked = st.builds(
     is_decided=st.booleans(),
     is_over=st.booleans(),
 )
-_terms = st.builds(Terms, policy=st.sampled_from(SweepPolicy), merchant=st.just("tea_house"))
+_terms = st.builds(SweepTerms, policy=st.sampled_from(SweepPolicy), merchant=st.just("tea_house"))
 
 
 @given(st.builds(Silence, st.text(), st.booleans()) | _sessions, _looked, _terms)
 def test_an_order_only_takes_what_is_settled_and_fits(
-    session: StatedSession | Silence, looked: Looked, terms: Terms
+    session: StatedSession | Silence, looked: Looked, terms: SweepTerms
 ) -> None:
     finding = find(session, looked, terms, now=NOW)
     if isinstance(finding, Later):
@@ -119,7 +119,7 @@ def test_an_order_only_takes_what_is_settled_and_fits(
 
 @given(st.builds(Silence, st.text(), st.booleans()) | _sessions, _looked, _terms)
 def test_what_was_ever_paid_ends_no_attempt_and_what_was_not_opens_no_review(
-    session: StatedSession | Silence, looked: Looked, terms: Terms
+    session: StatedSession | Silence, looked: Looked, terms: SweepTerms
 ) -> None:
     finding = find(session, looked, terms, now=NOW)
     was_paid = looked.is_paid or is_paid(session)
@@ -131,7 +131,7 @@ def test_the_whole_of_it_is_taken_by_policy_alone() -> None:
     assert taken == Taken(
         ORDER._replace(state=OrderState.PAID, requirement_id="req-1", chain_receipt_id="chain-1", paid_at=PAID.paid_at)
     )
-    assert find(PAID, LOOKED, Terms(merchant="tea_house"), now=NOW) == Missed(())
+    assert find(PAID, LOOKED, SweepTerms(merchant="tea_house"), now=NOW) == Missed(())
 
 
 @pytest.mark.parametrize(

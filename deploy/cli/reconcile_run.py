@@ -1,0 +1,135 @@
+"""`kessai reconcile run`: the platform's statements against the books, now."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.cli.books import BooksOutdated, commit, open_books
+from deploy.cli.show import AsJson, print_fields, print_json, say
+from deploy.cli.times import Since
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.progress import Progress
+
+    from shared.ledger.database import Connection, Pool
+    from shared.ledger.revenue.syncs import List
+    from shared.sdrp.api.access import Access
+    from workers.reconcile.result import Reconciled
+
+Endpoint = Annotated[str | None, typer.Option(help="Of this endpoint only; of every one that has a token otherwise.")]
+Whole = Annotated[bool, typer.Option("--whole", help="Read every page, also those that should not have changed.")]
+
+
+def run(endpoint: Endpoint = None, since: Since = None, whole: Whole = False, as_json: AsJson = False) -> None:
+    """Read the statements, tell orders what became of their batches, compare, and open or close reviews.
+
+    What `kessai worker reconcile` does every KESSAI_RECONCILE_EVERY seconds. `--since` reads and compares at least that
+    far back. A run that is broken off goes on where it was. Exit code 1 when something is unexplained.
+    """
+    from shared.errors import KessaiError
+    from shared.settings import Settings
+    from workers.reconcile.providers import providers_of
+
+    if since is not None and since > datetime.now(UTC):
+        raise typer.BadParameter(f"--since: {since:%Y-%m-%d %H:%M} is still to come: name a time that is past")
+    providers = providers_of(Settings.from_env(), endpoint)
+    try:
+        results, failures = asyncio.run(_run_all(providers, since, whole))
+    except KeyboardInterrupt:
+        say("stopped; what was read is kept, and `kessai reconcile run` goes on from there")
+        raise
+    if as_json:
+        print_json({"endpoints": [result.as_json() for result in results], "failed": failures})
+    else:
+        for result in results:
+            _show(result)
+    if failures:
+        raise KessaiError("; ".join(f"{name}: {why}" for name, why in failures.items()))
+    if any(result.unexplained for result in results):
+        raise typer.Exit(1)
+
+
+async def _run_all(
+    providers: "Mapping[str, Access]", since: datetime | None, whole: bool
+) -> "tuple[list[Reconciled], dict[str, str]]":
+    """What was done for each endpoint, and why not all of it: one that fails keeps no other from its turn.
+
+    Raises DatabaseUnavailable, BooksOutdated and SettingsError, which are the same for all.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from shared.errors import DatabaseUnavailable, KessaiError, SettingsError
+    from workers.reconcile.result import Reconciled
+
+    console = Console(stderr=True)
+    rows = TextColumn("{task.completed:,} rows")
+    columns = (TextColumn("{task.description}"), BarColumn(), rows, TimeElapsedColumn())
+    results, failures = [Reconciled(name) for name in providers], {}
+    async with open_books(as_worker=True) as pool:
+        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+            for result in results:
+                try:
+                    await _run(pool, result, providers[result.endpoint], since, whole, progress)
+                except (DatabaseUnavailable, BooksOutdated, SettingsError):
+                    raise
+                except KessaiError as error:
+                    failures[result.endpoint] = str(error)
+    return [result for result in results if result.did_anything], failures
+
+
+async def _run(
+    pool: "Pool", result: "Reconciled", access: "Access", since: datetime | None, whole: bool, progress: "Progress"
+) -> None:
+    from shared.sdrp.api.clients import ProviderClient
+    from shared.sdrp.api.transport import Transport
+    from workers.reconcile.turn import reconcile
+
+    name = result.endpoint
+    task = progress.add_task(name, total=None)
+
+    def watch(what: "List", rows: int) -> None:
+        progress.update(task, description=f"{name}: {what}", advance=rows)
+
+    async with Transport(access) as transport:
+        client = ProviderClient(transport)
+
+        async def work(connection: "Connection") -> None:
+            await reconcile(
+                connection,
+                client,
+                result,
+                clock=lambda: datetime.now(UTC),
+                watch=watch,
+                since=since,
+                whole=whole,
+            )
+
+        await commit(pool, work)
+    progress.update(task, description=name, total=sum(read.rows for read in result.lists.values()))
+
+
+def _show(result: "Reconciled") -> None:
+    from shared.ledger.revenue.money import plain
+
+    compared = result.compared
+    fields: dict[str, object] = {"endpoint": result.endpoint}
+    for what, read in result.lists.items():
+        fields[what] = f"{read.rows:,} read, {read.new:,} new, {read.changed:,} changed"
+    fields["orders"] = ", ".join(f"{count:,} {state}" for state, count in sorted(result.moved.items())) or "none moved"
+    if result.finished_at is None:
+        fields["differences"] = "not compared: what was done is kept, and the next run goes on from there"
+    else:
+        fields["compared until"] = compared.until
+        fields["differences"] = f"{compared.differences:,}, of them {compared.opened:,} new; {compared.closed:,} closed"
+        fields["unexplained"] = (
+            ", ".join(f"{plain(amount)} {unit} ({beside})" for (unit, beside), amount in result.unexplained.items())
+            or "none"
+        )
+    print_fields(fields)
+    for note in result.notes:
+        say(f"note: {note}")
