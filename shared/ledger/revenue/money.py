@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from shared.ledger.transitions import Fact, OrderState
+from shared.ledger.transitions import Fact
 from shared.sdrp.api.batches import BatchStatus
 
 
@@ -35,12 +35,6 @@ FACTS: Final = {
     Money.WRITTEN_OFF: Fact.USAGE_WRITTEN_OFF,
 }
 """What the end of a batch says of the orders whose usage it holds."""
-STATES: Final = {
-    Money.SETTLED: OrderState.SETTLED,
-    Money.UNCOLLECTIBLE: OrderState.UNCOLLECTIBLE,
-    Money.WRITTEN_OFF: OrderState.WRITTEN_OFF,
-}
-"""What such orders are then."""
 KNOWN_STATUSES: Final = frozenset(map(str, BatchStatus))
 
 

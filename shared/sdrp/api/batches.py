@@ -27,10 +27,6 @@ class BatchStatus(StrEnum):
     WRITTEN_OFF = "written_off"
 
 
-GIVEN_UP = frozenset({BatchStatus.UNCOLLECTIBLE, BatchStatus.WRITTEN_OFF})
-"""Final, and never revenue."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receivables:
     """What a provider gets, kept apart by how far it is. Minor units; None where the platform says nothing."""
@@ -116,15 +112,6 @@ class SettlementBatch:
     terminal_status: str | None
     terminal_marked_at: datetime | None
     terminal_reason_code: str | None
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether its receivable is revenue: settled, with a receipt on the chain."""
-        return self.status == BatchStatus.SETTLED and self.chain_receipt_id is not None
-
-    @property
-    def is_given_up(self) -> bool:
-        return self.status in GIVEN_UP
 
     @classmethod
     def read(cls, record: Record) -> Self:

@@ -176,17 +176,11 @@ def test_a_page_has_no_endless_cursor_and_no_endless_list() -> None:
     fault(lambda: read_page({"items": [None] * 10_001}, "list", UsageEvent.read))
 
 
-def test_only_a_settled_batch_with_a_receipt_is_revenue() -> None:
+def test_a_batch_keeps_kinds_of_money_apart_and_takes_no_blank_for_a_receipt() -> None:
     def batch(**changed: Changed) -> SettlementBatch:
         return SettlementBatch.read(Record(answers.batch(**changed), "batch"))
 
-    assert batch().is_settled
-    assert not batch(chain_receipt_id=None).is_settled
-    assert not batch(chain_receipt_id=" ").is_settled
-    assert not batch(status="settled_soon").is_settled
-    assert [batch(status=status).is_given_up for status in ("written_off", "uncollectible", "past_due", "new")] == [
-        *(True, True, False, False)
-    ]
+    assert batch(chain_receipt_id=" ").chain_receipt_id is None
     assert batch().receivables.settled_provider_receivable_minor == 10098
     assert batch().receivables.terminal_provider_receivable_minor is None
 
