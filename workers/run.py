@@ -32,13 +32,14 @@ from workers.dead_letters.replay import Replays
 from workers.folding import fold_tallies
 from workers.housekeeping import Housekeeping
 from workers.outbox.relay import Outbox
-from workers.reconcile.metrics import ReconcileMetrics
+from workers.reconcile.metrics import ReconcileMetrics, SweepMetrics
 from workers.reconcile.providers import providers, providers_of
 from workers.reconcile.role import AT_ONCE, Reconcile
 from workers.reconcile.sweep_role import Sweep
 from workers.reconcile.sweep_settings import swept
 from workers.retention import retention
 from workers.reviews.evidence import EvidenceTerms
+from workers.reviews.metrics import ReviewMetrics
 from workers.reviews.role import Reviews
 
 log = structlog.get_logger("kessai.worker")
@@ -155,13 +156,18 @@ async def _parts(
             publisher = await stack.enter_async_context(_publisher(settings, name))
             return [Outbox(books=PatientBooks(pool), publisher=publisher, metrics=OutboxMetrics(registry))]
         case RoleName.REVIEWS:
-            return [_reviews(settings, pool)]
+            return [_reviews(settings, pool, registry)]
         case RoleName.RECONCILE:
-            sweep = Sweep(PatientBooks(pool), swept(settings), per_minute=settings.sweep_per_minute)
+            sweep = Sweep(
+                PatientBooks(pool),
+                swept(settings),
+                per_minute=settings.sweep_per_minute,
+                metrics=SweepMetrics(registry),
+            )
             return [_reconcile(settings, await _pool(settings, stack, AT_ONCE), registry), sweep]
 
 
-def _reviews(settings: Settings, pool: Pool) -> Reviews:
+def _reviews(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Reviews:
     """With the token of each endpoint's merchant: without one there is nobody to ask."""
     accesses = {name: terms.access for name, terms in settings.checkouts().items() if terms.access is not None}
     return Reviews(
@@ -169,6 +175,7 @@ def _reviews(settings: Settings, pool: Pool) -> Reviews:
         books=PatientBooks(pool),
         accesses=accesses,
         terms=EvidenceTerms(settings.review_policy, settings.review_approvals, settings.shops()),
+        metrics=ReviewMetrics(registry),
         drain_timeout=settings.drain_timeout,
     )
 

@@ -1,8 +1,9 @@
-"""What the reconcile role counts. Endpoints are those of the settings."""
+"""What the reconcile role and its sweep count. Endpoints are those of the settings."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from workers.reconcile.result import Reconciled
+from workers.reconcile.sweep import Look, LookResult
 
 SECONDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0)
 
@@ -67,3 +68,21 @@ class ReconcileMetrics:
 
     def failed(self, endpoint: str) -> None:
         self._runs.labels(endpoint, "failed").inc()
+
+
+class SweepMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._looks = Counter(
+            "kessai_sweep_looks",
+            "Looks at sessions whose webhook has not come, by what they found.",
+            ("endpoint", "found"),
+            registry=registry,
+        )
+
+    def expect(self, endpoint: str) -> None:
+        """Show an endpoint from the start."""
+        for result in LookResult:
+            self._looks.labels(endpoint, result)
+
+    def looked(self, look: Look) -> None:
+        self._looks.labels(look.endpoint, look.result).inc()

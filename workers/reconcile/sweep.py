@@ -6,8 +6,9 @@ turn a minute with so many looks at most, whichever process they run in.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Final, Protocol, TypeVar
 
 import structlog
@@ -33,6 +34,24 @@ class Commit(Protocol):
         """Run a unit of work that commits or changes nothing."""
 
 
+class LookResult(StrEnum):
+    """What a look came to, in few words that can be counted."""
+
+    NOTHING_YET = "nothing_yet"
+    OVER = "over"
+    """Nobody pays in this session any more."""
+    MISSED = "missed"
+    """Paid without a webhook: a person decides."""
+    PAID = "paid"
+    """Paid without a webhook: the order took it."""
+    KNOWN = "known"
+    """Paid, and the books know it."""
+    OVERTAKEN = "overtaken"
+    """By another's look."""
+    UNSAID = "unsaid"
+    """Nothing was learnt."""
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What one look came to."""
@@ -43,12 +62,16 @@ class Look:
     session_id: str
     session_status: str | None
     """None where the platform knows no such session, or would not say."""
+    result: LookResult
     found: str
+    """The same in words, or why nothing was learnt."""
     look_again_at: datetime | None = None
     unfit: tuple[str, ...] = ()
     """Fields for which the order cannot take what was paid."""
-    is_unsaid: bool = False
-    """Nothing was learnt; `found` says why."""
+
+    @property
+    def is_unsaid(self) -> bool:
+        return self.result is LookResult.UNSAID
 
 
 class SweptEndpoint:
@@ -169,7 +192,7 @@ class SweptEndpoint:
         again = now + put_off(due.unsaid)
         if not is_dry:
             await self._commit(lambda connection: sweeps.put_off(connection, due, until=again, now=now))
-        return replace(self._told(due, None, why, again), is_unsaid=True)
+        return self._told(due, None, LookResult.UNSAID, why, again)
 
     async def _due(self, connection: Connection, now: datetime) -> list[Due]:
         after = self.terms.after
@@ -186,29 +209,32 @@ class SweptEndpoint:
         is_unknown = silence is not None and silence.is_unknown
         match finding:
             case Later(at):
-                return self._told(due, session, "nothing yet" if silence is None or is_unknown else silence.why, at)
+                why = "nothing yet" if silence is None or is_unknown else silence.why
+                return self._told(due, session, LookResult.NOTHING_YET, why, at)
             case Ended(fact):
-                return self._told(due, session, "unknown to Siglume" if is_unknown else fact.value)
+                why = "unknown to Siglume" if is_unknown else fact.value
+                return self._told(due, session, LookResult.OVER, why)
             case Missed(unfit):
-                return self._told(due, session, "missed webhook", unfit=unfit)
+                return self._told(due, session, LookResult.MISSED, "missed webhook", unfit=unfit)
             case Taken():
-                return self._told(due, session, "paid")
+                return self._told(due, session, LookResult.PAID, "paid")
             case Heard():
-                return self._told(due, session, "known")
+                return self._told(due, session, LookResult.KNOWN, "known")
             case None:
-                return self._told(due, session, "looked at by another")
+                return self._told(due, session, LookResult.OVERTAKEN, "looked at by another")
 
     def _told(
         self,
         due: Due,
         session: StatedSession | None,
+        result: LookResult,
         found: str,
         again: datetime | None = None,
         unfit: tuple[str, ...] = (),
     ) -> Look:
         status = session.status if session is not None else None
         order_id, attempt = due.order.order_id, due.attempt.attempt
-        return Look(self.endpoint, order_id, attempt, due.session_id, status, found, again, unfit)
+        return Look(self.endpoint, order_id, attempt, due.session_id, status, result, found, again, unfit)
 
 
 def fault_of(error: Exception) -> str:

@@ -18,6 +18,7 @@ from shared.sdrp.api.clients import MerchantClient
 from shared.sdrp.api.transport import Transport
 from workers.books import PatientBooks
 from workers.platform_sessions import PATIENCE, PlatformAway
+from workers.reconcile.metrics import SweepMetrics
 from workers.reconcile.sweep import Look, SweptEndpoint, fault_of
 
 IDLE_SECONDS: Final = 5.0
@@ -38,6 +39,7 @@ class Sweep:
         accesses: Sequence[tuple[str, Access, SweepTerms]],
         *,
         per_minute: int,
+        metrics: SweepMetrics,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         idle: float = IDLE_SECONDS,
     ) -> None:
@@ -45,11 +47,14 @@ class Sweep:
         self._books = books
         self._accesses = accesses
         self._per_minute = per_minute
+        self._metrics = metrics
         self._clock = clock
         self._idle = idle
         self._away: dict[str, str] = {}
         self._unsaid: dict[str, Look] = {}
         """By session."""
+        for endpoint, _, _ in accesses:
+            metrics.expect(endpoint)
 
     async def run(self, stop: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
@@ -94,6 +99,7 @@ class Sweep:
 
     def _note(self, look: Look) -> None:
         _log(look)
+        self._metrics.looked(look)
         self._unsaid = {each.session_id: each for each in self._put_off() if each.session_id != look.session_id}
         if look.is_unsaid:
             self._unsaid[look.session_id] = look

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from shared.ledger import archive, platform_evidence, resolve, reviews
@@ -22,7 +23,21 @@ from shared.sdrp.events import MalformedEvent
 from workers.books import PatientBooks
 from workers.platform_sessions import NotSaid, ask
 
-CLOSED, CHANGED, ATTACHED, SUGGESTED, RESOLVED = "closed", "changed", "attached", "suggested", "resolved"
+
+class Gathered(StrEnum):
+    """What became of a question about a review."""
+
+    CLOSED = "closed"
+    """Somebody had closed it before it was asked about."""
+    CHANGED = "changed"
+    """Somebody acted meanwhile: it is asked about again."""
+    ATTACHED = "attached"
+    SUGGESTED = "suggested"
+    RESOLVED = "resolved"
+    AWAY = "away"
+    """The platform did not answer."""
+    FAULT = "fault"
+    """Of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +78,16 @@ class Evidence:
         self._books = books
         self._clock = clock
 
-    async def gather(self, leased: Leased) -> str:
-        """What became of a leased review, in a word. Raises PlatformAway."""
+    async def gather(self, leased: Leased) -> Gathered:
+        """What became of a leased review. Raises PlatformAway."""
         case = await self._books.committing(lambda connection: _case(connection, leased.review_id))
         if case is None:
-            return CLOSED
+            return Gathered.CLOSED
         answer = await self._asked(case)
         try:
             return await self._books.committing(lambda connection: self._settle(connection, leased, case, answer))
         except ReviewChanged:
-            return CHANGED  # its lease ends, and it is asked about as it is by then
+            return Gathered.CHANGED  # its lease ends, and it is asked about as it is by then
 
     async def _asked(self, case: _Case) -> _Answer | None:
         """Of sessions that were found by likeness, only one whose challenge it names. Raises PlatformAway."""
@@ -86,7 +101,7 @@ class Evidence:
                 return _Answer(ours, session)
         return None
 
-    async def _settle(self, connection: Connection, leased: Leased, case: _Case, answer: _Answer | None) -> str:
+    async def _settle(self, connection: Connection, leased: Leased, case: _Case, answer: _Answer | None) -> Gathered:
         """Raises ReviewChanged."""
         now = self._clock()
         review = case.review
@@ -97,9 +112,9 @@ class Evidence:
             lease = now + LEASE  # a worker that dies before it has decided leaves the review to the next
             await platform_evidence.attach(connection, review, told, None, ask_at=lease)
             if await self._resolve(connection, review, suggestion, now):
-                return RESOLVED
+                return Gathered.RESOLVED
         await platform_evidence.attach(connection, review, told, suggestion, ask_at=again)
-        return ATTACHED if suggestion is None else SUGGESTED
+        return Gathered.ATTACHED if suggestion is None else Gathered.SUGGESTED
 
     async def _suggested(self, connection: Connection, case: _Case, answer: _Answer | None) -> Suggestion | None:
         if self._terms.policy is ReviewPolicy.OFF or answer is None or answer.session is None:

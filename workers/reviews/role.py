@@ -7,6 +7,7 @@ reviews whose notice was dropped.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -25,12 +26,15 @@ from shared.sdrp.api.transport import Transport
 from workers.books import PatientBooks
 from workers.platform_sessions import PATIENCE, PlatformAway, backoff
 from workers.readiness import of_consumers
-from workers.reviews.evidence import Evidence, EvidenceTerms
+from workers.reviews.evidence import Evidence, EvidenceTerms, Gathered
+from workers.reviews.metrics import ReviewMetrics
 
 PER_MINUTE: Final = 60
 """Reviews of an endpoint that one worker asks about, at most."""
 IDLE_SECONDS: Final = 30.0
 """Between two looks at the books when no notice came."""
+ALONE_SECONDS: Final = 600.0
+"""Until a review is asked about again that the platform failed for, while it may answer for others."""
 NOTICES: Final = 100
 """That are taken from a queue at once."""
 
@@ -47,6 +51,7 @@ class Reviews:
         books: PatientBooks,
         accesses: Mapping[str, Access],
         terms: EvidenceTerms,
+        metrics: ReviewMetrics,
         per_minute: int = PER_MINUTE,
         idle: float = IDLE_SECONDS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -56,10 +61,15 @@ class Reviews:
         self._books = books
         self._accesses = accesses
         self._terms = terms
+        self._metrics = metrics
         self._gap = 60.0 / per_minute
         self._idle = idle
         self._clock = clock
         self._noticed = asyncio.Event()
+        self._away: dict[str, str] = {}
+        """Why the platform did not answer last, by endpoint."""
+        for endpoint in accesses:
+            metrics.expect(endpoint)
         self._consumers = [
             BatchConsumer(
                 amqp_url,
@@ -83,60 +93,84 @@ class Reviews:
             for endpoint, access in self._accesses.items():
                 transport = await stack.enter_async_context(Transport(access, patience=PATIENCE, connections=1))
                 evidence = Evidence(MerchantClient(transport), self._terms, self._books, self._clock)
-                group.create_task(self._gather_until(stop, endpoint, evidence))
+                group.create_task(self._gather_until(stop, _Asked(endpoint, evidence)))
 
     def readiness(self) -> Readiness:
-        return of_consumers(self._books, self._consumers)
+        """A platform that is away makes no worker ill: it is asked again."""
+        away = {f"siglume of {endpoint}": why for endpoint, why in self._away.items()}
+        return Readiness(degraded={**of_consumers(self._books, self._consumers).degraded, **away})
 
     async def _notice(self, _: Sequence[Delivery[None]]) -> None:
         self._noticed.set()
 
-    async def _gather_until(self, stop: asyncio.Event, endpoint: str, evidence: Evidence) -> None:
-        failures = 0
+    async def _gather_until(self, stop: asyncio.Event, asked: "_Asked") -> None:
         while not stop.is_set():
             self._noticed.clear()
             try:
-                asked = await self._gather_next(endpoint, evidence, failures)
-                failures = 0
-            except PlatformAway as away:
-                log.warning("reviews.platform_away", endpoint=endpoint, error=str(away))
-                failures += 1
-                await _wait(stop, max(away.retry_after or 0.0, backoff(failures - 1)))
-                continue
+                pause = await self._gather_next(asked)
             except KessaiError as error:
-                log.error("reviews.failed", endpoint=endpoint, error=str(error))
-                asked = False
+                log.error("reviews.failed", endpoint=asked.endpoint, error=str(error))
+                pause = None
             except Exception:  # whatever is wrong here must not end the roles beside it
-                log.exception("reviews.fault", endpoint=endpoint)
-                asked = False
-            if asked:
-                await _wait(stop, self._gap)
-            else:
+                log.exception("reviews.fault", endpoint=asked.endpoint)
+                pause = None
+            if pause is None:
                 await _wait(stop, self._idle, self._noticed)
+            else:
+                await _wait(stop, pause)
 
-    async def _gather_next(self, endpoint: str, evidence: Evidence, failures: int) -> bool:
-        """Ask about the next review; False when none is due. Raises PlatformAway."""
-        now = self._clock()
+    async def _gather_next(self, asked: "_Asked") -> float | None:
+        """Ask about the next review; seconds until the one after it may be, None when none is due."""
+        now, endpoint = self._clock(), asked.endpoint
         due = await self._books.committing(
             lambda connection: platform_evidence.lease(connection, [endpoint], now=now, limit=1)
         )
-        for leased in due:
-            try:
-                done = await evidence.gather(leased)
-            except PlatformAway as away:
-                await self._give_back(leased, max(away.retry_after or 0.0, backoff(failures)))
-                raise
-            except KessaiError:
-                raise
-            except Exception:  # it is leased: others have their turn before it is asked about again
-                log.exception("review.fault", review_id=leased.review_id, endpoint=endpoint)
-                continue
-            log.info("review.evidence", review_id=leased.review_id, endpoint=endpoint, done=done)
-        return bool(due)
+        if not due:
+            return None
+        (leased,) = due
+        try:
+            done = await asked.evidence.gather(leased)
+        except PlatformAway as away:
+            self._metrics.gathered(endpoint, Gathered.AWAY)
+            return await self._put_off(asked, leased, away)
+        except KessaiError:
+            raise
+        except Exception:  # it is leased: others have their turn before it is asked about again
+            log.exception("review.fault", review_id=leased.review_id, endpoint=endpoint)
+            self._metrics.gathered(endpoint, Gathered.FAULT)
+            return self._gap
+        asked.failed.clear()
+        asked.pauses = 0
+        self._away.pop(endpoint, None)
+        self._metrics.gathered(endpoint, done)
+        log.info("review.evidence", review_id=leased.review_id, endpoint=endpoint, done=done)
+        return self._gap
 
-    async def _give_back(self, leased: Leased, seconds: float) -> None:
+    async def _put_off(self, asked: "_Asked", leased: Leased, away: PlatformAway) -> float:
+        """Seconds until the next review: the platform counts as away when it fails for all, or for a second one."""
+        log.warning("reviews.platform_away", endpoint=asked.endpoint, error=str(away))
+        self._away[asked.endpoint] = str(away)
+        asked.failed.add(leased.review_id)
+        is_away = away.is_of_all or len(asked.failed) > 1
+        seconds = max(away.retry_after or 0.0, backoff(asked.pauses) if is_away else ALONE_SECONDS)
         until = self._clock() + timedelta(seconds=seconds)
         await self._books.committing(lambda connection: platform_evidence.give_back(connection, leased, until=until))
+        if not is_away:
+            return self._gap
+        asked.pauses += 1
+        return seconds
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One endpoint, and how the platform has answered of late."""
+
+    endpoint: str
+    evidence: Evidence
+    failed: set[int] = field(default_factory=set)
+    """Reviews that it failed for since it last answered."""
+    pauses: int = 0
+    """That were made since then because it was away."""
 
 
 def _nothing(_body: bytes, _headers: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from deploy.sandbox.core.faults import Fault
 from shared.ledger import platform_evidence, resolve, reviews, suggested
@@ -13,13 +14,15 @@ from shared.ledger.evidence import platform_says
 from shared.ledger.platform_evidence import Leased
 from shared.ledger.reviews import RecordedReview, ReviewChanged
 from shared.ledger.suggestions import ReviewPolicy
+from shared.observe.metrics import new_registry
 from tests.given import ENDPOINT, incoming, payment, usage
 from tests.integration.ledger.desk import Desk
-from tests.integration.sweep.stall import Stall
+from tests.integration.sweep.stall import Answers, Stall, refused
 from tests.integration.workers.bench import Bench, until
 from workers.books import PatientBooks
 from workers.platform_sessions import PlatformAway
 from workers.reviews.evidence import Evidence, EvidenceTerms
+from workers.reviews.metrics import ReviewMetrics
 from workers.reviews.role import Reviews
 
 LOST = "sha256:" + "1" * 64
@@ -29,12 +32,19 @@ def terms(stall: Stall, policy: ReviewPolicy = ReviewPolicy.SUGGEST, approvals: 
     return EvidenceTerms(policy, approvals, stall.books.shops)
 
 
-def role(bench: Bench, stall: Stall, policy: ReviewPolicy = ReviewPolicy.SUGGEST) -> Reviews:
+def role(
+    bench: Bench,
+    stall: Stall,
+    policy: ReviewPolicy = ReviewPolicy.SUGGEST,
+    *,
+    registry: CollectorRegistry | None = None,
+) -> Reviews:
     return Reviews(
         bench.amqp_url,
         books=PatientBooks(stall.books.pool),
         accesses={ENDPOINT: stall.access},
         terms=terms(stall, policy),
+        metrics=ReviewMetrics(registry or new_registry()),
         per_minute=6000,
         idle=0.2,
     )
@@ -224,7 +234,13 @@ async def test_an_outage_of_the_platform_is_no_question(stall: Stall) -> None:
 async def test_a_role_with_nobody_to_ask_leaves_the_notices_and_goes_on_until_stopped(
     bench: Bench, stall: Stall
 ) -> None:
-    idle = Reviews(bench.amqp_url, books=PatientBooks(stall.books.pool), accesses={}, terms=terms(stall))
+    idle = Reviews(
+        bench.amqp_url,
+        books=PatientBooks(stall.books.pool),
+        accesses={},
+        terms=terms(stall),
+        metrics=ReviewMetrics(new_registry()),
+    )
     await lost_payment(stall)
     stop = asyncio.Event()
     async with bench.running(bench.outbox()):
@@ -245,6 +261,54 @@ async def test_a_worker_gives_back_what_it_could_not_ask(bench: Bench, stall: St
     async with bench.running(role(bench, stall)):
         await until(lambda: _asked_all(stall))
     assert await stall.books.value("SELECT asks FROM kessai.reviews") == 1
+
+
+async def mismatches(stall: Stall, count: int) -> list[str]:
+    """Reviews of so many payments, each of its own session."""
+    sessions = [await stall.sell(f"order-{number}", drop=False) for number in range(1, count + 1)]
+    await stall.books.rows("UPDATE kessai.orders SET amount_minor = 1300")
+    await stall.hear()
+    return sessions
+
+
+def counted(registry: CollectorRegistry, outcome: str) -> float | None:
+    return registry.get_sample_value("kessai_review_evidence_total", {"endpoint": ENDPOINT, "outcome": outcome})
+
+
+async def test_one_session_that_fails_keeps_no_other_review_waiting(
+    bench: Bench, stall: Stall, answers: Answers
+) -> None:
+    bad, *_ = await mismatches(stall, 3)
+    answers[bad] = refused(500)
+    registry = new_registry()
+    reviews_role = role(bench, stall, registry=registry)
+    async with bench.running(reviews_role):
+        await until(lambda: _asked_but_one(stall), within=10)
+        await until(lambda: _is_counted(registry, "attached", 2))
+        assert f"siglume of {ENDPOINT}" not in reviews_role.readiness().degraded
+    assert counted(registry, "away") == 1
+    kept = await stall.books.row("SELECT asks, ask_at > now() AS is_later FROM kessai.reviews WHERE platform IS NULL")
+    assert (kept["asks"], kept["is_later"]) == (0, True)
+
+
+@pytest.mark.parametrize(("status", "asked"), [(500, 2), (401, 1)])
+async def test_a_platform_that_is_away_is_told_and_left_alone(
+    bench: Bench, stall: Stall, answers: Answers, status: int, asked: int
+) -> None:
+    """For a second review, or by an answer to the caller."""
+    answers |= dict.fromkeys(await mismatches(stall, 3), refused(status))
+    registry = new_registry()
+    reviews_role = role(bench, stall, registry=registry)
+    async with bench.running(reviews_role):
+        await until(lambda: _is_counted(registry, "away", asked))
+        await asyncio.sleep(0.3)
+        assert str(status) in reviews_role.readiness().degraded[f"siglume of {ENDPOINT}"]
+        assert not reviews_role.readiness().failing
+    assert counted(registry, "away") == asked
+
+
+async def _is_counted(registry: CollectorRegistry, outcome: str, count: int) -> bool:
+    return counted(registry, outcome) == count
 
 
 async def test_a_fault_of_ours_at_one_review_ends_no_worker(

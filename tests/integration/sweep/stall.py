@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from prometheus_client import CollectorRegistry
+
 from deploy.sandbox.core.faults import Fault
 from deploy.sandbox.core.platform import Shop as SandboxShop
 from deploy.sandbox.sandbox import Options, Sandbox
@@ -18,8 +20,10 @@ from shared.ledger.checkouts import OpenedSession
 from shared.ledger.database import connected
 from shared.ledger.orders import NewOrder
 from shared.ledger.sweep_rules import SweepPolicy, SweepTerms
+from shared.observe.metrics import new_registry
 from shared.sdrp.api.access import Access
 from shared.sdrp.api.clients import MerchantClient
+from shared.sdrp.api.errors import SiglumeApiError
 from shared.sdrp.api.retries import Patience
 from shared.sdrp.api.transport import Transport
 from shared.sdrp.challenge import Challenge, create_challenge
@@ -27,6 +31,7 @@ from tests.given import ENDPOINT, incoming
 from tests.integration.ledger.books import TestBooks
 from tests.integration.sandbox.shop import Receiver, receiver
 from workers.books import PatientBooks
+from workers.reconcile.metrics import SweepMetrics
 from workers.reconcile.sweep import Look, SweptEndpoint
 from workers.reconcile.sweep_role import Sweep
 
@@ -35,6 +40,12 @@ TOKEN = "sandbox_merchant_token"
 URLS = ReturnUrls("http://localhost:3000/thanks", "http://localhost:3000/cart")
 HASTE = Patience(attempts=2, connect=1.0, attempt=2.0, deadline=3.0, first_wait=0.01, longest_wait=0.02)
 AFTER = timedelta(minutes=30)
+Answers = dict[str, Exception]
+"""What is raised for a session in place of what the platform says of it."""
+
+
+def refused(status: int) -> SiglumeApiError:
+    return SiglumeApiError(f"refused with {status}", status=status, retryable=status in {429, 500})
 
 
 @dataclass
@@ -141,12 +152,13 @@ class Stall:
     async def found(self) -> list[tuple[str, str]]:
         return [(look.order_id, look.found) for look in await self.look()]
 
-    def sweep(self, *, idle: float = 0.05) -> Sweep:
+    def sweep(self, *, idle: float = 0.05, registry: CollectorRegistry | None = None) -> Sweep:
         """The worker's part."""
         return Sweep(
             PatientBooks(self.books.pool),
             [(ENDPOINT, self.access, self.terms)],
             per_minute=500,
+            metrics=SweepMetrics(registry or new_registry()),
             clock=self.now,
             idle=idle,
         )

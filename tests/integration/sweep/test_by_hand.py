@@ -64,7 +64,7 @@ async def test_it_goes_on_past_a_session_that_answers_badly(kessai: Kessai, stal
         stall.sandbox.switch(Fault.SERVER_ERROR, times=PATIENCE.attempts)
         told = {look["order_id"]: look for look in (await run(kessai, stall, "--json", *arguments)).array()}
         assert (told["order-2"]["found"], told["order-3"]["found"]) == ("missed webhook", "missed webhook")
-        assert told["order-1"]["is_unsaid"]
+        assert told["order-1"]["result"] == "unsaid"
     await stall.books.rows("UPDATE kessai.sweeps SET next_turn_at = '-infinity'")  # no need to wait for it
     again = await run(kessai, stall, "--json")
     assert [(look["order_id"], look["found"]) for look in again.array()] == [("order-1", "missed webhook")]

@@ -17,13 +17,13 @@ from shared.ledger.orders import NewOrder
 from shared.ledger.revenue import comparing
 from shared.ledger.sweep_rules import SILENCES, SILENCES_WHEN_PAID, SweepPolicy
 from shared.ledger.timeline import timeline
+from shared.observe.metrics import new_registry
 from shared.sdrp.api.checkout import CheckoutSession
-from shared.sdrp.api.clients import MerchantClient
 from shared.sdrp.api.errors import SiglumeApiError, Unreachable, UnusableAnswer
 from tests.given import ENDPOINT, envelope
 from tests.integration.ledger.desk import Desk
 from tests.integration.revenue.accounts import Accounts
-from tests.integration.sweep.stall import AFTER, Stall
+from tests.integration.sweep.stall import AFTER, Answers, Stall, refused
 from tests.integration.workers.bench import Bench, until
 from tests.integration.workers.test_facts import problems
 from workers.platform_sessions import PlatformAway
@@ -410,28 +410,6 @@ async def test_a_platform_that_is_away_ends_the_turn_and_is_asked_ever_more_rare
     assert await stall.books.value("SELECT failures FROM kessai.sweeps") == 0
 
 
-Answers = dict[str, Exception]
-
-
-@pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """What is raised for a session in place of what the platform says of it."""
-    instead: Answers = {}
-    ask = MerchantClient.get_checkout_session
-
-    async def answer(client: MerchantClient, session_id: str) -> CheckoutSession:
-        if session_id in instead:
-            raise instead[session_id]
-        return await ask(client, session_id)
-
-    monkeypatch.setattr(MerchantClient, "get_checkout_session", answer)
-    return instead
-
-
-def refused(status: int) -> SiglumeApiError:
-    return SiglumeApiError(f"refused with {status}", status=status, retryable=status in {429, 500})
-
-
 @pytest.mark.parametrize("error", [refused(500), refused(403), Unreachable("no answer", retryable=True)])
 async def test_one_session_that_answers_badly_keeps_nobody_from_being_looked_at(
     stall: Stall, answers: Answers, error: SiglumeApiError
@@ -482,7 +460,8 @@ async def test_a_worker_names_the_session_that_failed_and_goes_on(stall: Stall, 
     faulty, refusing, _ = [await stall.sell(f"order-{number}") for number in range(3)]
     await stall.wait()
     answers |= {faulty: OverflowError("date value out of range"), refusing: refused(500)}
-    sweep, stop = stall.sweep(), asyncio.Event()
+    registry = new_registry()
+    sweep, stop = stall.sweep(registry=registry), asyncio.Event()
     running = asyncio.create_task(sweep.run(stop))
     await until(lambda: _is_told(sweep, 2))
     assert not running.done()
@@ -492,6 +471,11 @@ async def test_a_worker_names_the_session_that_failed_and_goes_on(stall: Stall, 
         f"session {faulty}": "a fault of Kessai: OverflowError",
         f"session {refusing}": "refused with 500",
     }
+    counted = {
+        result: registry.get_sample_value("kessai_sweep_looks_total", {"endpoint": ENDPOINT, "found": result})
+        for result in ("unsaid", "missed", "paid")
+    }
+    assert counted == {"unsaid": 2, "missed": 1, "paid": 0}
     assert await stall.reviews() == [("order-2", "missed_webhook", "open")]
 
 
