@@ -46,7 +46,11 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Ask the platform and on
 def sweep(
     endpoint: OfEndpoint = None, older_than: OlderThan = None, dry_run: DryRun = False, as_json: AsJson = False
 ) -> None:
-    """Ask the platform about sessions of orders that are pending for long: a webhook may never have come."""
+    """Ask the platform about sessions of orders that are pending for long: a webhook may never have come.
+
+    What `kessai worker reconcile` does every minute. Exit code 1 when a missed webhook was found that no order took: a
+    person decides on it. With `--dry-run`, where nothing is taken, whenever one was found.
+    """
     from shared.ledger.hosted_sessions import merchant_untold
     from shared.settings import Settings
     from workers.platform_sessions import PlatformAway
@@ -70,6 +74,15 @@ def sweep(
         _tell(looks, dry_run=dry_run, as_json=as_json)
     if away is not None:
         raise away
+    if any(_is_left(look, dry_run=dry_run) for look in looks):
+        raise typer.Exit(1)
+
+
+def _is_left(look: "Look", *, dry_run: bool) -> bool:
+    """Whether its webhook is missing still, and nothing made up for it."""
+    from workers.reconcile.sweep import LookResult
+
+    return look.result is LookResult.MISSED or (dry_run and look.result is LookResult.PAID)
 
 
 async def _sweep(

@@ -33,7 +33,7 @@ async def test_it_tells_what_it_found(kessai: Kessai, stall: Stall) -> None:
     ]
     assert await stall.reviews() == []
     done = await run(kessai, stall)
-    assert done.returncode == 0, done.stderr
+    assert (foreseen.returncode, done.returncode) == (1, 1), done.stderr
     line = next(line for line in done.stdout.splitlines() if "order-1" in line)
     assert line.split()[:4] == ["order-1", "1", session_id, "paid"]
     assert len(line) <= WIDE
@@ -44,9 +44,28 @@ async def test_it_tells_what_it_found(kessai: Kessai, stall: Stall) -> None:
     assert "closes by itself when its webhook comes" in show.stderr
 
 
+async def code(kessai: Kessai, stall: Stall, *arguments: str, **environment: str) -> int:
+    """Of a run whose turn it is."""
+    await stall.books.rows("UPDATE kessai.sweeps SET next_turn_at = '-infinity'")
+    return (await run(kessai, stall, *arguments, **environment)).returncode
+
+
+async def test_a_webhook_that_is_missing_still_is_an_exit_code(kessai: Kessai, stall: Stall) -> None:
+    """For whoever runs it by a timer; once, since a review waits then."""
+    await stall.offer()
+    assert await code(kessai, stall) == 0
+    await stall.sell("order-2")
+    assert await code(kessai, stall, "--dry-run", KESSAI_SWEEP_POLICY="apply") == 1
+    assert await code(kessai, stall) == 1
+    assert await code(kessai, stall) == 0
+    told = await asyncio.to_thread(kessai, "reconcile", "sweep", "--help")
+    assert "Exit code 1" in told.stdout
+
+
 async def test_by_policy_it_pays_and_by_policy_alone(kessai: Kessai, stall: Stall) -> None:
     await stall.sell()
     done = await run(kessai, stall, "--json", KESSAI_SWEEP_POLICY="apply")
+    assert done.returncode == 0
     assert [look["found"] for look in done.array()] == ["paid"]
     assert (await stall.books.order()).state == "paid"
 
