@@ -186,6 +186,7 @@ def _reconcile(settings: Settings, pool: Pool, registry: CollectorRegistry) -> R
         books=PatientBooks(pool),
         providers=providers_of(settings, None),
         every=settings.reconcile_every,
+        warning=settings.exposure_warning,
         metrics=ReconcileMetrics(registry),
     )
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -12,6 +12,7 @@ from deploy.cli.times import Since
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
     from rich.progress import Progress
 
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 
 Endpoint = Annotated[str | None, typer.Option(help="Of this endpoint only; of every one that has a token otherwise.")]
 Whole = Annotated[bool, typer.Option("--whole", help="Read every page, also those that should not have changed.")]
+
+
+class _Wanted(NamedTuple):
+    since: datetime | None
+    whole: bool
+    warning: "Decimal"
+    """Share of a threshold that exposes its buyer."""
 
 
 def run(endpoint: Endpoint = None, since: Since = None, whole: Whole = False, as_json: AsJson = False) -> None:
@@ -36,9 +44,10 @@ def run(endpoint: Endpoint = None, since: Since = None, whole: Whole = False, as
 
     if since is not None and since > datetime.now(UTC):
         raise typer.BadParameter(f"--since: {since:%Y-%m-%d %H:%M} is still to come: name a time that is past")
-    providers = providers_of(Settings.from_env(), endpoint)
+    settings = Settings.from_env()
+    providers = providers_of(settings, endpoint)
     try:
-        results, failures = asyncio.run(_run_all(providers, since, whole))
+        results, failures = asyncio.run(_run_all(providers, _Wanted(since, whole, settings.exposure_warning)))
     except KeyboardInterrupt:
         say("stopped; what was read is kept, and `kessai reconcile run` goes on from there")
         raise
@@ -53,9 +62,7 @@ def run(endpoint: Endpoint = None, since: Since = None, whole: Whole = False, as
         raise typer.Exit(1)
 
 
-async def _run_all(
-    providers: "Mapping[str, Access]", since: datetime | None, whole: bool
-) -> "tuple[list[Reconciled], dict[str, str]]":
+async def _run_all(providers: "Mapping[str, Access]", wanted: _Wanted) -> "tuple[list[Reconciled], dict[str, str]]":
     """What was done for each endpoint, and why not all of it: one that fails keeps no other from its turn.
 
     Raises DatabaseUnavailable, BooksOutdated and SettingsError, which are the same for all.
@@ -74,7 +81,7 @@ async def _run_all(
         with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
             for result in results:
                 try:
-                    await _run(pool, result, providers[result.endpoint], since, whole, progress)
+                    await _run(pool, result, providers[result.endpoint], wanted, progress)
                 except (DatabaseUnavailable, BooksOutdated, SettingsError):
                     raise
                 except KessaiError as error:
@@ -82,9 +89,7 @@ async def _run_all(
     return [result for result in results if result.did_anything], failures
 
 
-async def _run(
-    pool: "Pool", result: "Reconciled", access: "Access", since: datetime | None, whole: bool, progress: "Progress"
-) -> None:
+async def _run(pool: "Pool", result: "Reconciled", access: "Access", wanted: _Wanted, progress: "Progress") -> None:
     from shared.sdrp.api.clients import ProviderClient
     from shared.sdrp.api.transport import Transport
     from workers.reconcile.turn import reconcile
@@ -105,8 +110,9 @@ async def _run(
                 result,
                 clock=lambda: datetime.now(UTC),
                 watch=watch,
-                since=since,
-                whole=whole,
+                since=wanted.since,
+                whole=wanted.whole,
+                warning=wanted.warning,
             )
 
         await commit(pool, work)
@@ -130,6 +136,11 @@ def _show(result: "Reconciled") -> None:
             ", ".join(f"{plain(amount)} {unit} ({beside})" for (unit, beside), amount in result.unexplained.items())
             or "none"
         )
+        fields["exposed buyers"] = (
+            ", ".join(f"{buyers:,} {level}" for level, buyers in result.exposed.counts.items() if buyers) or "none"
+        )
     print_fields(fields)
+    if any(result.exposed.counts.values()):
+        say("`kessai revenue exposure` names the buyers of whom the platform takes no more soon, or now")
     for note in result.notes:
         say(f"note: {note}")

@@ -34,7 +34,10 @@ class Alarm:
 
 def alarms(standing: Standing, depths: Depths | None) -> list[Alarm]:
     """The most urgent first."""
-    found = [*_of_broker(standing, depths), *_of_outbox(standing), *_of_letters(standing), *_of_people(standing)]
+    found = [
+        *(*_of_broker(standing, depths), *_of_outbox(standing), *_of_letters(standing)),
+        *(*_of_people(standing), *_of_buyers(standing)),
+    ]
     return sorted(found, key=lambda alarm: alarm.urgency is not Urgency.NOW)
 
 
@@ -112,6 +115,25 @@ def _of_people(standing: Standing) -> Iterator[Alarm]:
                 "Resume or cancel it.",
                 see=f"/replays/{replay.replay_id}",
             )
+
+
+def _of_buyers(standing: Standing) -> Iterator[Alarm]:
+    found = standing.exposed
+    if found is None:
+        return
+    near = counted(found.warning, "buyer is", "buyers are")
+    pause = "Siglume takes no more micro and nano payments of"
+    if found.paused:
+        more = f"; {near} near that" if found.warning else ""
+        text = f"{pause} {counted(found.paused, 'buyer')}{more}"
+    else:
+        text = f"{near} near the amount at which {pause} them"
+    yield Alarm(
+        Urgency.SOON,
+        f"{text}, by the statements of {_age(standing, found.as_of)} ago.",
+        "See who, and what they owe: it must be settled before they can go on.",
+        see="/revenue#exposure",
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from shared.ledger.database import Connection, Pool, TransientConflict, connected
-from shared.ledger.revenue.exposure import Exposure, exposures
+from shared.ledger.revenue.exposure import WARNING, Exposure, exposures
 from shared.ledger.revenue.periods import Period
 from shared.ledger.revenue.report import Report, revenue
 from shared.ledger.revenue.series import Course, Window, course
@@ -46,7 +46,7 @@ class TooManyQuestions(TransientConflict):
 class RevenueTerms:
     """What the merchant decided on how money is watched."""
 
-    exposure_warning: Decimal = Decimal("0.8")
+    exposure_warning: Decimal = WARNING
     """Share of a buyer's threshold from which on people are warned."""
     reconcile_every: timedelta = timedelta(hours=1)
     """How often statements are read."""

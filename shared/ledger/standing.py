@@ -6,6 +6,7 @@ from datetime import datetime
 from shared.ledger import dead_letter_search, outbox
 from shared.ledger.database import Connection
 from shared.ledger.dead_letter_search import DeadLetterGroup, DeadLetterState
+from shared.ledger.revenue.exposed import LastExposed, last_exposed
 from shared.ledger.transitions import ReviewQueue
 
 NEWEST_LOOKED_AT = 500
@@ -47,6 +48,8 @@ class Standing:
     newest_event: datetime | None
     newest_applied: datetime | None
     """When it was applied; None when none of the newest events was."""
+    exposed: LastExposed | None
+    """Buyers near their threshold, as they were counted last."""
 
 
 async def standing(connection: Connection, *, groups: int) -> Standing:
@@ -62,6 +65,7 @@ async def standing(connection: Connection, *, groups: int) -> Standing:
         oldest_fact=await outbox.oldest_waiting(connection),
         newest_event=newest_event,
         newest_applied=newest_applied,
+        exposed=await last_exposed(connection),
     )
 
 

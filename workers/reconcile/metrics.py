@@ -37,6 +37,12 @@ class ReconcileMetrics:
             ("endpoint",),
             registry=registry,
         )
+        self._exposed = Gauge(
+            "kessai_reconcile_exposed_buyers",
+            "Buyers at the last run near the amount at which the platform takes no more of them, or beyond it.",
+            ("endpoint", "level"),
+            registry=registry,
+        )
         self._finished_at = Gauge(
             "kessai_reconcile_finished_timestamp_seconds",
             "When the last run came to its end; 0 before the first of this process.",
@@ -63,6 +69,8 @@ class ReconcileMetrics:
         self._runs.labels(endpoint, "finished").inc()
         self._differences.labels(endpoint).set(result.compared.differences)
         self._unexplained.labels(endpoint).set(len(result.unexplained))
+        for level, buyers in result.exposed.counts.items():
+            self._exposed.labels(endpoint, level).set(buyers)
         self._finished_at.labels(endpoint).set_to_current_time()
         self._seconds.labels(endpoint).observe(seconds)
 

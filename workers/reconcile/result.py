@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from shared.ledger.revenue.comparing import Compared
+from shared.ledger.revenue.exposed import Exposed
 from shared.ledger.revenue.money import Money, plain
 from shared.ledger.revenue.statements import Applied
 from shared.ledger.revenue.syncs import List
@@ -39,6 +40,8 @@ class Reconciled:
     compared: Compared = field(default_factory=lambda: Compared(None))
     totals: Sequence[Total] = ()
     """The platform's own sums beside those of the books, as far as they stood still meanwhile."""
+    exposed: Exposed = field(default_factory=Exposed)
+    """Buyers near the amount at which the platform takes no more of them."""
     finished_at: datetime | None = None
 
     @property
@@ -83,6 +86,7 @@ class Reconciled:
                 {"unit": unit, "beside": beside, "amount_minor": plain(amount)}
                 for (unit, beside), amount in self.unexplained.items()
             ],
+            "exposed_buyers": {str(level): buyers for level, buyers in self.exposed.counts.items()},
             "notes": self.notes,
         }
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Final
 
 import structlog
@@ -16,6 +17,7 @@ from shared.broker.backoff import Backoff
 from shared.errors import KessaiError
 from shared.ledger.database import Connection
 from shared.ledger.revenue import syncs
+from shared.ledger.revenue.exposure import WARNING
 from shared.observe.admin import Readiness
 from shared.sdrp.api.access import Access
 from shared.sdrp.api.clients import ProviderClient
@@ -54,10 +56,14 @@ class Reconcile:
         every: float,
         metrics: ReconcileMetrics,
         clock: Clock = _now,
+        warning: Decimal = WARNING,
         patience: Patience | None = None,
         first_retry: float = FIRST_RETRY,
     ) -> None:
-        """`books` has AT_ONCE connections that no other role uses. `every` and `first_retry` are in seconds."""
+        """`books` has AT_ONCE connections that no other role uses. `every` and `first_retry` are in seconds.
+
+        `warning` is the share of a threshold from which on its buyer is told of.
+        """
         turns = asyncio.Semaphore(AT_ONCE)
         self._books = books
         self._metrics = metrics
@@ -68,6 +74,7 @@ class Reconcile:
                 access=access,
                 patience=patience,
                 every=every,
+                warning=warning,
                 backoff=Backoff(first=first_retry, limit=min(every, LONGEST_RETRY)),
                 metrics=metrics,
                 clock=clock,
@@ -97,6 +104,7 @@ class _Endpoint:
         access: Access,
         patience: Patience | None,
         every: float,
+        warning: Decimal,
         backoff: Backoff,
         metrics: ReconcileMetrics,
         clock: Clock,
@@ -109,6 +117,7 @@ class _Endpoint:
         self._access = access
         self._patience = patience
         self._every = every
+        self._warning = warning
         self._backoff = backoff
         self._metrics = metrics
         self._clock = clock
@@ -156,7 +165,7 @@ class _Endpoint:
             client = ProviderClient(transport)
 
             async def work(connection: Connection) -> None:
-                await reconcile(connection, client, result, clock=self._clock)
+                await reconcile(connection, client, result, clock=self._clock, warning=self._warning)
 
             try:
                 await self._books.commit(work, held=0)
@@ -173,6 +182,15 @@ class _Endpoint:
             log.warning("reconcile.note", endpoint=self.name, note=note)
         for (unit, beside), amount in result.unexplained.items():
             log.warning("reconcile.unexplained", endpoint=self.name, unit=unit, beside=beside, amount_minor=str(amount))
+        exposed = result.exposed
+        tell = log.warning if any(exposed.counts.values()) else log.info
+        tell(
+            "reconcile.exposure",
+            endpoint=self.name,
+            warning=exposed.warning,
+            paused=exposed.paused,
+            buyers=list(exposed.nearest),
+        )
         log.info(
             "reconcile.finished",
             endpoint=self.name,

@@ -1,15 +1,18 @@
-"""One run: read what the platform states, tell the orders what became of their batches, compare both sides.
+"""One run: read what the platform states, tell orders what became of their batches, compare both sides, count buyers.
 
 Every step is a transaction of its own and does no harm when it is done again, so a run may end anywhere.
 """
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
 from shared.errors import KessaiError
 from shared.ledger.database import Connection
 from shared.ledger.revenue import comparing, syncs, totals
+from shared.ledger.revenue.exposed import count_exposed
+from shared.ledger.revenue.exposure import WARNING
 from shared.ledger.revenue.settling import settle_orders
 from shared.ledger.revenue.totals import TOKENS, booked_totals, compare_totals
 from shared.sdrp.api.batches import Receivables
@@ -35,8 +38,9 @@ async def reconcile(
     watch: Watch = lambda _what, _rows: None,
     since: datetime | None = None,
     whole: bool = False,
+    warning: Decimal = WARNING,
 ) -> None:
-    """Read, settle and compare; `result` counts.
+    """Read, settle and compare; `result` counts. `warning` is the share of a threshold that exposes its buyer.
 
     What was read settles orders even where a list ended in an error; only complete ones are compared. Raises
     ReconcilesElsewhere and SiglumeApiError.
@@ -58,6 +62,7 @@ async def reconcile(
     result.compared = compared
     result.totals = compare_totals(before, after, await booked_totals(connection, endpoint))
     await totals.keep(connection, endpoint, after, result.totals, stated_at=asked_at)
+    result.exposed = await count_exposed(connection, endpoint, warning, now=clock())
     result.finished_at = clock()
 
 

@@ -17,6 +17,8 @@ from shared.ledger.revenue.money import plain
 
 THRESHOLD: Final = Decimal(10_000)
 """Minor units, JPY and USD alike, where the platform states none."""
+WARNING: Final = Decimal("0.8")
+"""Share of the threshold from which on people are warned, where nobody has set another."""
 
 
 class Level(StrEnum):

@@ -10,6 +10,7 @@ import pytest
 from ingress.console.pulse import Pulse, Range
 from shared.ledger import dead_letter_search, standing
 from shared.ledger.database import Pool
+from shared.ledger.revenue import exposed
 from tests.integration.console.conftest import Seat
 from tests.integration.console.furnished import furnish
 
@@ -39,6 +40,17 @@ async def test_what_is_open_is_counted_and_said_in_words(pool: Pool, seat: Seat)
     assert "A review of the queue mismatch has waited for 30 h." in words
     assert "Replay 2 is paused with 30 events left." in words
     assert "300 of 812" in words
+
+
+async def test_buyers_near_their_threshold_are_said_and_shown_where_the_link_leads(pool: Pool, seat: Seat) -> None:
+    await pool.execute(
+        "INSERT INTO kessai.statement_exposures VALUES ('siglume', 3, 1, now()), ('calm', 0, 0, '-infinity')"
+    )
+    vera = await seat("vera")
+    page = await vera.get("/")
+    assert "payments of 1 buyer; 3 buyers are near that" in page.words
+    assert 'href="/revenue#exposure"' in page.text
+    assert 'id="exposure"' in (await vera.get("/revenue")).text
 
 
 @pytest.mark.parametrize("range_", list(Range))
@@ -95,7 +107,8 @@ async def test_a_refresh_reads_few_pages_of_large_books(pool: Pool) -> None:
         """
     )
     await pool.execute("VACUUM ANALYZE kessai.webhook_events, kessai.dead_letters")
-    read = [await pages(pool, query) for query in (standing.NEWEST, standing.REVIEWS)]
+    await pool.execute("INSERT INTO kessai.statement_exposures VALUES ('siglume', 3, 1, now())")
+    read = [await pages(pool, query) for query in (standing.NEWEST, standing.REVIEWS, exposed.LAST)]
     read.append(await pages(pool, dead_letter_search.GROUPS, ["open"], 5))
     assert sum(read) < 200, read
 

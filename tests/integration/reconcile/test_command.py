@@ -81,6 +81,16 @@ async def test_what_is_unexplained_is_an_exit_code(person: Person, there: Accoun
     assert "-7 JPYC (settled)" in ran.stdout
 
 
+async def test_buyers_near_their_threshold_are_told_by_the_share_that_was_set(person: Person, there: Account) -> None:
+    there.closed(1, "ready", provider_gross_amount_minor="6000")
+    assert "exposed buyers  none" in (await person.runs()).stdout
+    warned = await person.runs(KESSAI_EXPOSURE_WARNING="0.5")
+    assert "exposed buyers  1 warning" in warned.stdout
+    assert "kessai revenue exposure" in warned.stderr
+    (result,) = (await person.runs("--json", KESSAI_EXPOSURE_WARNING="0.5")).object()["endpoints"]
+    assert result["exposed_buyers"] == {"warning": 1, "paused": 0}
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 async def test_a_run_that_is_stopped_goes_on_where_it_was(
     number: signal.Signals, person: Person, books: TestBooks, there: Account

@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from shared.ledger.database import Pool, connected
 from shared.ledger.revenue import syncs
+from shared.ledger.revenue.exposed import LastExposed, last_exposed
 from shared.observe.metrics import new_registry
 from tests.given import ENDPOINT, NOW
 from tests.integration.ledger.books import TestBooks
@@ -59,6 +61,33 @@ async def test_statements_are_read_and_counted(pool: Pool, books: TestBooks, the
         await until(lambda: _counted(registry, "kessai_reconcile_runs_total", result="finished"))
     rows = registry.get_sample_value("kessai_reconcile_rows_total", {"endpoint": ENDPOINT, "list": "usage"})
     assert rows == 4
+
+
+async def test_buyers_near_their_threshold_are_told_before_the_platform_takes_no_more_of_them(
+    pool: Pool, books: TestBooks, there: Account
+) -> None:
+    registry = new_registry()
+    for number, (status, gross) in enumerate([("ready", "9000"), ("past_due", "200"), ("settled", "9500")], start=1):
+        there.closed(number, status, provider_gross_amount_minor=gross, buyer_period_ref=f"bpr_{number}")
+    with capture_logs() as told:
+        async with running(reconcile_role(pool, registry, siglume=there)):
+            await until(lambda: _counted(registry, "kessai_reconcile_runs_total", result="finished"))
+    (line,) = [each for each in told if each["event"] == "reconcile.exposure"]
+    assert (line["endpoint"], line["log_level"], line["warning"], line["paused"]) == (ENDPOINT, "warning", 1, 1)
+    assert line["buyers"] == ["bpr_1", "bpr_2"]
+    counts = [
+        registry.get_sample_value("kessai_reconcile_exposed_buyers", {"endpoint": ENDPOINT, "level": level})
+        for level in ("warning", "paused")
+    ]
+    assert counts == [1, 1]
+    async with connected(books.pool) as connection:
+        assert await last_exposed(connection) == LastExposed(1, 1, NOW)
+    there.batches.clear()
+    for number in (1, 2):
+        there.closed(number, "settled", buyer_period_ref=f"bpr_{number}")
+    await run(pool, there, at=NOW + timedelta(hours=2), whole=True)
+    async with connected(books.pool) as connection:
+        assert await last_exposed(connection) is None
 
 
 async def _counted(registry: CollectorRegistry, name: str, **labels: str) -> bool:

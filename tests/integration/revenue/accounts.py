@@ -17,7 +17,10 @@ from shared.sdrp.api.usage import ProviderUsageEvent
 from tests.given import ENDPOINT, NOW, new_order, usage
 from tests.integration.ledger.books import TABLES, TestBooks
 
-REVENUE_TABLES = (*TABLES, "statement_syncs", "statement_summaries", "statement_batches", "statement_usage")
+REVENUE_TABLES = (
+    *(*TABLES, "statement_syncs", "statement_summaries", "statement_exposures"),
+    *("statement_batches", "statement_usage"),
+)
 LATER = NOW + timedelta(hours=3)
 """Of a sync: what the books hold at NOW is out of its patience."""
 

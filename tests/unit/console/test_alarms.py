@@ -7,6 +7,7 @@ from ingress.console.alarms import Urgency, alarms
 from ingress.console.queues import Depths, QueueDepth
 from shared.broker.depths import Depth
 from shared.ledger.dead_letter_search import DeadLetterGroup
+from shared.ledger.revenue.exposed import LastExposed
 from shared.ledger.standing import OpenReviews, Standing, UnfinishedReplay
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -20,6 +21,7 @@ CALM = Standing(
     oldest_fact=NOW - timedelta(seconds=5),
     newest_event=NOW,
     newest_applied=NOW - timedelta(hours=9),
+    exposed=None,
 )
 
 
@@ -83,3 +85,17 @@ def test_people_who_wait_are_told_after_the_machines() -> None:
         Urgency.SOON,
         Urgency.SOON,
     ]
+
+
+def test_buyers_are_told_of_before_siglume_takes_no_more_of_them() -> None:
+    near, both, paused = (
+        replace(CALM, exposed=LastExposed(*counts, as_of=NOW - timedelta(minutes=20)))
+        for counts in ((2, 0), (1, 3), (0, 1))
+    )
+    ((urgency, text),) = told(near)
+    assert urgency is Urgency.SOON
+    assert text.startswith("2 buyers are near the amount at which Siglume takes no more micro and nano payments of")
+    assert text.endswith(", by the statements of 20 min ago.")
+    assert told(both)[0][1].startswith("Siglume takes no more micro and nano payments of 3 buyers; 1 buyer is near")
+    assert told(paused)[0][1].startswith("Siglume takes no more micro and nano payments of 1 buyer, by the statements")
+    assert [alarm.see for alarm in alarms(near, None)] == ["/revenue#exposure"]

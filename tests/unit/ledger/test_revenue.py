@@ -12,6 +12,7 @@ from shared.ledger.revenue.batches import StatedBatch
 from shared.ledger.revenue.clocks import APART, Moment, dates_of
 from shared.ledger.revenue.days import Day, of_days
 from shared.ledger.revenue.differences import Waiting
+from shared.ledger.revenue.exposed import Exposed
 from shared.ledger.revenue.exposure import Exposure, Level
 from shared.ledger.revenue.money import FINAL, KNOWN_STATUSES, Money, Sums, adds_up, money_of, plain, total
 from shared.ledger.revenue.periods import InvalidPeriod, Period
@@ -147,6 +148,19 @@ def test_a_warning_comes_before_the_pause(gross: str, stated: str | None, past_d
     amounts = (Decimal(gross), Decimal(past_due), Decimal(stated) if stated else None, Decimal(10_000))
     exposure = Exposure(ENDPOINT, "bpr-1", "micro", "JPYC", "JPY", *amounts)
     assert exposure.level(Decimal("0.8")) is level
+
+
+def _owing(buyer: str | None, amount: int, band: str = "micro", past_due: int = 0) -> Exposure:
+    return Exposure(ENDPOINT, buyer, band, "JPYC", "JPY", Decimal(amount), Decimal(past_due), None, Decimal(10_000))
+
+
+def test_a_buyer_counts_once_by_what_is_worst() -> None:
+    found = [
+        *(_owing("bpr-1", 9000), _owing("bpr-1", 10_000, "nano"), _owing("bpr-2", 8000)),
+        *(_owing(None, 9000), _owing(None, 9000, "nano"), _owing("bpr-3", 7999), _owing("bpr-4", 1, past_due=1)),
+    ]
+    assert Exposed.among(found, Decimal("0.8")) == Exposed(3, 2, ("bpr-1", "bpr-2", "bpr-4"))
+    assert Exposed.among([], Decimal("0.8")) == Exposed()
 
 
 def _day(number: int, stated: int, booked: int, waiting: int = 0) -> Day:

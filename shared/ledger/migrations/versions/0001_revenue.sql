@@ -25,6 +25,14 @@ CREATE TABLE kessai.statement_summaries (
     PRIMARY KEY (endpoint, token_symbol, kind)
 );
 
+-- How many buyers were near the amount at which the platform takes no more of them, when they were counted last.
+CREATE TABLE kessai.statement_exposures (
+    endpoint   text PRIMARY KEY,
+    warning    bigint NOT NULL, -- beyond the share of their threshold from which on people are warned
+    paused     bigint NOT NULL, -- new usage of theirs is refused
+    counted_at timestamptz NOT NULL
+);
+
 CREATE TABLE kessai.statement_batches (
     settlement_batch_id            text PRIMARY KEY,
     endpoint                       text NOT NULL, -- whose account states it
