@@ -1,31 +1,22 @@
 """`kessai revenue`: what came in, what is still expected or lost, and whether statements and webhooks agree."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
+from deploy.cli.batch_csv import fetched, opened, pages
 from deploy.cli.books import with_books
 from deploy.cli.revenue_words import say_check, show_report
 from deploy.cli.show import AsJson, print_json, print_table
-from shared.errors import KessaiError
-
-if TYPE_CHECKING:
-    from shared.sdrp.api.usage import ProviderUsageEvent
 
 app = typer.Typer(
     name="revenue",
     help="What came in, what is expected or lost, and whether it is all explained.",
     no_args_is_help=True,
 )
-
-ROWS_AT_ONCE = 500
-BYTES_AT_ONCE = 64 * 1024
 
 
 class ReportFormat(StrEnum):
@@ -41,11 +32,12 @@ OfEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only this en
 Form = Annotated[ReportFormat, typer.Option("--format", help="A table for people, CSV or JSON for programs.")]
 All = Annotated[bool, typer.Option("--all", help="Also buyers who are far from their threshold.")]
 BatchId = Annotated[str, typer.Argument(metavar="BATCH_ID", help="The settlement batch that the file is of.")]
-File = Annotated[str, typer.Argument(metavar="FILE", help="The platform's CSV export; - is standard input.")]
-
-
-class CannotRead(KessaiError):
-    """The file is not there, is not ours to read, or is no whole export of the batch."""
+File = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="FILE", help="The platform's CSV export; - is standard input. Without one Siglume is asked for it."
+    ),
+]
 
 
 @app.command()
@@ -95,49 +87,16 @@ def exposure(endpoint: OfEndpoint = None, every: All = False, as_json: AsJson = 
 
 
 @app.command("check-csv")
-def check_csv(batch_id: BatchId, file: File, as_json: AsJson = False) -> None:
+def check_csv(batch_id: BatchId, file: File = None, as_json: AsJson = False) -> None:
     """Compare the CSV export of a batch with the books; exits with 1 when they differ."""
     from shared.ledger.revenue import csv_check
 
-    with _opened(file) as source:
-        check = with_books(
-            lambda connection: csv_check.check_csv(connection, batch_id, _pages(batch_id, file, source)), tries=1
-        )
+    with fetched(batch_id) if file is None else opened(file) as source:
+        rows = pages(batch_id, file or "Siglume's export", source)
+        check = with_books(lambda connection: csv_check.check_csv(connection, batch_id, rows), tries=1)
     if as_json:
         print_json(check.as_json())
     else:
         say_check(check)
     if not check.agrees:
         raise typer.Exit(1)
-
-
-async def _pages(batch_id: str, name: str, source: BinaryIO) -> "AsyncIterator[list[ProviderUsageEvent]]":
-    """Rows as they are read. Raises CannotRead where the file is not what it should be, or is cut off."""
-    from shared.sdrp.api.errors import UnusableAnswer
-    from shared.sdrp.api.usage_csv import UsageCsv
-
-    export, page = UsageCsv(batch_id), []
-    try:
-        while chunk := source.read(BYTES_AT_ONCE):
-            for event in export.feed(chunk):
-                page.append(event)
-                if len(page) == ROWS_AT_ONCE:
-                    yield page
-                    page = []
-        export.finish()
-    except UnusableAnswer as error:
-        raise CannotRead(f"{name}, line {export.line}: {error}") from None
-    yield page
-
-
-@contextmanager
-def _opened(file: str) -> Iterator[BinaryIO]:
-    """Raises CannotRead."""
-    if file == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        with Path(file).open("rb") as source:
-            yield source
-    except OSError as error:
-        raise CannotRead(f"cannot read {file}: {error.strerror}") from None

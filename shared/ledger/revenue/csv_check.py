@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from shared.errors import KessaiError
 from shared.ledger.database import Connection
-from shared.ledger.revenue.batches import shown
+from shared.ledger.revenue.batches import StatedBatch, shown
 from shared.ledger.revenue.differences import Unit
 from shared.ledger.revenue.money import NOTHING, Sums, plain, sums_json
 from shared.ledger.revenue.statements import find_batches, find_usage
@@ -96,13 +96,16 @@ class CsvCheck:
         }
 
 
+async def endpoint_of(connection: Connection, batch_id: str) -> str:
+    """Whose account states the batch. Raises UnknownBatch."""
+    return (await _batch(connection, batch_id)).endpoint
+
+
 async def check_csv(
     connection: Connection, batch_id: str, pages: AsyncIterable[Sequence[ProviderUsageEvent]]
 ) -> CsvCheck:
     """Compare a file, some rows at a time. Raises UnknownBatch and what reading the file raises."""
-    batch = (await find_batches(connection, [batch_id])).get(batch_id)
-    if batch is None:
-        raise UnknownBatch(batch_id)
+    batch = await _batch(connection, batch_id)
     amounts = (batch.provider_gross_amount_minor, batch.protocol_fee_minor, batch.provider_receivable_minor)
     check = CsvCheck(batch_id, Stated(batch.usage_event_count, *amounts), Unit(batch.currency, batch.token_symbol))
     seen: set[str] = set()
@@ -113,6 +116,13 @@ async def check_csv(
             seen.add(event.metered_usage_id)
     await _add_books(connection, check, seen)
     return check
+
+
+async def _batch(connection: Connection, batch_id: str) -> StatedBatch:
+    batch = (await find_batches(connection, [batch_id])).get(batch_id)
+    if batch is None:
+        raise UnknownBatch(batch_id)
+    return batch
 
 
 def _compare(check: CsvCheck, event: ProviderUsageEvent, known: StatedUsage | None, *, is_again: bool) -> None:

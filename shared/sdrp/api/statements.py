@@ -5,6 +5,7 @@ of each, and the plain name gives row after row.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import MappingProxyType
 from typing import TypedDict, TypeVar, Unpack
@@ -164,16 +165,20 @@ class ProviderStatements(Calls):
             raise UnusableAnswer(f"Siglume answered {call} with another batch: report it to Siglume")
         return batch
 
+    def provider_usage_csv_bytes(self, settlement_batch_id: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The export of one batch as it comes, for a file; whether it is whole, `UsageCsv` tells who reads it."""
+        asked = get(
+            "provider_usage_events_csv", f"{_batch_path(settlement_batch_id)}/usage-events.csv", accept="text/csv"
+        )
+        return self._sender.stream(asked)
+
     async def provider_usage_events_csv(self, settlement_batch_id: str) -> AsyncGenerator[ProviderUsageEvent, None]:
         """Every row of one batch, in constant memory; wrap it in `contextlib.aclosing` if you may stop early.
 
         Rows given before a TruncatedCsv are right; the export begins anew with the next call.
         """
-        asked = get(
-            "provider_usage_events_csv", f"{_batch_path(settlement_batch_id)}/usage-events.csv", accept="text/csv"
-        )
         export = UsageCsv(settlement_batch_id.strip())
-        async with self._sender.stream(asked) as chunks:
+        async with self.provider_usage_csv_bytes(settlement_batch_id) as chunks:
             async for chunk in chunks:
                 for event in export.feed(chunk):
                     yield event
