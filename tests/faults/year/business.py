@@ -1,5 +1,6 @@
 """A shop for a year: orders of every band and currency, an operator at the platform, and Kessai behind its webhook."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -9,23 +10,23 @@ from random import Random
 from typing import Final
 
 from deploy.sandbox.core.batches import BatchStatus
-from deploy.sandbox.core.checkout import Session
 from deploy.sandbox.core.faults import Fault
-from deploy.sandbox.core.people import user_of
 from deploy.sandbox.core.refusal import Refused
 from deploy.sandbox.core.webhooks import Delivery, DeliveryStatus
 from deploy.sandbox.sandbox import Sandbox
 from shared.ledger import orders
 from shared.ledger.database import Pool, connected
-from shared.ledger.orders import NewOrder
-from shared.sdrp.api.clients import ProviderClient
+from shared.ledger.sweep_rules import SweepTerms
+from shared.sdrp.api.clients import MerchantClient, ProviderClient
 from shared.sdrp.api.errors import SiglumeApiError
 from shared.sdrp.api.retries import Patience
 from shared.sdrp.api.transport import Transport
-from shared.sdrp.challenge import challenge_hash
+from tests.faults.year.till import Till, Wanted
 from tests.given import ENDPOINT
 from tests.integration.workers.bench import until
+from workers.platform_sessions import PlatformAway
 from workers.reconcile.result import Reconciled
+from workers.reconcile.sweep import TURN, Look, SweptEndpoint
 from workers.reconcile.turn import reconcile
 
 AMOUNTS: Final = ((1200, "JPY"), (450, "JPY"), (49, "JPY"), (1999, "USD"), (299, "USD"), (7, "USD"))
@@ -58,8 +59,8 @@ OPERATOR_UNTIL: Final = timedelta(days=320)
 """What becomes past due later stays so."""
 DROUGHTS: Final = ((timedelta(days=150), timedelta(days=175)), (timedelta(days=325), timedelta(days=352)))
 """When no wallet has any money: batches of that time become past due."""
-LATE, NEVER = 10, 97
-"""One order in so many is registered after its payment, or never."""
+SWEPT_PER_MINUTE: Final = 6000
+"""As many as the settings allow."""
 PATIENCE: Final = Patience(attempts=3, first_wait=0.01, longest_wait=0.05)
 
 
@@ -68,13 +69,14 @@ class Business:
     sandbox: Sandbox
     pool: Pool
     transport: Transport
+    till: Till
     orders: int
     dice: Random = field(default_factory=lambda: Random(7))  # noqa: S311 - the same year every time
-    forgotten: list[NewOrder] = field(default_factory=list)
-    """Orders that were never registered."""
     runs: list[Reconciled] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    """At sessions whose webhook had not come."""
     broken_off: int = 0
-    """Runs that the platform did not let come to their end."""
+    """Runs and sweeps that the platform did not let come to their end."""
     decisions: Iterator[int] = field(default_factory=count)
     """Of the platform's operator."""
 
@@ -93,6 +95,7 @@ class Business:
                 next_round += OPERATOR_EVERY
             if self.sandbox.now >= next_run:
                 await self.read_statements()
+                await self.sweep()
                 next_run += next(runs_after)
 
     async def read_statements(self) -> Reconciled:
@@ -108,42 +111,43 @@ class Business:
             self.broken_off += 1
         raise AssertionError("the platform never lets a run come to its end")
 
+    async def sweep(self) -> None:
+        """Turns of a minute until no session is due; one in which the platform does not answer is the last for now."""
+        terms = SweepTerms(merchant=self.sandbox.options.shop.merchant)
+        shop = SweptEndpoint(
+            MerchantClient(self.transport),
+            ENDPOINT,
+            terms,
+            self.till.books.committing,
+            per_minute=SWEPT_PER_MINUTE,
+            clock=lambda: self.sandbox.now,
+        )
+        while True:
+            await self.sandbox.advance(TURN)
+            await self.caught_up()
+            try:
+                looks = await shop.turn(asyncio.Event())
+            except PlatformAway:
+                self.broken_off += 1
+                return
+            assert looks is not None, "nobody else sweeps by this clock"
+            self.looks += looks
+            if not looks:
+                return
+
     async def _sell(self, numbers: range) -> None:
-        opened = [each for number in numbers if (each := self._order(number)) is not None]
-        await self.register(*(order for order, _ in opened if self._when(order) == "first"))
-        for _, session in opened:
+        rush = [Wanted(number, *self.dice.choice(AMOUNTS)) for number in numbers]
+        sessions = await asyncio.gather(*map(self.till.offer, rush))
+        for wanted, session_id in zip(rush, sessions, strict=True):
             buyer = f"buyer-{self.dice.randrange(max(20, self.orders // 50))}"
-            with suppress(Refused):  # who owes too much buys nothing
-                await self.sandbox.pay(session.id, buyer=buyer, wait=False)
-        await self.register(*(order for order, _ in opened if self._when(order) == "late"))
-        self.forgotten += [order for order, _ in opened if self._when(order) == "never"]
+            if session_id is not None:
+                with suppress(Refused), self.till.telling_of(wanted):  # who owes too much buys nothing
+                    await self.sandbox.pay(session_id, buyer=buyer, wait=False)
+        await self.till.write_down()
 
-    @staticmethod
-    def _when(order: NewOrder) -> str:
-        """Whether the shop registers the order before its payment, after it, or forgets to."""
-        number = int(order.order_id.rpartition("-")[2])
-        return "never" if number % NEVER == 0 else "late" if number % LATE == 0 else "first"
-
-    def _order(self, number: int) -> tuple[NewOrder, Session] | None:
-        """None when the platform opens no session now."""
-        amount_minor, currency = self.dice.choice(AMOUNTS)
-        order_id = f"order-{number}"
-        try:
-            session = self._open(order_id, amount_minor, currency)
-        except Refused:
-            return None
-        return NewOrder(order_id, amount_minor, currency, ENDPOINT, challenge_hash(session.order.challenge)), session
-
-    def _open(self, order_id: str, amount_minor: int, currency: str) -> Session:
-        shop = self.sandbox.options.shop
-        body = {"merchant": shop.merchant, "amount_minor": amount_minor, "currency": currency, "nonce": order_id}
-        body |= {"success_url": shop.origin, "cancel_url": shop.origin, "metadata": {"order_id": order_id}}
-        session, _ = self.sandbox.platform.checkout.open(user_of(shop.token), body)
-        return session
-
-    async def register(self, *new: NewOrder) -> None:
+    async def register_forgotten(self) -> None:
         async with connected(self.pool) as connection:
-            await orders.register(connection, new, actor="test", now=self.sandbox.now)
+            await orders.register(connection, self.till.forgotten, actor="test", now=self.sandbox.now)
 
     def _switch(self, into_the_year: timedelta) -> None:
         is_dry = any(first <= into_the_year < last for first, last in DROUGHTS)
@@ -168,6 +172,7 @@ class Business:
         for fault, share in FAULTS.items():
             self.sandbox.switch(fault, share, seconds=0.02 if fault is Fault.SLOW else None)
         self.sandbox.switch(Fault.RATE_LIMIT, 0.05, times=RATE_LIMITS)
+        assert self.sandbox.faults.settings.keys() == set(Fault)
 
     def undelivered(self) -> list[Delivery]:
         """The last delivery of each event that never arrived."""

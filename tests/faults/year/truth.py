@@ -7,10 +7,13 @@ from typing import Final, TypeAlias
 from deploy.sandbox.core.books import Books
 from shared.ledger.database import Connection
 from shared.ledger.revenue.differences import Difference
-from shared.ledger.revenue.money import Money
+from shared.ledger.revenue.money import Money, total
+from shared.ledger.revenue.report import Report
 
 Sums: TypeAlias = dict[tuple[str, str], Decimal]
 """By currency and what it is."""
+Standard: TypeAlias = tuple[str, str, Decimal]
+"""One payment of the standard band: its challenge, currency and amount."""
 STATES: Final = {
     "pending_settlement": "fulfilled_unsettled",
     "past_due": "fulfilled_unsettled",
@@ -49,6 +52,52 @@ async def booked_sums(connection: Connection) -> Sums:
             key = (row["currency"], name)
             sums[key] = sums.get(key, Decimal(0)) + row[what]
     return sums
+
+
+def reported_sums(report: Report) -> Sums:
+    """The same, as the report of all time has it; what it says was received is what is settled."""
+    sums: Sums = {}
+    for currency, each in report.currencies.items():
+        kinds = {money: total(band.kinds[money] for band in each.bands.values()) for money in Money}
+        whole = total(kinds.values())
+        sums |= {(currency, str(money)): kinds[money].receivable for money in Money}
+        assert total(band.received for band in each.bands.values()).receivable == kinds[Money.SETTLED].receivable
+        sums |= {(currency, "metered_payments"): Decimal(whole.payments)}
+        sums |= {(currency, "metered_gross"): whole.gross, (currency, "metered_fee"): whole.fee}
+    return sums
+
+
+def true_standard(books: Books) -> dict[str, tuple[int, Decimal]]:
+    """Number and gross of standard payments by currency."""
+    return {str(currency): (each.standard_payments, each.standard_gross) for currency, each in books.totals.items()}
+
+
+def reported_standard(report: Report) -> dict[str, tuple[int, Decimal]]:
+    """The same, as orders have taken it or as it waits for a person."""
+    both = {currency: each.standard.plus(each.standard_in_review) for currency, each in report.currencies.items()}
+    return {currency: (sums.payments, sums.gross) for currency, sums in both.items()}
+
+
+def unbooked(books: Books, booked: Mapping[str, object]) -> list[Standard]:
+    """Standard payments that no order has taken."""
+    return sorted(
+        (payment.challenge_hash, str(payment.currency), payment.gross)
+        for payment in books.payments
+        if payment.fee is None and payment.order_id not in booked
+    )
+
+
+async def in_review(connection: Connection) -> list[Standard]:
+    """Standard payments that open reviews tell of, each as often as it is told."""
+    rows = await connection.fetch(
+        """
+        SELECT challenge_hash, told ->> 'currency' AS currency, (told ->> 'amount_minor')::numeric AS amount
+        FROM kessai.reviews
+        CROSS JOIN LATERAL coalesce(evidence -> 'event', evidence -> 'session') AS told
+        WHERE state = 'open' AND told ->> 'pricing_band' = 'standard'
+        """
+    )
+    return sorted((row["challenge_hash"], row["currency"], row["amount"]) for row in rows)
 
 
 def true_orders(books: Books) -> dict[str, tuple[str, str | None]]:
