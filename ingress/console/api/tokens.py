@@ -14,12 +14,13 @@ from ingress.console.api.operation import AnyOperation, act, read
 from shared.ledger import api_tokens
 from shared.ledger.api_tokens import ApiToken
 from shared.ledger.database import Connection
+from shared.ledger.names import NAME
 from shared.ledger.roles import Role
 
 
 class NewToken(Input):
     user_name: Annotated[Text, Field(description="Whom it speaks for.")]
-    label: Annotated[str, Field(pattern=f"^{api_tokens.LABEL.pattern}$", description="What it is for.")]
+    label: Annotated[str, Field(pattern=f"^{NAME.pattern}$", description="What it is for.")]
     days: Annotated[int | None, Field(ge=1, le=36500, description="After so many it expires; else never.")] = None
 
 

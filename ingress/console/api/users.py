@@ -15,6 +15,7 @@ from ingress.console.api.call import Call, Page
 from ingress.console.api.operation import ROOT, AnyOperation, act, read
 from shared.ledger import users
 from shared.ledger.database import Connection
+from shared.ledger.names import NAME
 from shared.ledger.passwords import LONGEST, SHORTEST, hashed
 from shared.ledger.roles import Role
 from shared.ledger.users import User
@@ -27,7 +28,7 @@ class OfUser(Input):
 
 
 class NewUser(Input):
-    name: Annotated[str, Field(pattern=f"^{users.NAME.pattern}$")]
+    name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
     role: Role = Role.VIEWER
     password: Password
 
