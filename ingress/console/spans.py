@@ -20,7 +20,7 @@ def month_of(moment: datetime) -> Period:
 
 
 def neighbours(period: Period) -> tuple[Period | None, Period | None]:
-    """The one before and the one after, as long by the calendar; None where the calendar ends."""
+    """The one before and the one after, as long by the calendar; None where there is none that can be asked for."""
     since, until = period.since, period.until
     named = _NAMES.get(len(period.name))
     if named is not None:
@@ -42,7 +42,7 @@ def _made(make: Callable[[], Period]) -> Period | None:
 def _between(since: datetime, until: datetime) -> Period:
     is_of_days = since.time() == until.time() == time()
     named = _NAMES[len("2026-11-20")] if is_of_days else _moment
-    return Period(f"{named(since)}..{named(until)}", since, until)
+    return Period.parse(f"{named(since)}..{named(until)}")
 
 
 def _moment(moment: datetime) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from shared.errors import KessaiError
 
@@ -12,13 +12,17 @@ _YEAR = re.compile(r"[0-9]{4}", re.ASCII)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
+EARLIEST: Final = 1970
+"""Year before which nobody was paid; clocks and zones move a moment without leaving the calendar."""
+
+
 class InvalidPeriod(KessaiError):
     """No span of time that we understand."""
 
     def __init__(self, text: str) -> None:
         super().__init__(
             f"{text[:60]!r} is no period: write 2026-11 (a month), 2026-W47 (an ISO week), 2026-11-20, 2026, or "
-            "SINCE..UNTIL as in 2026-11-01..2026-11-15, the end not included"
+            f"SINCE..UNTIL as in 2026-11-01..2026-11-15, the end not included; {EARLIEST} is the first year"
         )
 
 
@@ -36,7 +40,7 @@ class Period(NamedTuple):
             since, until = _span(name)
         except (ValueError, OverflowError):
             raise InvalidPeriod(text) from None
-        if since >= until:
+        if since >= until or since.year < EARLIEST:
             raise InvalidPeriod(text)
         return cls(name, since, until)
 

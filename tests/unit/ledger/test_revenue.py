@@ -126,7 +126,11 @@ def test_a_period_is_what_people_write(text: str, since: str, until: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2026-13", "2026-W54", "2026-11-31", "9999", "0000", "..", "2026-11-02..2026-11-01", "now"]
+    "text",
+    [
+        *("", "2026-13", "2026-W54", "2026-11-31", "9999", "0000", "..", "2026-11-02..2026-11-01", "now"),
+        *("1969-12-31", "0001-01-01..2027-01-01", "1970-01-01T00:00+09:00..2027"),
+    ],
 )
 def test_what_is_no_period_is_refused(text: str) -> None:
     with pytest.raises(InvalidPeriod, match="write 2026-11"):
