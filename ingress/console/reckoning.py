@@ -1,6 +1,7 @@
 """What takes long to add up is added up beside the pages, once for all who ask: a page waits a moment, no longer.
 
-What was found is shown again for as long as it is cheap to remember: twenty times the time that it took.
+What was found is shown again for as long as it is cheap to remember: twenty times the time that it took, and for long
+enough that a page which asks for several things and comes back finds all of them.
 """
 
 import asyncio
@@ -29,6 +30,8 @@ PATIENCE: Final = 0.1
 """Seconds that a page waits."""
 SHARE: Final = 20
 """How many times as long as it took a result is shown again: so little of a core goes into one question."""
+LEAST: Final = 3.0
+"""Seconds for which any result is shown again: a page that waits comes back after one."""
 OLDEST: Final = 300.0
 """Seconds after which any result is too old."""
 FAILURE_SHOWN: Final = 5.0
@@ -112,7 +115,7 @@ class Reckoning:
                 answer.until = self._clock() + FAILURE_SHOWN
                 raise
             ended = self._clock()
-            answer.until = ended + min(SHARE * (ended - began), OLDEST)
+            answer.until = ended + min(max(SHARE * (ended - began), LEAST), OLDEST)
             return found
 
     def _forget(self) -> None:
