@@ -7,7 +7,10 @@ import orjson
 
 
 class Fraction(float):
-    """A JSON number with a point or an exponent: a float to everybody, and how it is written to who reads amounts."""
+    """A JSON number with a point or an exponent: a float to everybody, and how it is written to who reads amounts.
+
+    orjson refuses it, as any subclass of float: write `float(number)` or `number.written`.
+    """
 
     written: str
 
