@@ -86,13 +86,22 @@ def _is_accepted(reason: ReviewReason, of: str = "true") -> str:
 
 
 _AS_DISPUTED = "accepted.evidence -> 'statement' = stated.disputed::jsonb"
-# What was paid never changes on either side; what a row is disputed by may be another thing than was accepted.
+_OF_ITS_BATCH = """
+    accepted.evidence #>> '{statement,settlement_batch_id}' = batch.settlement_batch_id
+    AND accepted.evidence -> 'books'
+            = jsonb_build_object('currency', batch.currency, 'token_symbol', batch.token_symbol)
+"""
+# What was paid never changes on either side; what a row is disputed by, or the batch that it stands in, may be another
+# thing than was accepted.
 MAY_END = f"""
     orders.state = 'fulfilled_unsettled'
     AND (booked.amount_minor = stated.provider_gross_amount_minor AND booked.currency = stated.currency
              AND booked.pricing_band = stated.plan_type
          OR {_is_accepted(ReviewReason.STATEMENT_AMOUNT_MISMATCH)})
     AND (stated.disputed IS NULL OR {_is_accepted(ReviewReason.STATEMENT_CONFLICT, _AS_DISPUTED)})
+    AND (coalesce(batch.currency, stated.currency) = stated.currency
+             AND coalesce(batch.token_symbol, stated.token_symbol) = stated.token_symbol
+         OR {_is_accepted(ReviewReason.BATCH_ROWS_MISMATCH, _OF_ITS_BATCH)})
 """
 
 DUE_SINCE_ACCEPTED = f"""

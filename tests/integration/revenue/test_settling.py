@@ -141,16 +141,44 @@ async def test_an_order_that_its_row_contradicts_ends_only_once_a_person_accepts
     assert await accounts.state() == "fulfilled_unsettled"
     await accept(accounts, "statement_amount_mismatch")
     assert await accounts.state() == "fulfilled_unsettled"
+    if what == "currency":  # it is not the one of its batch either
+        await accounts.sync([row], [batch], at=LAST)
+        assert await accounts.state() == "fulfilled_unsettled"
+        await accept(accounts, "batch_rows_mismatch")
     await accounts.sync([row], [batch], at=LAST)
     assert await accounts.state() == status
+
+
+async def test_a_row_of_another_token_than_its_batch_settles_its_order_only_once_that_is_accepted(
+    accounts: Accounts,
+) -> None:
+    await accounts.fulfil("order-1")
+    row = stated_usage(settlement_batch_id="batch-1", token_symbol="JPYX")
+    await accounts.sync([row], [stated_batch()])
+    assert await accounts.state() == "fulfilled_unsettled"
+    await accept(accounts, "batch_rows_mismatch")
+    await accounts.sync([row], [stated_batch()], at=LAST)
+    assert await accounts.state() == "settled"
+
+
+async def test_what_was_accepted_of_one_batch_is_not_of_another(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    row = stated_usage(settlement_batch_id="batch-1", token_symbol="JPYX")
+    await accounts.sync([row], [stated_batch(status="ready")])
+    await accept(accounts, "batch_rows_mismatch")
+    moved = stated_usage(settlement_batch_id="batch-2", token_symbol="JPYX")
+    await accounts.sync([moved], [stated_batch(status="ready"), stated_batch("batch-2")], at=LAST)
+    assert await accounts.state() == "fulfilled_unsettled"
+    assert ("batch_rows_mismatch", "usage:mu-order-1") in await accounts.differences()
 
 
 async def test_a_fact_names_the_money_of_the_statement(accounts: Accounts) -> None:
     await accounts.fulfil("order-1")
     row = stated_usage(settlement_batch_id="batch-1", **OTHERWISE["amount"] | OTHERWISE["currency"])
-    await accounts.sync([row], [stated_batch()])
+    batch = stated_batch(**OTHERWISE["currency"])
+    await accounts.sync([row], [batch])
     await accept(accounts, "statement_amount_mismatch")
-    await accounts.sync([row], [stated_batch()])
+    await accounts.sync([row], [batch])
     fact = orjson.loads(await accounts.books.value("SELECT body FROM kessai.outbox WHERE name = 'order.settled'"))
     told = ("amount_minor", "currency", "provider_gross_amount_minor", "statement_currency", "token_symbol")
     assert [fact[name] for name in told] == [200, "JPY", "100", "USD", "USDC"]
@@ -199,9 +227,9 @@ async def test_orders_that_wait_for_a_person_hold_up_no_other(accounts: Accounts
 
 
 async def accept(accounts: Accounts, reason: str) -> None:
-    """The open review of this reason."""
+    """The open review of a row for this reason."""
     review_id = await accounts.books.value(
-        "SELECT review_id FROM kessai.reviews WHERE reason = $1 AND state = 'open'", reason
+        "SELECT review_id FROM kessai.reviews WHERE reason = $1 AND state = 'open' AND about LIKE 'usage:%'", reason
     )
     await Desk(accounts.books).resolve(review_id, "accept-difference")
 
