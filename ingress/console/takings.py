@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from ingress.console.alarms import Alarm, Urgency
 from ingress.console.charts import Chart, Row, Series, Shares, of_calendar, shares, stacked
 from ingress.console.shown import amount, counted, figure, span, words
+from shared.ledger.revenue.comparing import REACH
 from shared.ledger.revenue.explanations import Explained, Standing
 from shared.ledger.revenue.exposure import Exposure
 from shared.ledger.revenue.money import Money, Sums, total
@@ -81,8 +82,7 @@ def _of_money(report: Report) -> Iterator[Alarm]:
     if amounts:
         what = ", ".join(amounts)
         advice = (
-            f"{counted(len(open_), 'difference')} without a review, listed below: the next comparison opens them; "
-            "kessai reconcile run does it at once."
+            f"{counted(len(open_), 'difference')} without a review, listed below: {_opening(open_, report.as_of)}"
             if open_
             else "No difference accounts for it: read the statements anew with kessai reconcile run --whole; what "
             "stays then is a fault of Kessai."
@@ -91,6 +91,16 @@ def _of_money(report: Report) -> Iterator[Alarm]:
     elif open_:
         what = counted(len(open_), "difference")
         yield Alarm(Urgency.NOW, f"{what} of unknown amount unexplained.", "See what differs below.", "#differences")
+
+
+def _opening(open_: Sequence[Explained], as_of: datetime) -> str:
+    """What gives them reviews. By itself a comparison looks back so far only; a day is what may pass until the next."""
+    oldest = min(each.difference.at for each in open_)
+    if oldest >= as_of - REACH + timedelta(days=1):
+        return "the next comparison opens them; kessai reconcile run does it at once."
+    return (
+        f"comparisons look back {REACH.days} days; kessai reconcile run --since {oldest:%Y-%m-%d} opens them at once."
+    )
 
 
 def _of_statements(read: Sequence[Read], now: datetime) -> Iterator[Alarm]:

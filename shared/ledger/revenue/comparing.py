@@ -87,7 +87,8 @@ async def span_of(
         return None
     compared_until = complete - patience
     if since is None:
-        since = _day(min(compared_until - REACH, await _oldest_open(connection, endpoint) or compared_until))
+        oldest = [await _oldest_open(connection, endpoint), await _oldest_held(connection, endpoint)]
+        since = _day(min([compared_until - REACH, *(at for at in oldest if at is not None)]))
     end = min(until or compared_until, compared_until)
     dates = await clocks.find_dates(connection, endpoint, since, end)
     return Span(endpoint, since, end, compared_until, complete, dates)
@@ -107,6 +108,24 @@ async def _oldest_open(connection: Connection, endpoint: str) -> datetime | None
         """,
         endpoint,
         list(OF_STATEMENTS),
+    )
+    return oldest
+
+
+async def _oldest_held(connection: Connection, endpoint: str) -> datetime | None:
+    """Of rows whose batch has ended and whose order has not, as they do not agree: only a review lets it end, too."""
+    oldest: datetime | None = await connection.fetchval(
+        """
+        SELECT min(stated.created_at)
+        FROM kessai.orders
+        JOIN kessai.statement_usage AS stated
+            ON stated.endpoint = orders.endpoint AND stated.paired_with = orders.requirement_id
+            AND stated.paired_with IS NOT NULL -- where no row names its payment, an index says so at once
+        JOIN kessai.statement_batches AS batch USING (settlement_batch_id)
+        WHERE orders.endpoint = $1 AND orders.state = 'fulfilled_unsettled'
+          AND batch.money IN ('settled', 'uncollectible', 'written_off') AND NOT batch.orders_due
+        """,
+        endpoint,
     )
     return oldest
 

@@ -9,7 +9,7 @@ import pytest
 
 from shared.ledger.database import connected
 from shared.ledger.timeline import timeline
-from tests.given import settlement
+from tests.given import NOW, settlement
 from tests.integration.ledger.desk import Desk
 from tests.integration.revenue.accounts import LATER, Accounts
 from tests.statements import nameless, stated_batch, stated_usage
@@ -170,6 +170,25 @@ async def test_what_was_accepted_of_one_batch_is_not_of_another(accounts: Accoun
     await accounts.sync([moved], [stated_batch(status="ready"), stated_batch("batch-2")], at=LAST)
     assert await accounts.state() == "fulfilled_unsettled"
     assert ("batch_rows_mismatch", "usage:mu-order-1") in await accounts.differences()
+
+
+@pytest.mark.parametrize("batch_at", [timedelta(days=390), timedelta(0)])
+async def test_a_row_that_holds_its_order_back_has_a_review_however_old_it_is(
+    accounts: Accounts, batch_at: timedelta
+) -> None:
+    """The statements are read for the first time, or the batch was past due for long."""
+    await accounts.fulfil("order-1", "order-2")
+    used, ended = NOW - timedelta(days=400), (NOW - batch_at).isoformat()
+    of_old = {"settlement_batch_id": "batch-1", "created_at": used.isoformat()}
+    rows = [stated_usage("order-1", **of_old, **OTHERWISE["amount"]), stated_usage("order-2", **of_old)]
+    batch = stated_batch(payments=2, settled_at=ended, close_at=ended)
+    for order_id in ("order-1", "order-2"):
+        await accounts.used(order_id, at=used)
+    await accounts.sync(rows, [batch])
+    assert (await accounts.state("order-1"), await accounts.state("order-2")) == ("fulfilled_unsettled", "settled")
+    await accept(accounts, "statement_amount_mismatch")
+    await accounts.sync(rows, [batch], at=LAST)
+    assert await accounts.state() == "settled"
 
 
 async def test_a_fact_names_the_money_of_the_statement(accounts: Accounts) -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from ingress.console.alarms import Urgency
 from ingress.console.takings import Read, alarms, over_time
-from shared.ledger.revenue.explanations import Standing
+from shared.ledger.revenue.comparing import REACH
+from shared.ledger.revenue.differences import Booked, of_unlisted
+from shared.ledger.revenue.explanations import Explained, Standing
 from shared.ledger.revenue.periods import Period
 from shared.ledger.revenue.report import Report
 from shared.ledger.revenue.series import KINDS, Window
@@ -35,6 +37,23 @@ def test_what_no_difference_accounts_for_is_urgent_and_says_what_to_do() -> None
         Urgency.NOW, "0.005 USD unexplained: statements and webhooks differ.",
     )  # fmt: skip
     assert "kessai reconcile run --whole" in alarm.advice
+
+
+@pytest.mark.parametrize(
+    ("ago", "advice"),
+    [
+        (timedelta(days=9), "the next comparison opens them; kessai reconcile run does it at once"),
+        (REACH, "comparisons look back 120 days; kessai reconcile run --since 2026-07-23 opens them at once"),
+    ],
+)
+def test_what_has_no_review_is_said_to_get_one_by_what_goes_back_to_it(ago: timedelta, advice: str) -> None:
+    report = Report(NOVEMBER, NOW, ["siglume"], compared_until=NOW)
+    report.currency("JPY").in_doubt[Standing.UNEXPLAINED] = Decimal(200)
+    for at in (NOW, NOW - ago):
+        lone = Booked("req-1", "order-1", Decimal(200), "JPY", "micro", at)
+        report.differences.append(Explained(of_unlisted(lone), Standing.UNEXPLAINED))
+    (alarm,) = alarms(report, [], now=NOW)
+    assert alarm.advice == f"2 differences without a review, listed below: {advice}."
 
 
 def test_bars_are_of_units_and_their_texts_exact() -> None:
