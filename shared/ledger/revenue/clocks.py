@@ -5,16 +5,22 @@ the webhook and on the other for the statement. There, what was told takes the t
 time, within an hour, of the same amount, currency and band. Nothing but the day that it counts in follows from that.
 """
 
+import asyncio
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Final, NamedTuple
 
+from shared.ledger.books import Row
 from shared.ledger.database import Connection
 from shared.sdrp.money import InvalidAmount, parse_minor
 
 APART: Final = timedelta(hours=1)
 """How much two clocks may differ; `comparing.PATIENCE`, within which the other side of a span's end has come, too."""
+APART_SQL: Final = f"interval '{APART.total_seconds():.0f} seconds'"
+DAY: Final = timedelta(days=1)
 _STEPS: Final = (timedelta(seconds=1), timedelta(minutes=1), APART)
 """The nearest are paired first, so that one without a partner takes no other's."""
 NAMELESS: Final = "paired_with IS NULL AND requirement_id IS NULL AND challenge_hash IS NULL"
@@ -63,36 +69,54 @@ def _pair(moments: Iterable[Moment], apart: timedelta, dates: dict[Id, datetime]
     return alone
 
 
-def _near(column: str) -> str:
-    """SQL for times near a midnight, or near an end of the span from $2 to $3."""
-    hours = f"interval '{APART.total_seconds():.0f} seconds'"
-    at = f"({column} AT TIME ZONE 'UTC')"
-    return f"""
-    {column} >= $2::timestamptz - {hours} AND {column} < $3::timestamptz + {hours}
-      AND ({at} - date_trunc('day', {at}) NOT BETWEEN {hours} AND interval '24 hours' - {hours}
-           OR {column} < $2 + {hours} OR {column} >= $3 - {hours})
-    """
+class Window(NamedTuple):
+    """So much time around a moment at which clocks matter."""
+
+    since: datetime
+    until: datetime
+    """Not part of it."""
 
 
+def windows(since: datetime, until: datetime) -> list[Window]:
+    """Around each midnight (UTC) of a span, and around its ends; those that payments may lie across are one. Pure."""
+    midnight = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+    moments = [since, *(midnight + DAY * days for days in range((until - midnight) // DAY + 1)), until]
+    found: list[Window] = []
+    for moment in moments:
+        last = found[-1] if found else None
+        if last is not None and moment - APART <= last.until + APART:
+            found[-1] = Window(last.since, moment + APART)
+        else:
+            found.append(Window(moment - APART, moment + APART))
+    return found
+
+
+# Of all rows, as an index gives it at once; they come before and after all that matters.
+EXTENT = f"""
+SELECT min(created_at) - {APART_SQL} AS since, max(created_at) + {APART_SQL} AS until
+FROM kessai.statement_usage
+WHERE endpoint = $1 AND created_at >= $2::timestamptz - {APART_SQL} AND created_at < $3::timestamptz + {APART_SQL}
+"""
 ROWS = f"""
 SELECT created_at AS at, currency, plan_type AS pricing_band, provider_gross_amount_minor AS amount
 FROM kessai.statement_usage
-WHERE endpoint = $1 AND {NAMELESS} AND {_near("created_at")}
+WHERE endpoint = $1 AND {NAMELESS} AND created_at >= $2 AND created_at < $3
 """
-USAGE = f"""
+USAGE = """
 SELECT accepted_at AS at, currency, pricing_band, amount_minor AS amount, requirement_id AS told
 FROM kessai.metered_usage AS booked
-WHERE endpoint = $1 AND {_near("accepted_at")}
+WHERE endpoint = $1 AND accepted_at >= $2 AND accepted_at < $3
   AND NOT EXISTS (SELECT FROM kessai.statement_usage AS stated
                   WHERE stated.endpoint = booked.endpoint AND stated.paired_with = booked.requirement_id)
 """
 # A webhook of usage that waits in a review of its own, or was rejected there, explains the statement's row.
-WAITING = """
-SELECT review_id, state, received_at, evidence #>> '{event,amount_minor}' AS amount,
-       upper(evidence #>> '{event,currency}') AS currency, evidence #>> '{event,pricing_band}' AS pricing_band
+WAITING = f"""
+SELECT review_id, state, received_at AS at, evidence #>> '{{event,amount_minor}}' AS amount,
+       upper(evidence #>> '{{event,currency}}') AS currency, evidence #>> '{{event,pricing_band}}' AS pricing_band
 FROM kessai.reviews
-WHERE endpoint = $1 AND received_at >= $2 AND received_at < $3 AND (state = 'open' OR resolution = 'reject')
-  AND evidence #>> '{event,settlement_status}' = 'pending_settlement'
+WHERE endpoint = $1 AND received_at >= $2::timestamptz - {APART_SQL} AND received_at < $3::timestamptz + {APART_SQL}
+  AND (state = 'open' OR resolution = 'reject') AND evidence #>> '{{event,settlement_status}}' = 'pending_settlement'
+ORDER BY received_at
 """
 
 
@@ -106,10 +130,10 @@ class Waits(NamedTuple):
 
 
 async def waiting(connection: Connection, endpoint: str, since: datetime, until: datetime) -> list[Waits]:
-    """By when the webhook came, an hour around the span included; amounts that cannot be read are left out."""
-    rows = await connection.fetch(WAITING, endpoint, since - APART, until + APART)
+    """In order of time, an hour around the span included; amounts that cannot be read are left out."""
+    rows = await connection.fetch(WAITING, endpoint, since, until)
     return [
-        Waits(row["review_id"], row["state"] == "open", row["received_at"], (row["currency"] or "", band, amount))
+        Waits(row["review_id"], row["state"] == "open", row["at"], (row["currency"] or "", band, amount))
         for row in rows
         for band, amount in [(row["pricing_band"] or "", _amount(row["amount"]))]
         if amount is not None
@@ -117,12 +141,30 @@ async def waiting(connection: Connection, endpoint: str, since: datetime, until:
 
 
 async def find_dates(connection: Connection, endpoint: str, since: datetime, until: datetime) -> Dates:
-    """Of usage and reviews that may belong to another day, or to another span, than their webhook says."""
-    rows = await connection.fetch(ROWS, endpoint, since, until)
-    if not rows:
+    """Of usage and reviews that may belong to another day, or to another span, than their webhook says.
+
+    Midnight by midnight, and beside the event loop: a year may have a million payments near one.
+    """
+    extent = await connection.fetchrow(EXTENT, endpoint, since, until)
+    if extent is None or extent["since"] is None or since >= until:
         return {}
-    usage = await connection.fetch(USAGE, endpoint, since, until)
-    in_review = await waiting(connection, endpoint, since, until)
+    dates: dict[Id, datetime] = {}
+    waits: list[Waits] | None = None
+    for window in windows(max(since, extent["since"]), min(until, extent["until"])):
+        rows = await connection.fetch(ROWS, endpoint, *window)
+        if not rows:
+            continue
+        usage = await connection.fetch(USAGE, endpoint, *window)
+        waits = await waiting(connection, endpoint, since, until) if waits is None else waits
+        first, last = (bisect_left(waits, at, key=attrgetter("at")) for at in window)
+        dates |= await asyncio.to_thread(_moved, rows, usage, waits[first:last], since, until)
+    return dates
+
+
+def _moved(
+    rows: Iterable[Row], usage: Iterable[Row], in_review: Iterable[Waits], since: datetime, until: datetime
+) -> dict[Id, datetime]:
+    """The dates of those that count elsewhere by their row."""
     stated = [_moment(row["at"], row["currency"], row["pricing_band"], row["amount"], None) for row in rows]
     told = [_moment(row["at"], row["currency"], row["pricing_band"], row["amount"], row["told"]) for row in usage]
     told += [Moment(each.at, each.kind, each.review_id) for each in in_review]

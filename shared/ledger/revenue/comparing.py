@@ -19,7 +19,7 @@ from shared.ledger.revenue import clocks, syncs
 from shared.ledger.revenue.controls import control_totals, residues
 from shared.ledger.revenue.differences import Difference
 from shared.ledger.revenue.explanations import Explained, Standing, explain
-from shared.ledger.revenue.findings import find_differences
+from shared.ledger.revenue.findings import READ_WHOLE_TABLES, find_differences
 from shared.ledger.revenue.pairing import pair_late
 from shared.ledger.revenue.settling import ACTOR
 from shared.ledger.revenue.spans import Span
@@ -59,6 +59,7 @@ async def compare(
     async with connection.transaction():
         await syncs.hold(connection, endpoint)
         paired = await pair_late(connection, endpoint)
+        await connection.execute(READ_WHOLE_TABLES)
         span = await span_of(connection, endpoint, since=since and _day(since), patience=patience)
         if span is None:
             return Compared(None, paired=paired)

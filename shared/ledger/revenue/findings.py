@@ -27,8 +27,7 @@ SET LOCAL enable_mergejoin = on
 
 
 async def find_differences(connection: Connection, span: Span) -> list[Difference]:
-    """Within a transaction."""
-    await connection.execute(READ_WHOLE_TABLES)
+    """Within a transaction that may read whole tables."""
     return [
         *await _of_rows(connection, span),
         *await of_lone_usage(connection, span),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.ledger.revenue.clocks import APART, Dates
+from shared.ledger.revenue.clocks import APART_SQL, Dates
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,11 @@ class Span:
 
 
 # Usage that a webhook told of and no row names: listed by itself, or among the rows of its day that name no payment.
-_APART = f"interval '{APART.total_seconds():.0f} seconds'"
 LONE = f"""
 SELECT requirement_id, order_id, amount_minor, currency, pricing_band, accepted_at, coalesce(at, accepted_at) AS at
 FROM kessai.metered_usage AS booked
 LEFT JOIN unnest($4::text[], $5::timestamptz[]) AS dated (requirement_id, at) USING (requirement_id)
-WHERE endpoint = $1 AND accepted_at >= $2::timestamptz - {_APART} AND accepted_at < $3::timestamptz + {_APART}
+WHERE endpoint = $1 AND accepted_at >= $2::timestamptz - {APART_SQL} AND accepted_at < $3::timestamptz + {APART_SQL}
   AND coalesce(at, accepted_at) >= $2 AND coalesce(at, accepted_at) < $3
   AND NOT EXISTS (SELECT FROM kessai.statement_usage AS stated
                   WHERE stated.endpoint = booked.endpoint AND stated.paired_with = booked.requirement_id)

@@ -1,14 +1,18 @@
 """Every difference between statements and webhooks is one review with both sides; when it is gone, so is the review."""
 
+import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from shared.ledger.books import Shop
+from shared.ledger.database import Connection
 from shared.ledger.replays.plans import NothingToReplay, plan
 from shared.ledger.replays.selection import Selection, Source
-from shared.ledger.revenue import comparing
+from shared.ledger.revenue import clocks, comparing
+from shared.ledger.revenue.clocks import Dates, Id, Moment
 from shared.ledger.revenue.comparing import Compared
 from shared.ledger.revenue.syncs import List
 from tests.given import ENDPOINT, NOW, new_order, settlement, usage
@@ -291,6 +295,45 @@ async def test_where_a_comparison_begins_and_ends_clocks_may_differ_too(accounts
     assert (first.differences, first.unexplained) == (0, {})
     later = await accounts.sync(rows, at=LATER + timedelta(hours=1))
     assert (later.differences, later.unexplained) == (0, {})
+
+
+async def test_midnights_are_looked_at_one_by_one_beside_the_event_loop(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much usage there is, memory holds that of one midnight, and other work goes on."""
+    looked_at: list[tuple[int, bool]] = []
+
+    def dates_of(moments: Iterable[Moment]) -> dict[Id, datetime]:
+        given = list(moments)
+        looked_at.append((len(given), threading.current_thread() is threading.main_thread()))
+        return clocks_dates_of(given)
+
+    clocks_dates_of = clocks.dates_of
+    monkeypatch.setattr(clocks, "dates_of", dates_of)
+    rows = []
+    for number in range(1, 4):
+        name, midnight = f"order-{number}", MIDNIGHT - timedelta(days=number)
+        await accounts.fulfil(name)
+        await accounts.used(name, at=midnight + timedelta(seconds=1))
+        rows.append(nameless(name, created_at=(midnight - timedelta(seconds=1)).isoformat()))
+    assert (await accounts.sync(rows)).differences == 0
+    assert looked_at == [(2, False)] * 3
+
+
+async def test_tables_may_be_read_whole_before_midnights_are_looked_at(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker's connections look up keys only: for months of usage, one by one."""
+    settings: list[str] = []
+
+    async def find_dates(connection: Connection, *span: Any) -> Dates:  # noqa: ANN401 - as it is called
+        settings.append(await connection.fetchval("SHOW enable_hashjoin"))
+        return await clocks_find_dates(connection, *span)
+
+    clocks_find_dates = clocks.find_dates
+    monkeypatch.setattr(clocks, "find_dates", find_dates)
+    await accounts.sync()
+    assert settings == ["on"]
 
 
 async def test_what_is_missing_at_midnight_still_is(accounts: Accounts) -> None:

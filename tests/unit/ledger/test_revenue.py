@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.ledger.revenue import batches, usage
 from shared.ledger.revenue.batches import StatedBatch
-from shared.ledger.revenue.clocks import APART, Moment, dates_of
+from shared.ledger.revenue.clocks import APART, DAY, Moment, dates_of, windows
 from shared.ledger.revenue.days import Day, of_days
 from shared.ledger.revenue.differences import Waiting
 from shared.ledger.revenue.exposed import Exposed
@@ -223,6 +224,30 @@ def test_one_without_a_partner_takes_nobody_elses(gone: int, late: float) -> Non
     assert f"req-{gone}" not in dates
     dates = dates_of([*_rows(*every), *_told(*(at + late for at in left))])
     assert sorted(dates.values()) == [each.at for each in _rows(*left)]
+
+
+@given(
+    st.datetimes(datetime(2026, 10, 1), datetime(2026, 11, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.timedeltas(timedelta(0), timedelta(days=9)),
+    st.timedeltas(timedelta(microseconds=1), APART),
+)
+def test_the_two_sides_of_a_payment_at_an_edge_lie_in_one_window(
+    since: datetime, lasts: timedelta, early: timedelta
+) -> None:
+    until, found = since + lasts, windows(since, since + lasts)
+    midnight = since.replace(hour=0, minute=0, second=0, microsecond=0)
+    midnights = [at for day in range(1, 11) if (at := midnight + day * DAY) < until]
+    for first in (edge - early for edge in (since, *midnights, until)):
+        assert any(each.since <= first and first + APART < each.until for each in found)
+    assert all(one.until + APART < following.since for one, following in pairwise(found))
+    assert len(found) <= len(midnights) + 2
+
+
+def test_a_year_is_looked_at_two_hours_a_day() -> None:
+    year = Period.parse("2026")
+    found = windows(year.since, year.until)
+    assert len(found) == 366
+    assert {each.until - each.since for each in found} == {2 * APART}
 
 
 def test_another_amount_or_an_hour_and_more_dates_nothing() -> None:
