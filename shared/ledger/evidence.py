@@ -86,6 +86,8 @@ def beside(theirs: Mapping[str, object], ours: Mapping[str, object] | None) -> l
 def both_sides(incoming: Incoming, order: Order | None, *, spent_on: str | None = None) -> dict[str, Any]:
     """What the event says and what the order says; `spent_on` is the order that its requirement has paid already."""
     said = {name: _shown(incoming.event.data[name]) for name in _EVIDENCE if name in incoming.event.data}
+    if incoming.occurred_at is not None:
+        said["occurred_at"] = incoming.occurred_at.isoformat()
     return {
         "event": said if spent_on is None else said | {"requirement_has_paid": spent_on},
         "order": None

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from shared.ledger.books import Row
 from shared.ledger.database import Connection
+from shared.ledger.revenue.in_review import told_in_review
 from shared.sdrp.money import InvalidAmount, parse_minor
 
 APART: Final = timedelta(hours=1)
@@ -110,13 +111,15 @@ WHERE endpoint = $1 AND accepted_at >= $2 AND accepted_at < $3
                   WHERE stated.endpoint = booked.endpoint AND stated.paired_with = booked.requirement_id)
 """
 # A webhook of usage that waits in a review of its own, or was rejected there, explains the statement's row.
+_USAGE_IN_REVIEW = f"""
+    endpoint = $1 AND at >= $2::timestamptz - {APART_SQL} AND at < $3::timestamptz + {APART_SQL} AND about IS NULL
+    AND (state = 'open' OR resolution = 'reject') AND told ->> 'settlement_status' = 'pending_settlement'
+"""
 WAITING = f"""
-SELECT review_id, state, received_at AS at, evidence #>> '{{event,amount_minor}}' AS amount,
-       upper(evidence #>> '{{event,currency}}') AS currency, evidence #>> '{{event,pricing_band}}' AS pricing_band
-FROM kessai.reviews
-WHERE endpoint = $1 AND received_at >= $2::timestamptz - {APART_SQL} AND received_at < $3::timestamptz + {APART_SQL}
-  AND (state = 'open' OR resolution = 'reject') AND evidence #>> '{{event,settlement_status}}' = 'pending_settlement'
-ORDER BY received_at
+SELECT review_id, state, at, told ->> 'amount_minor' AS amount, upper(told ->> 'currency') AS currency,
+       told ->> 'pricing_band' AS pricing_band
+FROM ({told_in_review(_USAGE_IN_REVIEW)}) AS waiting
+ORDER BY at
 """
 
 

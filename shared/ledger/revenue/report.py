@@ -16,6 +16,7 @@ from shared.ledger.revenue.comparing import span_of
 from shared.ledger.revenue.controls import NO_CONTROL, Control, control_totals, residues
 from shared.ledger.revenue.explanations import Explained, Standing, explain
 from shared.ledger.revenue.findings import READ_WHOLE_TABLES, find_differences
+from shared.ledger.revenue.in_review import told_in_review
 from shared.ledger.revenue.money import KNOWN_STATUSES, NOTHING, Money, Sums, plain, sums_json, total
 from shared.ledger.revenue.periods import Period
 from shared.ledger.revenue.totals import Summary, kept
@@ -156,16 +157,16 @@ async def _add_standard(connection: Connection, report: Report, endpoint: str | 
 
 
 # What an event or a session tells of a payment is evidence: checked by nobody, so of any shape.
-IN_REVIEW = """
+_STANDARD = """
+    state = 'open' AND at >= $1 AND at < $2 AND ($3::text IS NULL OR endpoint = $3)
+    AND told ->> 'settlement_status' = 'settled' AND told ->> 'settlement_batch_id' IS NULL
+    AND coalesce(told ->> 'pricing_band', 'standard') = 'standard' AND upper(told ->> 'currency') IN ('JPY', 'USD')
+"""
+IN_REVIEW = f"""
 SELECT upper(told ->> 'currency') AS currency, count(*) AS payments,
-       coalesce(sum(CASE WHEN told ->> 'amount_minor' ~ '^[0-9]{1,16}([.][0-9]{1,16})?$'
+       coalesce(sum(CASE WHEN told ->> 'amount_minor' ~ '^[0-9]{{1,16}}([.][0-9]{{1,16}})?$'
                          THEN (told ->> 'amount_minor')::numeric END), 0) AS gross
-FROM kessai.reviews
-CROSS JOIN LATERAL coalesce(evidence -> 'event', evidence -> 'session') AS told
-WHERE state = 'open' AND coalesce(received_at, about_at) >= $1 AND coalesce(received_at, about_at) < $2
-  AND ($3::text IS NULL OR endpoint = $3)
-  AND told ->> 'settlement_status' = 'settled' AND told ->> 'settlement_batch_id' IS NULL
-  AND coalesce(told ->> 'pricing_band', 'standard') = 'standard' AND upper(told ->> 'currency') IN ('JPY', 'USD')
+FROM ({told_in_review(_STANDARD)}) AS payments
 GROUP BY 1
 """
 

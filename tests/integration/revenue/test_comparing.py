@@ -15,7 +15,7 @@ from shared.ledger.revenue import clocks, comparing
 from shared.ledger.revenue.clocks import Dates, Id, Moment
 from shared.ledger.revenue.comparing import Compared
 from shared.ledger.revenue.syncs import List
-from tests.given import ENDPOINT, NOW, new_order, settlement, usage
+from tests.given import ENDPOINT, NOW, incoming, new_order, settlement, usage
 from tests.integration.ledger.desk import ANN, BOB, Desk
 from tests.integration.revenue.accounts import LATER, Accounts
 from tests.statements import nameless, stated_batch, stated_usage
@@ -253,6 +253,37 @@ async def test_rows_without_a_name_are_explained_by_webhooks_in_review(accounts:
     assert (compared.differences, compared.opened) == (1, 0)
 
 
+async def test_a_webhook_in_review_that_came_a_day_late_explains_the_row_of_its_own_day(accounts: Accounts) -> None:
+    accounts.books.shops = {ENDPOINT: Shop("tea_house")}
+    await accounts.fulfil("order-2")
+    await accounts.books.register(new_order("order-1", 200))
+    await accounts.books.apply(incoming(usage("evt-1"), received_at=NOW + timedelta(hours=13)))
+    next_day = nameless("order-3", created_at="2026-11-21T02:00:00Z")
+    compared = await accounts.sync([nameless("order-1"), nameless("order-2")], at=NOW + timedelta(days=2))
+    assert (compared.differences, compared.opened) == (1, 0)
+    await accounts.sync([nameless("order-1"), nameless("order-2"), next_day], at=NOW + timedelta(days=2, hours=1))
+    assert await accounts.differences() == [("statement_total_mismatch", "day:2026-11-21:JPY:micro")]
+
+
+async def test_a_conflict_explains_no_row_beside_the_usage_that_it_is_about(accounts: Accounts) -> None:
+    await accounts.fulfil("order-1")
+    await accounts.books.register(new_order("order-2", 200))
+    await accounts.books.apply(usage("evt-order-1", token_symbol="JPYC"))
+    await accounts.books.apply(usage("evt-2", "order-2", requirement_id="req-order-1"))
+    assert [reason for _, reason, _ in await accounts.books.reviews()] == ["event_id_conflict", "requirement_conflict"]
+    compared = await accounts.sync([nameless("order-1"), nameless("order-8"), nameless("order-9")])
+    assert (compared.differences, compared.opened) == (1, 1)
+
+
+async def test_a_webhook_that_comes_twice_under_two_ids_explains_one_row(accounts: Accounts) -> None:
+    accounts.books.shops = {ENDPOINT: Shop("tea_house")}
+    await accounts.books.register(new_order("order-1", 200))
+    await accounts.books.apply(usage("evt-1"), usage("evt-2"))
+    assert (await accounts.sync([nameless("order-1")])).opened == 0
+    await accounts.sync([nameless("order-1"), nameless("order-2")], at=LATER + timedelta(hours=1))
+    assert await accounts.differences() == [("statement_total_mismatch", "day:2026-11-20:JPY:micro")]
+
+
 MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC)
 
 
@@ -354,7 +385,10 @@ async def test_a_webhook_in_review_beyond_midnight_explains_its_row(accounts: Ac
     accounts.books.shops = {ENDPOINT: Shop("tea_house")}
     await accounts.books.register(new_order("order-1", 200))
     await accounts.books.apply(usage("evt-1"))
-    await accounts.books.rows("UPDATE kessai.reviews SET received_at = $1", MIDNIGHT + timedelta(seconds=1))
+    await accounts.books.rows(
+        "UPDATE kessai.reviews SET evidence = jsonb_set(evidence, '{event,occurred_at}', to_jsonb($1::text))",
+        (MIDNIGHT + timedelta(seconds=1)).isoformat(),
+    )
     compared = await accounts.sync([nameless(created_at=(MIDNIGHT - timedelta(seconds=1)).isoformat())])
     assert (compared.differences, compared.opened) == (1, 0)
 

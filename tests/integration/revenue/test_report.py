@@ -90,6 +90,33 @@ async def test_an_order_that_was_paid_with_another_amount_counts_by_what_was_pai
     assert not any(each.standard_in_review.payments for each in found.currencies.values())
 
 
+async def in_review(accounts: Accounts) -> dict[str, tuple[int, str]]:
+    found = (await report(accounts)).currencies
+    return {name: (each.standard_in_review.payments, plain(each.standard_in_review.gross))
+            for name, each in found.items() if each.standard_in_review.payments}  # fmt: skip
+
+
+async def test_what_an_order_has_taken_is_not_in_review_too(accounts: Accounts) -> None:
+    await accounts.books.register(new_order("order-1"), new_order("order-2"))
+    await accounts.books.apply(payment("evt-1", "order-1"))
+    await accounts.books.apply(payment("evt-1", "order-1", token_symbol="JPYC"))
+    await accounts.books.apply(payment("evt-2", "order-2", requirement_id="req-order-1"))
+    reasons = [reason for _, reason, _ in await accounts.books.reviews()]
+    assert reasons == ["event_id_conflict", "requirement_conflict"]
+    assert await in_review(accounts) == {}
+
+
+async def test_a_payment_that_two_events_tell_of_is_in_review_once(accounts: Accounts) -> None:
+    await accounts.books.register(new_order("order-1"))
+    older: dict[str, Any] = {"requirement_id": " ", "direct_payment_requirement_id": "req-order-1"}
+    await accounts.books.apply(payment("evt-1", amount_minor=900), payment("evt-2", amount_minor=900, **older))
+    nameless: dict[str, Any] = {"requirement_id": " ", "amount_minor": 900}
+    await accounts.books.apply(payment("evt-3", **nameless), payment("evt-4", **nameless))
+    assert await in_review(accounts) == {"JPY": (3, "2700")}, "what names no requirement stands for itself"
+    assert (await Desk(accounts.books).resolve(1, "accept-mismatch")).outcome == "applied"
+    assert await in_review(accounts) == {"JPY": (2, "1800")}
+
+
 async def test_json_is_text_where_it_is_money(accounts: Accounts) -> None:
     await one_of_each(accounts)
     found = (await report(accounts)).as_json()
