@@ -59,19 +59,31 @@ async def compare(
     async with connection.transaction():
         await syncs.hold(connection, endpoint)
         paired = await pair_late(connection, endpoint)
-        await connection.execute(READ_WHOLE_TABLES)
-        span = await span_of(connection, endpoint, since=since and _day(since), patience=patience)
-        if span is None:
-            return Compared(None, paired=paired)
-        differences = await find_differences(connection, span)
-        explained = await explain(connection, endpoint, differences)
+    found = await _find(connection, endpoint, since, patience)
+    if found is None:
+        return Compared(None, paired=paired)
+    span, explained, unexplained = found
+    async with connection.transaction():
+        await syncs.hold(connection, endpoint)
         opened = await _open(connection, endpoint, [e.difference for e in explained if _is_new(e)], now)
         changed = await _change(connection, endpoint, [each for each in explained if _is_other(each)])
         closed = await _close(connection, span, [each.difference for each in explained if not _is_of_webhook(each)])
-        left = residues(await control_totals(connection, span), explained)
         await syncs.note_compared(connection, endpoint, now=now)
-    unexplained = MappingProxyType({currency: amount for currency, amount in left.items() if amount})
-    return Compared(span.until, len(differences), opened, changed, closed, paired, unexplained)
+    return Compared(span.until, len(explained), opened, changed, closed, paired, unexplained)
+
+
+async def _find(
+    connection: Connection, endpoint: str, since: datetime | None, patience: timedelta
+) -> tuple[Span, list[Explained], Mapping[str, Decimal]] | None:
+    """What differs and what no difference accounts for, as one snapshot has both: webhooks go on coming meanwhile."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(READ_WHOLE_TABLES)
+        span = await span_of(connection, endpoint, since=since and _day(since), patience=patience)
+        if span is None:
+            return None
+        explained = await explain(connection, endpoint, await find_differences(connection, span))
+        left = residues(await control_totals(connection, span), explained)
+    return span, explained, MappingProxyType({currency: amount for currency, amount in left.items() if amount})
 
 
 async def span_of(
