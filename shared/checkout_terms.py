@@ -58,13 +58,10 @@ def terms_of_default(
 
 
 def terms_of(table: EndpointTable, *, access: Access | None, default: CheckoutTerms) -> CheckoutTerms:
-    """Of an endpoint in the TOML file; what the table leaves out is as `default` says. Raises SettingsError.
-
-    `access`: by a token of the endpoint's own.
-    """
+    """Of an endpoint in the TOML file; what the table leaves out is as `default` says. Raises SettingsError."""
     terms = replace(
         default,
-        access=access or default.access,
+        access=access,
         challenge_secret=table.secret_of("challenge_secret_file") or default.challenge_secret,
     )
     origins = sorted(default.origins) if table.origins is None else table.origins

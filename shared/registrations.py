@@ -51,6 +51,10 @@ class Registration:
             webhook_url=self.webhook_url if webhook_url is None else webhook_url,
         )
 
+    def without_token(self, table: EndpointTable) -> Self:
+        """The same with no token until the table names one."""
+        return replace(self, token=None, token_named_by=table.named(MERCHANT_TOKEN))
+
     def of_table(self, table: EndpointTable) -> Self:
         """What an endpoint's table in the TOML file states instead. Raises SettingsError."""
         changed = replace(self, endpoint=table.name).stating(

@@ -165,18 +165,18 @@ class Settings(BaseSettings):
     def registrations(self, *, platform: str | None = None, api_base: str | None = None) -> dict[str, Registration]:
         """What each endpoint is at Siglume; another platform than the environment's may be named.
 
-        The environment speaks for the default endpoint. Of it, others share the token alone: one user may own several
-        merchants. Raises SettingsError.
+        The environment speaks for the default endpoint, its token included: another endpoint has the token that its own
+        table names, or none. Raises SettingsError.
         """
         shared = self._platform(platform=platform, api_base=api_base)
         default = replace(shared, merchant=self.merchant, origin=self.shop_origin, webhook_url=self.shop_webhook_url)
         return {DEFAULT_ENDPOINT: default} | {
-            table.name: (default if table.name == DEFAULT_ENDPOINT else shared).of_table(table)
+            table.name: (default if table.name == DEFAULT_ENDPOINT else shared.without_token(table)).of_table(table)
             for table in tables(self.config)
         }
 
     def _platform(self, *, platform: str | None = None, api_base: str | None = None) -> Registration:
-        """The token and the platform of whichever endpoint."""
+        """The platform of whichever endpoint, with the environment's token."""
         environment = platform or self.platform
         own = self.merchant_auth_token
         named = own is not None and own.get_secret_value().strip()
@@ -193,9 +193,9 @@ class Settings(BaseSettings):
 
     def checkouts(self) -> dict[str, CheckoutTerms]:
         """How payments of each endpoint's orders are started. Raises SettingsError."""
-        platform = self._platform()
+        accesses = {name: known.access() if known.has_token else None for name, known in self.registrations().items()}
         default = terms_of_default(
-            access=platform.access() if platform.has_token else None,
+            access=accesses[DEFAULT_ENDPOINT],
             challenge_secret=self.challenge_secret,
             origin=self.shop_origin,
             success_url=self.checkout_success_url,
@@ -203,9 +203,8 @@ class Settings(BaseSettings):
         )
         found = {DEFAULT_ENDPOINT: default}
         for table in tables(self.config):
-            own = platform.with_token_of(table)
             usual = default if table.name == DEFAULT_ENDPOINT else CheckoutTerms()
-            found[table.name] = terms_of(table, access=own.access() if own else None, default=usual)
+            found[table.name] = terms_of(table, access=accesses[table.name], default=usual)
         return found
 
     def origin_of_console(self) -> URL | None:

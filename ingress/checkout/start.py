@@ -98,7 +98,8 @@ async def _start(call: Call, asked: AskedStart) -> tuple[Made, str]:
         raise Refused(
             NOT_ENABLED,
             f"Endpoint {call.client.endpoint!r} has no Siglume token or no merchant key here: set "
-            "SIGLUME_MERCHANT_AUTH_TOKEN and SIGLUME_DIRECT_PAYMENT_MERCHANT.",
+            "SIGLUME_MERCHANT_AUTH_TOKEN and SIGLUME_DIRECT_PAYMENT_MERCHANT for the default endpoint, "
+            "merchant_auth_token_file and merchant in the table of another.",
         )
     pages = _return_urls(call, asked, at.attempt)
     is_doubted = asked.look
