@@ -63,6 +63,12 @@ def readiness(
     The checks of the official `siglume-check readiness` by their names and in their order, then Kessai's own, whose
     names begin with kessai_. A try opens a checkout session that nobody pays, and has Siglume send one test event.
 
+    Those of Kessai: kessai_settings, kessai_http_parser, kessai_endpoints when there is none, else
+    kessai_endpoint_NAME (its secrets by their fingerprints), kessai_database, kessai_clock, kessai_migrations,
+    kessai_archive, kessai_outbox, kessai_open_work, kessai_broker, kessai_topology, kessai_queue_confirmations,
+    kessai_queue_dead_letters and kessai_queue_replays; after a try kessai_probe_in_books and
+    kessai_clock_against_siglume. What stands on something that is away is left out.
+
     Exit code: 0 when nothing failed (with --no-api: of what was asked), 1 when something did, 2 for wrong usage.
     """
     import asyncio

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from aiormq.connection import Connection
 
 from deploy.cli.show import counted
-from deploy.doctor.finding import Finding, fail, ok, warn
+from deploy.doctor.finding import BROKER, TOPOLOGY, Finding, fail, of_queue, ok, warn
 from shared.broker import topology
 from shared.broker.depths import Depth, connected, depth_of
 from shared.broker.topology import CONFIRMATIONS_QUEUE, DEAD_LETTERS_QUEUE, REPLAYS_QUEUE, TopologyMismatch
@@ -29,7 +29,7 @@ async def examine_broker(settings: Settings) -> AsyncIterator[Finding]:
                     yield _consumed(queue, role, depth)
     except KessaiError as error:
         yield fail(
-            "rabbitmq", str(error), "check KESSAI_AMQP_URL and that RabbitMQ runs; the ingress answers 503 until then"
+            BROKER, str(error), "check KESSAI_AMQP_URL and that RabbitMQ runs; the ingress answers 503 until then"
         )
 
 
@@ -38,20 +38,20 @@ def _server(connection: Connection) -> Finding:
     product, version = str(properties.get("product", "an AMQP server")), str(properties.get("version", ""))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if product != "RabbitMQ" or numbers < OLDEST_RABBITMQ:
-        return warn("rabbitmq", f"{product} {version}", "Kessai needs RabbitMQ 3.10 or later: quorum queues")
-    return ok("rabbitmq", f"{version} answers")
+        return warn(BROKER, f"{product} {version}", "Kessai needs RabbitMQ 3.10 or later: quorum queues")
+    return ok(BROKER, f"{version} answers")
 
 
 async def _topology(url: str) -> Finding:
     try:
         await topology.verify(url)
     except TopologyMismatch as mismatch:
-        return fail("topology", str(mismatch), "run `kessai topology apply`")
-    return ok("topology", "every exchange and queue is there in the form needed")
+        return fail(TOPOLOGY, str(mismatch), "run `kessai topology apply`")
+    return ok(TOPOLOGY, "every exchange and queue is there in the form needed")
 
 
 def _consumed(queue: str, role: str, depth: Depth) -> Finding:
     told = f"{counted(depth.messages, 'message')} waiting, {counted(depth.consumers, 'consumer')}"
     if depth.consumers == 0:
-        return warn(queue, told, f"run `kessai worker {role}`")
-    return ok(queue, told)
+        return warn(of_queue(queue), told, f"run `kessai worker {role}`")
+    return ok(of_queue(queue), told)

@@ -6,7 +6,18 @@ from contextlib import suppress
 
 from deploy.cli.books import BooksOutdated, commit, open_books
 from deploy.cli.show import counted
-from deploy.doctor.finding import Finding, fail, ok, warn
+from deploy.doctor.finding import (
+    ARCHIVE,
+    CLOCK,
+    DATABASE,
+    MIGRATIONS,
+    OPEN_WORK,
+    OUTBOX,
+    Finding,
+    fail,
+    ok,
+    warn,
+)
 from shared.errors import KessaiError
 from shared.ledger import migrate
 from shared.ledger.database import Connection
@@ -32,21 +43,21 @@ async def examine_database(settings: Settings) -> AsyncIterator[Finding]:
                 yield await commit(pool, _outbox)
                 yield await commit(pool, _open_work)
     except KessaiError as error:
-        yield fail("postgres", str(error), "check KESSAI_DATABASE_URL and that Postgres runs; workers hold until then")
+        yield fail(DATABASE, str(error), "check KESSAI_DATABASE_URL and that Postgres runs; workers hold until then")
 
 
 async def _server(connection: Connection) -> Finding:
     version: str = await connection.fetchval("SHOW server_version")
     number = connection.get_server_version()
     if await connection.fetchval("SELECT pg_is_in_recovery()"):
-        return fail("postgres", f"{version}, a read-only standby", "point KESSAI_DATABASE_URL at the primary")
+        return fail(DATABASE, f"{version}, a read-only standby", "point KESSAI_DATABASE_URL at the primary")
     if number.major < OLDEST_POSTGRES:
-        return warn("postgres", version, f"Kessai is tested on {OLDEST_POSTGRES} and later")
+        return warn(DATABASE, version, f"Kessai is tested on {OLDEST_POSTGRES} and later")
     if await connection.fetchval("SHOW synchronous_commit") == "off":
         return warn(
-            "postgres", f"{version}, synchronous_commit off", "a crash may forget what was acknowledged: turn it on"
+            DATABASE, f"{version}, synchronous_commit off", "a crash may forget what was acknowledged: turn it on"
         )
-    return ok("postgres", f"{version} answers")
+    return ok(DATABASE, f"{version} answers")
 
 
 async def _clock(connection: Connection) -> Finding:
@@ -55,19 +66,19 @@ async def _clock(connection: Connection) -> Finding:
     away = theirs - (began + time.time()) / 2
     told = f"Postgres and this machine differ by {abs(away):.2f} s"
     if abs(away) > CLOCK_TOLERANCE:
-        return warn("clock", told, "let both follow NTP: a wrong clock refuses every signature")
-    return ok("clock", told)
+        return warn(CLOCK, told, "let both follow NTP: a wrong clock refuses every signature")
+    return ok(CLOCK, told)
 
 
 def _revision(url: str) -> Finding:
     current, newest = migrate.current(url), migrate.newest()
     if current == newest:
-        return ok("migrations", f"at {current}, the newest")
+        return ok(MIGRATIONS, f"at {current}, the newest")
     if current is None:
-        return fail("migrations", "no books yet", "run `kessai migrate`")
+        return fail(MIGRATIONS, "no books yet", "run `kessai migrate`")
     if not migrate.is_known(current):
-        return fail("migrations", f"at {current}, which this Kessai does not know", "run the Kessai that made it")
-    return fail("migrations", f"at {current}, {newest} is due", "run `kessai migrate`")
+        return fail(MIGRATIONS, f"at {current}, which this Kessai does not know", "run the Kessai that made it")
+    return fail(MIGRATIONS, f"at {current}, {newest} is due", "run `kessai migrate`")
 
 
 async def _partitions(connection: Connection) -> Finding:
@@ -80,13 +91,13 @@ async def _partitions(connection: Connection) -> Finding:
     )
     if await connection.fetchval("SELECT EXISTS (SELECT FROM kessai.webhook_archive_default)"):
         return warn(
-            "archive",
+            ARCHIVE,
             "some webhooks lie in the default partition",
             "a partition for their month was missing when they came: keep a worker running",
         )
     if missing:
-        return warn("archive", f"no partition for {', '.join(missing)}", "a running worker makes it: start one")
-    return ok("archive", "partitions for this month and the next")
+        return warn(ARCHIVE, f"no partition for {', '.join(missing)}", "a running worker makes it: start one")
+    return ok(ARCHIVE, "partitions for this month and the next")
 
 
 async def _outbox(connection: Connection) -> Finding:
@@ -100,8 +111,8 @@ async def _outbox(connection: Connection) -> Finding:
     assert waiting is not None  # noqa: S101 - an aggregate always has its row
     told = f"waiting to be relayed: {counted(waiting['facts'], 'fact')}"
     if waiting["age"] > OUTBOX_PATIENCE:
-        return warn("outbox", f"{told}, the oldest for {waiting['age']:.0f} s", "run `kessai worker outbox`")
-    return ok("outbox", told)
+        return warn(OUTBOX, f"{told}, the oldest for {waiting['age']:.0f} s", "run `kessai worker outbox`")
+    return ok(OUTBOX, told)
 
 
 async def _open_work(connection: Connection) -> Finding:
@@ -111,5 +122,5 @@ async def _open_work(connection: Connection) -> Finding:
     )
     told = f"{counted(open_reviews, 'open review')}, {counted(letters, 'dead letter')} in the last day"
     if letters:
-        return warn("people's work", told, "see `kessai dead-letters list` and `kessai reviews list --state open`")
-    return ok("people's work", told)
+        return warn(OPEN_WORK, told, "see `kessai dead-letters list` and `kessai reviews list --state open`")
+    return ok(OPEN_WORK, told)

@@ -7,7 +7,7 @@ from aiohttp import http_parser
 
 from deploy.doctor.broker import examine_broker
 from deploy.doctor.database import examine_database
-from deploy.doctor.finding import Finding, fail, ok, warn
+from deploy.doctor.finding import ENDPOINTS, HTTP_PARSER, SETTINGS, Finding, fail, of_endpoint, ok, warn
 from shared.endpoints import DEFAULT_ENDPOINT, Endpoint
 from shared.errors import SettingsError
 from shared.settings import Settings
@@ -19,7 +19,7 @@ async def examine() -> AsyncIterator[Finding]:
     try:
         settings = Settings.from_env()
     except SettingsError as error:
-        yield fail("settings", str(error), "correct the environment, then ask again")
+        yield fail(SETTINGS, str(error), "correct the environment, then ask again")
         return
     for finding in _endpoints(settings):
         yield finding
@@ -32,25 +32,23 @@ async def examine() -> AsyncIterator[Finding]:
 def _http_parser() -> Finding:
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
         return fail(
-            "http parser",
+            HTTP_PARSER,
             "aiohttp is without its C parser",
             "unset AIOHTTP_NO_EXTENSIONS, or install its binary wheel; the ingress does not start",
         )
-    return ok("http parser", "aiohttp has its C parser")
+    return ok(HTTP_PARSER, "aiohttp has its C parser")
 
 
 def _endpoints(settings: Settings) -> list[Finding]:
     """Secrets are known by their fingerprints, as in the logs."""
     if settings.webhook_secret is None and settings.config is None:
         return [
-            warn(
-                "endpoints", "no webhook secret", "set SIGLUME_WEBHOOK_SECRET where the ingress runs; workers need none"
-            )
+            warn(ENDPOINTS, "no webhook secret", "set SIGLUME_WEBHOOK_SECRET where the ingress runs; workers need none")
         ]
     try:
         doors, shops = settings.endpoints(), settings.shops()
     except SettingsError as error:
-        return [fail("endpoints", str(error), "correct it: the ingress does not start")]
+        return [fail(ENDPOINTS, str(error), "correct it: the ingress does not start")]
     findings = []
     now = datetime.now(UTC)
     for name, door in sorted(doors.items()):
@@ -60,17 +58,15 @@ def _endpoints(settings: Settings) -> list[Finding]:
         told = f"secret {secrets}; merchant {shop.merchant or 'not checked'}; metered payments {metered}"
         if not door.live_keys(now):
             findings.append(
-                fail(f"endpoint {name}", told, "every webhook is refused: name a secret in KESSAI_CONFIG that is valid")
+                fail(of_endpoint(name), told, "every webhook is refused: name a secret in KESSAI_CONFIG that is valid")
             )
         elif shop.merchant is None:
             variable = (
                 "SIGLUME_DIRECT_PAYMENT_MERCHANT" if name == DEFAULT_ENDPOINT else f"merchant of [endpoints.{name}]"
             )
-            findings.append(
-                warn(f"endpoint {name}", told, f"set {variable}, so that another shop's payment is noticed")
-            )
+            findings.append(warn(of_endpoint(name), told, f"set {variable}, so that another shop's payment is noticed"))
         else:
-            findings.append(ok(f"endpoint {name}", told))
+            findings.append(ok(of_endpoint(name), told))
     return findings
 
 

@@ -1,7 +1,6 @@
 """Is Kessai itself ready? What `kessai doctor` finds, and whether the test delivery came through to the books."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -37,7 +36,7 @@ class _Came(NamedTuple):
 
 async def own_checks() -> AsyncIterator[Check]:
     async for finding in examine():
-        yield _as_check(finding)
+        yield as_check(finding)
 
 
 async def probe_checks(endpoint: str, event_id: str, *, within: float = SECONDS) -> list[Check]:
@@ -64,10 +63,9 @@ def _clock(seconds: float) -> Check:
     return judged(CLOCK, fault)
 
 
-def _as_check(finding: Finding) -> Check:
-    name = f"kessai_{re.sub('[^a-z0-9]+', '_', finding.check.lower()).removeprefix('kessai_')}"
+def as_check(finding: Finding) -> Check:
     message = finding.found if finding.advice is None else f"{finding.found}: {finding.advice}"
-    return Check(name, _STATUSES[finding.health], message)
+    return Check(f"kessai_{finding.name}", _STATUSES[finding.health], message)
 
 
 async def _came(endpoint: str, event_id: str, *, within: float) -> _Came | None:

@@ -27,8 +27,8 @@ async def test_a_whole_kessai_is_ready(pipeline: Pipeline) -> None:
     assert statuses(ours) == dict.fromkeys(statuses(ours), "pass")
     assert statuses(ours).keys() >= {
         *("webhook_delivery_probe_passed", "kessai_probe_in_books", "kessai_clock_against_siglume"),
-        *("kessai_endpoint_siglume", "kessai_postgres", "kessai_clock", "kessai_migrations", "kessai_rabbitmq"),
-        *("kessai_topology", "kessai_confirmations"),
+        *("kessai_endpoint_siglume", "kessai_database", "kessai_clock", "kessai_migrations", "kessai_broker"),
+        *("kessai_topology", "kessai_queue_confirmations", "kessai_open_work"),
     }
     assert pipeline.listed("events", "list", outcome="ignored")
     assert WEBHOOK_SECRET not in ours.text
