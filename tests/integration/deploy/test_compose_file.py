@@ -51,6 +51,7 @@ def test_what_needs_a_merchants_token_starts_only_when_asked_for() -> None:
     assert {name: service.raw["profiles"] for name, service in services().items() if "profiles" in service.raw} == {
         "checkout": ["checkout"],
         "reconcile": ["reconcile"],
+        "readiness": ["check"],
     }
 
 
@@ -98,7 +99,7 @@ def test_only_doors_and_the_console_are_published_and_on_loopback() -> None:
     }
     assert document()["networks"]["inside"] == {"internal": True}
     outside = [service.name for service in services().values() if service.raw["networks"] != ["inside"]]
-    assert outside == ["ingress", "reconcile", "console", "checkout"]
+    assert outside == ["ingress", "reconcile", "console", "checkout", "readiness"]
 
 
 def test_a_port_is_published_for_each_door() -> None:
@@ -131,10 +132,21 @@ def test_secret_is_read_from_a_granted_file(service: Service) -> None:
     assert {value.removeprefix("/run/secrets/") for value in files.values()} == set(service.secrets)
 
 
-def test_only_the_door_holds_the_webhook_secret_and_it_holds_no_password_of_the_books() -> None:
+def test_of_what_keeps_running_only_the_door_holds_the_webhook_secret_and_no_password_of_the_books() -> None:
     holders = {service.name for service in services().values() if "siglume_webhook_secret" in service.secrets}
-    assert holders == {"ingress"}
+    assert {name for name in holders if not services()[name].is_one_shot} == {"ingress"}
     assert "database_url" not in services()["ingress"].secrets
+
+
+def test_one_container_can_be_asked_whether_payments_can_begin_and_which_secret_signs() -> None:
+    """`kessai readiness` and `kessai keys check` need all of it at once; nobody else waits for them."""
+    asked = services()["readiness"]
+    assert asked.is_one_shot
+    assert not asked.waits_for
+    assert set(asked.secrets) == {"database_url", "amqp_url", "siglume_webhook_secret", "siglume_merchant_auth_token"}
+    assert asked.raw["networks"] == ["inside", "door"]
+    lines = compose_file.COMPOSE_FILE.read_text(encoding="utf-8")
+    assert "docker compose --profile check run --rm readiness keys check" in lines
 
 
 def test_secrets_come_from_files() -> None:

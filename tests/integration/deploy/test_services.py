@@ -5,6 +5,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -65,6 +66,26 @@ def test_every_replica_starts_together_and_webhooks_come_through_to_the_books(ma
             container.begin_stop()
         for container in containers:
             assert container.end_stop() == 0, container.output()
+
+
+@pytest.mark.parametrize("command", [("readiness",), ("keys", "check")], ids=" ".join)
+def test_what_is_asked_by_hand_reaches_all_it_needs(machine: Machine, command: tuple[str, ...]) -> None:
+    """Siglume is not there; whatever is of Kessai itself is."""
+    service = services()["readiness"]
+    shop = {
+        "SIGLUME_ENV": "sandbox",
+        "SIGLUME_SANDBOX_API_BASE": "http://127.0.0.1:9/v1",
+        "SHOP_PUBLIC_ORIGIN": "http://localhost:3000",
+        "SHOP_WEBHOOK_URL": "http://localhost:8080/webhooks/siglume",
+    }
+    ended = run_to_end(machine, replace(service, command=command, environment={**service.environment, **shop}))
+    told = ended.output()
+    assert ended.process.returncode == 1, told
+    assert SigningSecret.from_text(WEBHOOK_SECRET).fingerprint in told
+    assert "no connection" in told
+    if command == ("readiness",):
+        own = {line.split()[1]: line[0] for line in told.splitlines() if " kessai_" in line}
+        assert {own[name] for name in ("kessai_database", "kessai_broker", "kessai_migrations")} == {"✓"}, told
 
 
 @every_role
