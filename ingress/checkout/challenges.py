@@ -10,8 +10,10 @@ from ingress.checkout.call import Call
 from ingress.checkout.operation import AnyOperation, act
 from ingress.checkout.orders import OfOrder
 from ingress.checkout.refusals import CHALLENGES_NOT_ENABLED, OF_STARTS
-from shared.ledger import checkouts
+from shared.ledger import checkouts, orders
 from shared.ledger.books import Order
+from shared.ledger.checkout_states import Attempt
+from shared.ledger.database import Connection
 from shared.sdrp.challenge import Challenge, create_challenge
 from shared.sdrp.money import Currency
 
@@ -39,10 +41,11 @@ async def give_challenge(call: Call, asked: OfOrder) -> GivenChallenge:
             f"Endpoint {call.client.endpoint!r} has no challenge secret or no merchant key here: set "
             "SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET and SIGLUME_DIRECT_PAYMENT_MERCHANT.",
         )
-    order = (await call.stand(asked.order_id)).order
-    call.require_payable(order)
+    order_id, now = asked.order_id, datetime.now(UTC)
+    await call.stand(order_id)  # another endpoint's is not there
 
     def make(order: Order, nonce: str) -> Challenge:
+        call.require_payable(order)
         return create_challenge(
             secret=secret.get_secret_value(),
             merchant=merchant,
@@ -51,10 +54,11 @@ async def give_challenge(call: Call, asked: OfOrder) -> GivenChallenge:
             nonce=nonce,
         )
 
-    now = datetime.now(UTC)
-    attempt, challenge = await call.books(
-        lambda connection: checkouts.give_challenge(connection, order.order_id, make, actor=call.actor, now=now)
-    )
+    async def work(connection: Connection) -> tuple[Order, Attempt, Challenge]:
+        attempt, challenge = await checkouts.give_challenge(connection, order_id, make, actor=call.actor, now=now)
+        return await orders.find(connection, order_id), attempt, challenge
+
+    order, attempt, challenge = await call.books(work)
     return GivenChallenge(
         order_id=order.order_id,
         attempt=attempt.attempt,

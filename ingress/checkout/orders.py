@@ -83,7 +83,7 @@ class AuthoredOrder(OfOrder):
 
 
 async def put_order(call: Call, asked: AuthoredOrder) -> Made:
-    """Registering an order again changes nothing."""
+    """Saying the same again changes nothing."""
     endpoint = call.client.endpoint
     if asked.endpoint not in (None, endpoint):
         raise Refused(FORBIDDEN, f"This token is for orders of endpoint {endpoint!r}.")
@@ -91,17 +91,23 @@ async def put_order(call: Call, asked: AuthoredOrder) -> Made:
     order = orders.NewOrder(asked.order_id, asked.amount_minor, asked.currency.value, endpoint)
 
     async def work(connection: Connection) -> Made:
-        try:
-            done = await orders.register(connection, [order], actor=call.actor, now=datetime.now(UTC))
-        except orders.OrderConflict:
-            if (await orders.find(connection, order.order_id)).endpoint == endpoint:
-                raise
-            raise Refused(CONFLICT, f"Order id {order.order_id!r} is not free: choose another.") from None
-        status = HTTPStatus.CREATED if done.new else HTTPStatus.OK
+        is_new = await _author(connection, order, actor=call.actor)
         at = await stand(connection, order.order_id)
-        return Made(CheckoutOrder.of(at), status, location(order.order_id))
+        return Made(CheckoutOrder.of(at), HTTPStatus.CREATED if is_new else HTTPStatus.OK, location(order.order_id))
 
     return await call.books(work)
+
+
+async def _author(connection: Connection, order: orders.NewOrder, *, actor: str) -> bool:
+    """Whether the order is new; one that is known has these values now. Raises OrderConflict, Refused."""
+    try:
+        return (await orders.register(connection, [order], actor=actor, now=datetime.now(UTC))).new > 0
+    except orders.OrderConflict:  # it is known, with other values
+        try:
+            await orders.change(connection, order, actor=actor)
+        except orders.OrderNotFound:
+            raise Refused(CONFLICT, f"Order id {order.order_id!r} is not free: choose another.") from None
+        return False
 
 
 async def get_order(call: Call, asked: OfOrder) -> CheckoutOrder:
@@ -124,7 +130,8 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     put(
         "putOrder",
         "/orders/{order_id}",
-        "Say what an order costs, before its payment starts; it keeps its values. 200: it was said already.",
+        "Say what an order costs. 201: it is new; 200: it is known, and costs this now. Once its payment was started "
+        "it keeps its amount and currency: another is a 409.",
         AuthoredOrder,
         Thing(CheckoutOrder, (HTTPStatus.CREATED, HTTPStatus.OK)),
         put_order,

@@ -30,6 +30,7 @@ from shared.ledger import checkouts
 from shared.ledger.checkout_rows import ChallengeTaken, OrderNotPayable, ReturnUrls
 from shared.ledger.checkout_states import Attempt, AttemptFact, AttemptState, Step, next_step
 from shared.ledger.checkouts import OpenedSession, Turn
+from shared.ledger.database import Connection
 from shared.ledger.transitions import OrderState
 from shared.sdrp.api import urls
 from shared.sdrp.api.urls import MAX_URL
@@ -121,12 +122,18 @@ async def _start(call: Call, asked: AskedStart) -> tuple[Made, str]:
 
 
 async def _take_turn(call: Call, order_id: str, pages: ReturnUrls, *, is_doubted: bool) -> Turn:
+    """Raises Refused, OrderNotPayable, PaymentUnderway; then no attempt was begun."""
     lease = call.services.lease
-    return await call.books(
-        lambda connection: checkouts.take_turn(
-            connection, order_id, pages, lease=lease, is_doubted=is_doubted, actor=call.actor
-        )
-    )
+
+    async def work(connection: Connection) -> Turn:
+        async with connection.transaction():
+            turn = await checkouts.take_turn(
+                connection, order_id, pages, lease=lease, is_doubted=is_doubted, actor=call.actor
+            )
+            call.require_payable(turn.order)  # its amount may have changed since it was looked at
+            return turn
+
+    return await call.books(work)
 
 
 async def _create(call: Call, hosted: HostedCheckout, turn: Turn) -> Attempt | None:

@@ -32,6 +32,7 @@ class Told:
 
 HEADLINES: Final = {
     "order.registered": "Registered",
+    "order.changed": "Amount changed",
     "checkout.created": "Challenge for the buyer",
     "checkout.begun": "Payment started",
     "checkout.opened": "Payment can be made",
@@ -64,7 +65,7 @@ LINKS: Final[Mapping[str, Callable[[Any], str]]] = {
     "dead_letter_id": lambda value: f"/dead-letters/{value}",
     "replay_id": lambda value: f"/replays/{value}",
 }
-UNSAID: Final = frozenset({"subject", "note_id", "fact_id", "from", "to", "currency"})
+UNSAID: Final = frozenset({"subject", "note_id", "fact_id", "from", "to", "currency", "old_currency"})
 """Said by the headline, or by nobody."""
 
 
@@ -102,8 +103,8 @@ def _name(name: str) -> str:
 
 
 def _value(name: str, value: Any, detail: Mapping[str, Any]) -> object:  # noqa: ANN401 - whatever a step carries
-    if name == "amount_minor":
-        return amount(value, str(detail.get("currency")))
+    if name.endswith("amount_minor"):
+        return amount(value, str(detail.get(name.replace("amount_minor", "currency"))))
     if isinstance(value, datetime):
         return when(value)
     return words(value) if name in {"reason", "outcome", "kind", "resolution"} and isinstance(value, str) else value

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from shared.errors import KessaiError
 from shared.ledger import audit, outbox
@@ -18,6 +18,8 @@ from shared.ledger.waiting import Became, apply_waiting
 from shared.sdrp.money import MAX_SAFE_INTEGER, Currency
 
 MAX_TEXT = 255
+CHANGED: Final = "order.changed"
+"""As the audit names it."""
 
 Place: TypeAlias = tuple[datetime, str]
 """Where an order stands in a list: when it was registered, and its id."""
@@ -195,6 +197,54 @@ async def _insert_attempts(connection: Connection, orders: Sequence[NewOrder]) -
             f"challenge {taken['challenge_hash']!r} belongs to order {taken['order_id']!r}, "
             f"so order {taken['wanted_by']!r} cannot have it: use a fresh nonce for every order"
         )
+
+
+async def change(connection: Connection, order: NewOrder, *, actor: str) -> None:
+    """Give an order another amount or currency, as long as nobody can have begun to pay it.
+
+    Raises OrderNotFound, for another endpoint's order, too, and OrderConflict.
+    """
+    async with connection.transaction():
+        row = await connection.fetchrow(
+            "SELECT * FROM kessai.orders WHERE order_id = $1 AND endpoint = $2 FOR UPDATE",
+            *(order.order_id, order.endpoint),
+        )
+        if row is None:
+            raise OrderNotFound(order.order_id)
+        known = Order.from_row(row)
+        if (known.amount_minor, known.currency) == (order.amount_minor, order.currency):
+            return
+        is_pending = known.state is OrderState.PENDING
+        if not is_pending or await _is_begun(connection, order.order_id):
+            why = "its payment was started" if is_pending else f"it is {known.state}"
+            raise OrderConflict(
+                f"order {order.order_id!r} costs {known.amount_minor} {known.currency}, and {why}: it keeps its "
+                "values; register a changed order under a new id"
+            )
+        await connection.execute(
+            "UPDATE kessai.orders SET amount_minor = $2, currency = $3, updated_at = now() WHERE order_id = $1",
+            *(order.order_id, order.amount_minor, order.currency),
+        )
+        old = {"old_amount_minor": known.amount_minor, "old_currency": known.currency}
+        new = {"amount_minor": order.amount_minor, "currency": order.currency}
+        await audit.record(
+            connection, actor=actor, action=CHANGED, subject=order.order_id, endpoint=order.endpoint, detail=old | new
+        )
+
+
+async def _is_begun(connection: Connection, order_id: str) -> bool:
+    """Whether a locked order ever had an attempt or a challenge: either may be paid at any time, whatever its state.
+
+    A statement of its own: one that waited for the lock would show what was there before it.
+    """
+    begun: bool = await connection.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM kessai.checkouts WHERE order_id = $1)
+            OR EXISTS (SELECT FROM kessai.checkout_attempts WHERE order_id = $1)
+        """,
+        order_id,
+    )
+    return begun
 
 
 async def cancel(connection: Connection, order_id: str, *, actor: str, now: datetime) -> Order:

@@ -16,6 +16,7 @@ import orjson
 from shared.ledger.audit import RecordedAct
 from shared.ledger.books import Row
 from shared.ledger.database import Connection
+from shared.ledger.orders import CHANGED
 from shared.ledger.timeline_rows import Found, Known, Window, what_is_around, what_is_known
 
 SPAN: Final = timedelta(seconds=15)
@@ -87,12 +88,11 @@ def windows(known: Known) -> list[Window]:
 def _registration(known: Known, found: Found) -> Iterator[Step]:
     order = known.order
     who = next((row["actor"] for row in found.moves if row["action"] == "order.registered"), None)
-    yield Step(
-        order["created_at"],
-        "order.registered",
-        who,
-        {name: order[name] for name in ("endpoint", "amount_minor", "currency")},
-    )
+    detail = {name: order[name] for name in ("endpoint", "amount_minor", "currency")}
+    changes = [act.detail or {} for act in known.acts if act.action == CHANGED]
+    if changes:  # the oldest is the last
+        detail |= {name: changes[-1][f"old_{name}"] for name in ("amount_minor", "currency")}
+    yield Step(order["created_at"], "order.registered", who, detail)
     for attempt in known.attempts:
         yield Step(attempt["created_at"], "checkout.created", None, {"challenge_hash": attempt["challenge_hash"]})
 

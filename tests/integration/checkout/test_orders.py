@@ -1,13 +1,16 @@
-"""An order is authored once, by the system of its own endpoint, and keeps its values."""
+"""An order is authored by the system of its own endpoint, and keeps its values once its payment starts."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from ingress.api.inputs import BODY_BYTES
 from shared.ledger import checkout_clients
 from shared.ledger.database import connected
+from shared.ledger.orders import NewOrder
+from shared.ledger.timeline import timeline
+from tests.given import ENDPOINT
 from tests.integration.checkout.counter import Counters, System
 from tests.integration.ledger.books import TestBooks
 
@@ -33,12 +36,65 @@ async def test_authoring_an_order_again_changes_nothing(system: System, books: T
 
 
 @pytest.mark.parametrize("changed", [{"amount_minor": 1300}, {"currency": "USD"}])
-async def test_an_order_keeps_its_values(system: System, changed: dict[str, object]) -> None:
-    await system.put()
+async def test_what_an_order_costs_may_change_before_its_payment_starts(
+    system: System, books: TestBooks, changed: dict[str, object]
+) -> None:
+    old = {"amount_minor": 1200, "currency": "JPY"}
+    first = (await system.put()).json
     told = await system.put(**changed)  # type: ignore[arg-type]
-    assert (told.problem, told.json["code"]) == ("conflict", "CONFLICT")
-    assert "register a changed order under a new id" in told.json["detail"]
+    assert (told.status, told.json) == (200, first | changed)
+    assert (await system.put(**changed)).json == (await system.order()).json == told.json  # type: ignore[arg-type]
+    async with connected(books.pool) as connection:
+        steps = await timeline(connection, "order-1")
+    new = old | changed
+    assert [(step.what, step.who, step.detail) for step in steps] == [
+        ("order.registered", "checkout:shop", {"endpoint": "siglume"} | old),
+        (
+            "order.changed",
+            "checkout:shop",
+            {"subject": "order-1", "old_amount_minor": 1200, "old_currency": "JPY"} | new,
+        ),
+    ]
+
+
+async def test_an_order_may_become_what_it_was(system: System, books: TestBooks) -> None:
+    for amount_minor in (1200, 1300, 1400, 1200):
+        assert (await system.put(amount_minor=amount_minor)).json["amount_minor"] == amount_minor
+    assert [action for _, action, _ in await books.acts()][2:] == ["order.changed"] * 3
+
+
+BEGINNINGS: dict[str, Callable[[System, TestBooks], Awaitable[object]]] = {
+    "started": lambda system, _: system.start(),
+    "a challenge given": lambda system, _: system.challenge(),
+    "a challenge registered": lambda _, books: books.register(
+        NewOrder("order-1", 1200, "JPY", ENDPOINT, "sha256:of_another_way")
+    ),
+    "cancelled": lambda system, _: system.cancel(),
+}
+
+
+@pytest.mark.parametrize("begin", BEGINNINGS.values(), ids=BEGINNINGS.keys())
+async def test_then_it_keeps_its_values(
+    system: System, books: TestBooks, begin: Callable[[System, TestBooks], Awaitable[object]]
+) -> None:
+    await system.put()
+    await begin(system, books)
+    for changed in ({"amount_minor": 1300}, {"currency": "USD"}):
+        told = await system.put(**changed)
+        assert (told.problem, told.json["code"]) == ("conflict", "CONFLICT")
+        assert "register a changed order under a new id" in told.json["detail"]
+    assert (await system.put()).status == 200
     assert (await system.order()).json["amount_minor"] == 1200
+
+
+@pytest.mark.parametrize("lost", ["DELETE FROM kessai.checkouts", "DELETE FROM kessai.checkout_attempts"])
+async def test_an_attempt_that_is_over_keeps_them_too(system: System, books: TestBooks, lost: str) -> None:
+    """Whatever became of a session, its challenge may still be paid; and one without a session may have one by now."""
+    await system.put()
+    await system.start()
+    await books.rows("UPDATE kessai.checkouts SET state = 'failed', ended_at = now()")
+    await books.rows(lost)
+    assert (await system.put(amount_minor=1300)).problem == "conflict"
 
 
 async def test_a_token_is_for_orders_of_one_endpoint(system: System, books: TestBooks, counters: Counters) -> None:

@@ -12,12 +12,13 @@ from prometheus_client import generate_latest
 
 from deploy.sandbox.core.faults import Fault
 from deploy.sandbox.sandbox import Sandbox
+from shared.ledger import orders
 from shared.ledger.checkout_states import CLOCKS_APART
 from shared.ledger.database import connected
 from shared.ledger.timeline import timeline
 from shared.sdrp.api.answers import Answer, refusal
 from shared.sdrp.api.requests import Request
-from tests.given import confirmation
+from tests.given import ENDPOINT, confirmation
 from tests.integration.checkout.conftest import lease_over, trust_over
 from tests.integration.checkout.counter import MERCHANT, ORIGIN, SHOP, Bend, Counters, System, terms
 from tests.integration.ledger.books import TestBooks
@@ -122,6 +123,50 @@ async def test_a_hundred_starts_at_once_on_two_servers_open_one_session(
     assert len({each.json["checkout_url"] for each in told}) == 1
     assert len(sandbox.platform.checkout.every()) == 1
     assert len(systems[0].road.asked + systems[1].road.asked) == 1
+
+
+@pytest.mark.parametrize("other", [1300, 200])
+async def test_whatever_is_said_meanwhile_a_session_has_the_amount_of_its_order(
+    counters: Counters, token: str, sandbox: Sandbox, other: int
+) -> None:
+    """200 yen are in the micro band, which this shop does not take."""
+    systems = [await counters.open(token), await counters.open(token)]
+    await systems[0].put()
+
+    async def start() -> Told:
+        while (told := await systems[1].start()).status == 202:
+            await asyncio.sleep(0.02)
+        return told
+
+    said = [systems[number % 2].put(amount_minor=(1200, other)[number // 2 % 2]) for number in range(100)]
+    first, *told, second = await asyncio.gather(start(), *said, start())
+    assert {each.status for each in told} <= {200, 409}
+    sessions = sandbox.platform.checkout.every()
+    started = [each for each in (first, second) if each.status in {200, 201}]
+    assert len(sessions) == bool(started)
+    assert all(each.problem == "metered-integration-required" for each in (first, second) if each not in started)
+    for amount_minor in (1200, other, 1200) if sessions else ():
+        is_it = amount_minor == sessions[0].order.amount_minor
+        assert (await systems[0].put(amount_minor=amount_minor)).status == (200 if is_it else 409)
+    order = (await systems[0].order()).json
+    assert [each.order.amount_minor for each in sessions] in ([], [order["amount_minor"]])
+    assert {each.order.amount_minor for each in sessions} <= {1200, 1300}
+    assert (order["attempt"] is None) == (not sessions)
+
+
+async def test_an_order_that_became_micro_meanwhile_is_not_started(system: System, books: TestBooks) -> None:
+    await system.put()
+    async with connected(books.pool) as connection:
+        async with connection.transaction():
+            await orders.change(connection, orders.NewOrder("order-1", 200, "JPY", ENDPOINT), actor="test")
+            asked = [asyncio.create_task(each) for each in (system.start(), system.challenge())]
+            while await books.value("SELECT count(*) FROM pg_locks WHERE NOT granted") < len(asked):
+                await asyncio.sleep(0.02)
+        told = await asyncio.gather(*asked)
+    assert [each.problem for each in told] == ["metered-integration-required"] * 2
+    assert await books.value("SELECT count(*) FROM kessai.checkouts") == 0
+    assert system.road.asked == []
+    assert (await system.put(amount_minor=1300)).status == 200
 
 
 async def test_a_crash_after_siglumes_answer_costs_a_lease_and_nothing_else(
