@@ -15,9 +15,10 @@ def checkout(
 ) -> None:
     """Start payments: PUT /orders/{order_id}, then POST /orders/{order_id}/checkout, or POST /challenges.
 
-    Calls carry a token of `kessai checkout-clients add`; GET /openapi.json describes all of them. It needs
-    SIGLUME_DIRECT_PAYMENT_MERCHANT, and SIGLUME_MERCHANT_AUTH_TOKEN for Hosted Checkout, with SHOP_PUBLIC_ORIGIN as
-    the origin that buyers may return to, or SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET for challenges.
+    Calls carry a token of `kessai checkout-clients add`; GET /openapi.json, which needs none, describes all of them.
+    The command needs SIGLUME_DIRECT_PAYMENT_MERCHANT, and SIGLUME_MERCHANT_AUTH_TOKEN for Hosted Checkout, with
+    SHOP_PUBLIC_ORIGIN as the origin that buyers may return to, or SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET for
+    challenges.
     """
     from ingress.checkout.app import Listen, run
     from shared.settings import Settings

@@ -46,6 +46,13 @@ class Bearers(Generic[Holder]):
         self._advice = advice
         self._failures = failures or Failures(allowed=FAILURES, within=FAILURES_WITHIN, clock=time.monotonic)
 
+    def stranger(self, address: str) -> None:
+        """For what needs no token: as often as calls without a live one may be made from there. Raises Refused."""
+        wait = self._failures.wait(address)
+        if wait > 0:
+            raise _too_many(wait)
+        self._failures.count(address)
+
     async def holder(self, request: web.Request, address: str) -> Holder:
         """Raises Refused, and KessaiError when the books cannot say.
 
@@ -56,7 +63,7 @@ class Bearers(Generic[Holder]):
         token = _token(request)
         holder = None if token is None else await self._of_token(token)
         if holder is None and wait > 0:
-            raise Refused(TOO_MANY_FAILURES, "Too many calls from here had no live token.", retry_after=wait)
+            raise _too_many(wait)
         if holder is None:
             self._failures.count(address)
             self._log.warning("api.unauthenticated", address=address, path=request.path)
@@ -80,6 +87,10 @@ class Bearers(Generic[Holder]):
         if len(self._known) > KNOWN:
             self._known.popitem(last=False)
         return holder
+
+
+def _too_many(wait: float) -> Refused:
+    return Refused(TOO_MANY_FAILURES, "Too many calls from here had no live token.", retry_after=wait)
 
 
 def _token(request: web.Request) -> str | None:

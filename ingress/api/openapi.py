@@ -21,7 +21,7 @@ PROBLEM: Final[Schema] = {
     "description": "Problem details (RFC 9457).",
     "properties": {
         "type": {"type": "string", "format": "uri"},
-        "code": {"type": "string", "description": "The same, as a word."},
+        "code": {"type": "string", "description": "The same, as a word to switch on."},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
@@ -194,7 +194,13 @@ def _refusals(kinds: Sequence[Kind]) -> dict[str, Schema]:
 
 
 def _refusal(status: HTTPStatus, kinds: Sequence[Kind]) -> Schema:
-    one_of_these = {"properties": {"type": {"enum": [kind.type for kind in kinds]}, "status": {"const": int(status)}}}
+    one_of_these = {
+        "properties": {
+            "type": {"enum": [kind.type for kind in kinds]},
+            "code": {"enum": [kind.code for kind in kinds]},
+            "status": {"const": int(status)},
+        }
+    }
     told: Schema = {
         "description": "; ".join(kind.title for kind in kinds),
         "content": {MEDIA_TYPE: {"schema": {"allOf": [{"$ref": REF.format(model="Problem")}, one_of_these]}}},

@@ -18,7 +18,7 @@ from ingress.api.failures import Failures
 from ingress.api.problems import Refused
 from ingress.checkout.call import Call, Counter, Services
 from ingress.checkout.metrics import CheckoutMetrics
-from ingress.checkout.operation import AnyOperation
+from ingress.checkout.operation import AnyOperation, PublicRead
 from ingress.checkout.refusals import TOO_SLOW, refusal_of
 from ingress.checkout.table import OPERATIONS
 from shared.ledger import checkout_clients
@@ -30,6 +30,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.checkout")
 CLIENT: Final = web.RequestKey("client", Client)
 OPERATION: Final = web.RequestKey("operation", str)
 ROOT: Final = "/"
+PUBLIC: Final = frozenset((each.method, each.path) for each in OPERATIONS if isinstance(each, PublicRead))
+NOBODY: Final = Client("-", "-")
+"""No endpoint is named so, and none has its orders."""
 LEASE_BEYOND: Final = 5.0
 """Seconds that an attempt stays leased after the call that leased it must be over."""
 TITLE: Final = "Kessai checkout API"
@@ -37,7 +40,8 @@ ABOUT: Final = (
     "For a merchant's own systems: say what an order costs, send its buyer to Siglume's page to pay, or hand a "
     "buyer's program a challenge. A call carries `Authorization: Bearer ...` with a token of "
     "`kessai checkout-clients add`, which is for one endpoint's orders; keep it out of browsers. Amounts are whole "
-    "minor units, times are UTC. Every call may be made again: it does nothing twice."
+    "minor units, times are UTC. Every call may be made again: it does nothing twice. A refusal says by its `code` "
+    "what to do about it."
 )
 ADVICE: Final = "`kessai checkout-clients list` tells which are, `kessai checkout-clients add` gives out another."
 
@@ -92,6 +96,10 @@ class CheckoutApi:
 
     async def _admit(self, request: web.Request) -> None:
         """Raises Refused."""
+        if (request.method, request.path) in PUBLIC:
+            self._bearers.stranger(request.remote or "-")
+            request[CLIENT] = NOBODY
+            return
         request[CLIENT] = await self._bearers.holder(request, request.remote or "-")
 
     async def _enter(self, operation: AnyOperation, request: web.Request) -> web.StreamResponse:

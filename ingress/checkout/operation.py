@@ -1,11 +1,12 @@
 """What is an operation of the checkout API? Any live token of the order's own endpoint may call it."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from ingress.api.inputs import Asked
 from ingress.api.operation import Answers, Operation
-from ingress.api.problems import ANY_ACT, ANY_CALL, Kind
+from ingress.api.problems import ANY_ACT, ANY_CALL, INTERNAL, INVALID, TOO_MANY_FAILURES, Kind
 from ingress.checkout.call import Call
 from ingress.checkout.refusals import TOO_SLOW
 
@@ -15,6 +16,23 @@ Handler: TypeAlias = Callable[[Call, Asked], Awaitable[object]]
 
 _ANY_CALL: Final = (*ANY_CALL, TOO_SLOW)
 _ANY_ACT: Final = (*_ANY_CALL, *ANY_ACT)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicRead(Operation[Call, Asked]):
+    """What needs no token."""
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        return {"security": []}
+
+
+def read_by_anybody(
+    name: str, path: str, summary: str, asks: type[Asked], answers: Answers, handler: Handler[Asked]
+) -> PublicRead[Asked]:
+    """What tells no secret and asks no books."""
+    refuses = (INVALID, TOO_MANY_FAILURES, INTERNAL, TOO_SLOW)
+    return PublicRead(name, "GET", path, summary, asks, answers, handler, refuses)
 
 
 def read(

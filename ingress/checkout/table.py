@@ -8,7 +8,8 @@ from ingress.api.inputs import Nothing
 from ingress.api.operation import Thing
 from ingress.checkout import challenges, orders, start
 from ingress.checkout.call import Call
-from ingress.checkout.operation import AnyOperation, read
+from ingress.checkout.operation import AnyOperation, read_by_anybody
+from ingress.checkout.refusals import DOCUMENT
 
 
 async def describe(call: Call, _asked: Nothing) -> web.Response:
@@ -19,5 +20,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     *orders.OPERATIONS,
     *start.OPERATIONS,
     *challenges.OPERATIONS,
-    read("describe", "/openapi.json", "This document.", Nothing, Thing(dict[str, Any]), describe),
+    read_by_anybody(
+        "describe", DOCUMENT, "This document; it needs no token.", Nothing, Thing(dict[str, Any]), describe
+    ),
 )

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from ingress.checkout.operation import AnyOperation
 from ingress.checkout.table import OPERATIONS
-from tests.integration.checkout.counter import System
+from tests.integration.checkout.counter import Counters, System, document
 from tests.integration.exploring import explore
 
 
@@ -16,6 +17,26 @@ async def test_the_document_tells_every_operation(system: System) -> None:
     assert {(method.upper(), path) for path, methods in paths.items() for method in methods} == {
         (operation.method, operation.path) for operation in OPERATIONS
     }
+
+
+async def test_whoever_has_no_token_yet_may_read_it(counters: Counters) -> None:
+    told = await (await counters.open(None)).call("GET", "/openapi.json")
+    assert (told.status, told.json["paths"]["/openapi.json"]["get"]["security"]) == (200, [])
+    assert told.json["security"] == [{"token": []}]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_every_code_that_a_caller_may_switch_on_is_told(operation: AnyOperation) -> None:
+    answers = document()["paths"][operation.path][operation.method.lower()]["responses"]
+    told = {
+        code
+        for answer in answers.values()
+        for schema in answer["content"].get("application/problem+json", {}).get("schema", {}).get("allOf", ())
+        for code in schema.get("properties", {}).get("code", {}).get("enum", ())
+    }
+    assert told == {kind.code for kind in operation.refusals}
+    if operation.name == "startCheckout":
+        assert told >= {"METERED_INTEGRATION_REQUIRED", "HOSTED_CHECKOUT_NOT_ENABLED"}
 
 
 @pytest.mark.timeout(240)

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from ingress.api.failures import Failures
+from ingress.checkout.operation import PublicRead
 from ingress.checkout.table import OPERATIONS
 from shared.ledger import api_tokens, checkout_clients
 from shared.ledger.checkout_clients import ClientExists, ClientNotFound, InvalidClientName
@@ -20,6 +21,8 @@ async def test_strangers_learn_nothing(counters: Counters, system: System) -> No
     await system.put()
     stranger = await counters.open(None)
     for operation in OPERATIONS:
+        if isinstance(operation, PublicRead):
+            continue
         path = operation.path.format(order_id="order-1")
         assert (await stranger.call(operation.method, path)).problem == "unauthenticated", operation.name
     assert (await stranger.call("GET", "/nothing/here")).problem == "unauthenticated"
@@ -57,6 +60,19 @@ async def test_calls_without_a_live_token_are_slowed_and_no_others(counters: Cou
     assert [(await system.order()).status for _ in range(5)] == [404] * 5
     system.token = None
     assert [(await system.order()).status for _ in range(4)] == [401, 401, 401, 429]
+    system.token = token
+    assert (await system.order()).status == 404
+
+
+async def test_the_document_needs_no_token_and_is_read_so_often_as_strangers_may_ask(
+    counters: Counters, token: str, books: TestBooks
+) -> None:
+    system = await counters.open(token, failures=Failures(allowed=3, within=60.0, clock=lambda: 1000.0))
+    system.token = None
+    told = [await system.call("GET", "/openapi.json") for _ in range(4)]
+    assert [each.status for each in told] == [200, 200, 200, 429]
+    for method, path in (("HEAD", "/openapi.json"), ("PUT", "/openapi.json"), ("GET", "/openapi.json/")):
+        assert (await system.call(method, path)).status == 429
     system.token = token
     assert (await system.order()).status == 404
 
