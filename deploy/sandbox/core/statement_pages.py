@@ -144,10 +144,11 @@ class Statements:
         batches = (batch for batch in self._page_of_batches(query) if batch.provider == provider)
         return _page(batches, lambda batch: batch_row(batch, self._accounts), _limit(query, BATCHES_AT_MOST))
 
-    def provider_batch(self, provider: str, batch_id: str) -> Batch:
-        """Raises Refused when there is none, or it is another provider's."""
+    def provider_batch(self, provider: str, batch_id: str, query: Query) -> Batch:
+        """Raises Refused when there is none, it is another provider's, or none of its usage is what is asked about."""
         batch = self._settlement.find(batch_id)
-        if batch.provider != provider:
+        wanted = Filter(listing_id=query.get("listing_id"), capability_key=query.get("capability_key"))
+        if batch.provider != provider or not self._has_bought(wanted, batch):
             raise not_found("settlement batch", batch_id)
         return batch
 
@@ -170,10 +171,12 @@ class Statements:
     def _batches(self, wanted: Filter, *, before: int | None = None) -> Iterator[Batch]:
         """The newest first."""
         for batch in reversed(self._settlement.every()[:before]):
-            if wanted.has_batch(batch) and (
-                not wanted.is_about_purchases or any(map(wanted.is_bought, self.rows_of(batch)))
-            ):
+            if wanted.has_batch(batch) and self._has_bought(wanted, batch):
                 yield batch
+
+    def _has_bought(self, wanted: Filter, batch: Batch) -> bool:
+        """Whether some of its usage is of the listing and the capability."""
+        return not wanted.is_about_purchases or any(map(wanted.is_bought, self.rows_of(batch)))
 
     def _open_periods(self, wanted: Filter, is_theirs: Callable[[Account], bool]) -> list[Row]:
         found = []

@@ -30,12 +30,12 @@ def provider_batches(call: Call) -> Answer:
 
 def provider_batch(call: Call) -> Answer:
     statements = call.platform.statements
-    return Answer(statements.show(statements.provider_batch(call.user, call.path["batch_id"])))
+    return Answer(statements.show(statements.provider_batch(call.user, call.path["batch_id"], call.query)))
 
 
 def provider_csv(call: Call) -> File:
     statements = call.platform.statements
-    batch = statements.provider_batch(call.user, call.path["batch_id"])
+    batch = statements.provider_batch(call.user, call.path["batch_id"], {})
     return File(usage_csv(statements.rows_of(batch)), f"{batch.id}.csv")
 
 

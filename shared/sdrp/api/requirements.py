@@ -76,11 +76,7 @@ class PaymentRequirement:
     transaction_request: Mapping[str, Any] | None = field(repr=False)
     approve_transaction_request: Mapping[str, Any] | None = field(repr=False)
     """When there is one, it comes first: the buyer's wallet must allow the amount."""
-    expires_at: datetime | None
-    confirmed_at: datetime | None
-    spent_at: datetime | None
     created_at: datetime | None
-    updated_at: datetime | None
 
     @classmethod
     def read(cls, record: Record) -> Self:
@@ -105,11 +101,7 @@ class PaymentRequirement:
             chain_receipt_id=record.text_or_none("chain_receipt_id"),
             transaction_request=record.object_or_none("transaction_request"),
             approve_transaction_request=record.object_or_none("approve_transaction_request"),
-            expires_at=record.time_or_none("expires_at"),
-            confirmed_at=record.time_or_none("confirmed_at"),
-            spent_at=record.time_or_none("spent_at"),
             created_at=record.time_or_none("created_at"),
-            updated_at=record.time_or_none("updated_at"),
         )
 
 

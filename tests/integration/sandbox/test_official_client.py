@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +30,7 @@ from siglume_direct_request_payment import (
 
 from deploy.sandbox.core.faults import Fault
 from deploy.sandbox.sandbox import Sandbox
+from shared.sdrp.api.requirements import PaymentRequirement
 from tests.integration.sandbox.shop import MERCHANT_TOKEN, Receiver, buyer, call, merchant, open_session, sell
 
 MERCHANT = "sandbox_merchant"
@@ -150,6 +152,8 @@ async def test_a_buyer_pays_a_requirement_as_the_readme_shows(sandbox: Sandbox, 
     challenge = str(create_direct_request_payment_challenge(**terms, secret=SECRET, nonce="order-1")["challenge"])  # type: ignore[typeddict-item]
     client = buyer(sandbox)
     requirement = await call(client.create_payment_requirement, **terms, challenge=challenge)
+    assert {field.name for field in fields(PaymentRequirement)} <= requirement.keys()
+    assert not requirement.keys() & {"paid_at", "receipt_id"}  # what no document has, no program should come to need
     assert requirement["request_hash"] == direct_request_payment_request_hash(**terms, challenge=challenge)
     assert requirement["request_hash_v2"] == direct_request_payment_request_hash_v2(**terms, challenge=challenge)
     assert await call(client.create_payment_requirement, **terms, challenge=challenge) == requirement
@@ -227,7 +231,12 @@ async def test_statements_of_a_buyer_and_a_provider(sandbox: Sandbox) -> None:
     mine = await call(provider.list_provider_settlement_batches, token_symbol="JPYC", limit=200)
     (batch,) = mine["items"]
     assert_shape(batch, DirectRequestPaymentSettlementBatch)
-    assert await call(provider.get_provider_settlement_batch, batch["settlement_batch_id"]) == batch
+    of_batch: Any = {"settlement_batch_id": batch["settlement_batch_id"]}
+    assert await call(provider.get_provider_settlement_batch, **of_batch) == batch
+    assert await call(provider.get_provider_settlement_batch, **of_batch, capability_key="checkout") == batch
+    with pytest.raises(SiglumeApiError) as refused:
+        await call(provider.get_provider_settlement_batch, **of_batch, capability_key="another")
+    assert refused.value.status == 404
 
 
 async def test_a_batch_is_exported_as_csv(sandbox: Sandbox) -> None:
@@ -265,6 +274,7 @@ async def test_webhook_subscriptions_deliveries_and_probes(sandbox: Sandbox, sho
     assert (delivery["event_id"], delivery["response_status"]) == (queued["event"]["id"], 204)
     assert shop.received[0].verified()["data"]["readiness_probe"] is True
     assert not await call(client.list_webhook_deliveries, event_type="direct_payment.spent")
+    assert await call(client.list_webhook_deliveries, limit=100_000) == [delivery]
 
 
 async def test_a_subscription_is_charged_each_month(sandbox: Sandbox, shop: Receiver) -> None:

@@ -119,4 +119,22 @@ def test_the_csv_adds_up_to_its_batch(town: Town) -> None:
         assert sum(Decimal(row["provider_receivable_minor"]) for row in rows) == batch.receivable
         assert {row["settlement_batch_id"] for row in rows} == {batch.id}
         with pytest.raises(Refused):
-            statements.provider_batch(ANN, batch.id)
+            statements.provider_batch(ANN, batch.id, {})
+
+
+def test_a_batch_is_there_for_what_its_usage_is_of_as_in_the_list(town: Town) -> None:
+    town.wait(days=60)
+    statements, batch = town.platform.statements, town.batches[0]
+    for query, is_there in (
+        ({"listing_id": "listing_sandbox_merchant"}, True),
+        ({"listing_id": "another"}, False),
+        ({"capability_key": "checkout"}, True),
+        ({"listing_id": "listing_sandbox_merchant", "capability_key": "another"}, False),
+    ):
+        listed = [each["settlement_batch_id"] for each in statements.provider_batches(OWNER, query)["items"]]
+        assert (batch.id in listed) is is_there
+        if is_there:
+            assert statements.provider_batch(OWNER, batch.id, query) == batch
+        else:
+            with pytest.raises(Refused, match=batch.id):
+                statements.provider_batch(OWNER, batch.id, query)
