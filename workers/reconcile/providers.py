@@ -1,5 +1,6 @@
 """Which endpoints' statements are read, and with whose token? As the settings say."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -18,7 +19,7 @@ TOKEN_FILES: Final = (MERCHANT_TOKEN, "provider_auth_token_file")
 def providers(settings: Settings) -> dict[str, Access]:
     """Each endpoint that has a token of its own: a provider's, or else its merchant's, who is its own provider.
 
-    Statements do not say of which merchant a payment is, so that two endpoints never share a token. Raises
+    Statements do not say of which merchant a payment is, so that no two endpoints may share a token. Raises
     SettingsError.
     """
     merchant = settings.registrations()[DEFAULT_ENDPOINT]
@@ -29,7 +30,21 @@ def providers(settings: Settings) -> dict[str, Access]:
         for key in TOKEN_FILES:
             own = merchant.with_token_of(table, key)
             found |= {table.name: own} if own is not None else {}
-    return {name: registration.access() for name, registration in found.items()}
+    accesses = {name: registration.access() for name, registration in found.items()}
+    _refuse_shared(accesses)
+    return accesses
+
+
+def _refuse_shared(accesses: Mapping[str, Access]) -> None:
+    """Each payment would be booked for both endpoints."""
+    owners: dict[str, str] = {}
+    for name, access in accesses.items():
+        owner = owners.setdefault(access.token.get_secret_value(), name)
+        if owner != name:
+            raise SettingsError(
+                f"endpoints {owner!r} and {name!r} have the same Siglume token, and statements do not say of which of "
+                "them a payment is: give one another provider_auth_token_file, or run workers without reconcile"
+            )
 
 
 def providers_of(settings: Settings, endpoint: str | None) -> dict[str, Access]:
