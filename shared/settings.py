@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     review_approvals: int = Field(1, ge=1, le=2)
     """People it takes to decide on a review where money moves."""
     exposure_warning: Decimal = Field(Decimal("0.8"), gt=0, le=1)
-    """Share of a buyer's threshold from which on `kessai revenue exposure` warns."""
+    """Share of a buyer's threshold from which on people are warned."""
 
     sweep_after: float = Field(1800.0, ge=60)
     """Seconds after which the session of a pending order is looked at: its webhook may never have come."""
