@@ -78,7 +78,7 @@ async def _find(
     """What differs and what no difference accounts for, as one snapshot has both: webhooks go on coming meanwhile."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute(READ_WHOLE_TABLES)
-        span = await span_of(connection, endpoint, since=since and _day(since), patience=patience)
+        span = await span_of(connection, endpoint, since=since and _day(since), at_least=True, patience=patience)
         if span is None:
             return None
         explained = await explain(connection, endpoint, await find_differences(connection, span))
@@ -92,15 +92,19 @@ async def span_of(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
+    at_least: bool = False,
     patience: timedelta = PATIENCE,
 ) -> Span | None:
-    """What can be compared; by default as far back as something can change. None when nothing can."""
+    """What can be compared: since then, or as far back as something can change; `at_least`: since the earlier of both.
+
+    None when nothing can.
+    """
     complete = await syncs.complete_as_of(connection, endpoint)
     if complete is None:
         return None
     compared_until = complete - patience
-    if since is None:
-        oldest = [await _oldest_open(connection, endpoint), await _oldest_held(connection, endpoint)]
+    if since is None or at_least:
+        oldest = [since, await _oldest_open(connection, endpoint), await _oldest_held(connection, endpoint)]
         since = _day(min([compared_until - REACH, *(at for at in oldest if at is not None)]))
     end = min(until or compared_until, compared_until)
     dates = await clocks.find_dates(connection, endpoint, since, end)

@@ -32,6 +32,12 @@ async def test_nothing_is_found_when_all_is_well(accounts: Accounts) -> None:
     assert await accounts.differences() == []
 
 
+async def test_since_reaches_further_back_and_never_less_far(accounts: Accounts) -> None:
+    assert (await accounts.sync([stated_usage()])).differences == 1
+    assert (await accounts.compare(since=LATER + timedelta(days=30))).differences == 1
+    assert (await accounts.compare(since=LATER - timedelta(days=900))).differences == 1
+
+
 async def test_nothing_is_compared_before_both_lists_were_read_to_their_end(accounts: Accounts) -> None:
     await accounts.resume(List.USAGE)
     await accounts.usage_page(stated_usage(), then=None)
