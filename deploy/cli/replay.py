@@ -80,7 +80,7 @@ def start(
     plan_id: ReplayId,
     why: Why,
     canary: Canary = 5,
-    rate: Rate = "200/s",
+    rate: Rate = "100/s",
     stop_on_fail: StopOnFail = "5%",
     watch: Watch = False,
     wait: Wait = False,

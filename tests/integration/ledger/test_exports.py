@@ -74,7 +74,9 @@ async def test_orders_tell_money_in_minor_units(full_books: TestBooks) -> None:
 
 async def test_json_columns_are_json_and_control_characters_escapes(full_books: TestBooks) -> None:
     (review,) = await lines(full_books, Export.REVIEWS)
-    assert review["evidence"] == {"event": json.loads(payment("evt-2", "order-3"))["data"], "order": None}
+    event = json.loads(payment("evt-2", "order-3"))
+    told = event["data"] | {"occurred_at": datetime.fromisoformat(event["occurred_at"]).isoformat()}
+    assert review["evidence"] == {"event": told, "order": None}
     *_, discarded = await lines(full_books, Export.AUDIT)
     assert isinstance(discarded["detail"], dict)
     assert discarded["detail"]["why"] == "garbage"
