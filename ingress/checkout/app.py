@@ -18,6 +18,7 @@ from shared.errors import SettingsError
 from shared.garbage import collect_rarely
 from shared.ledger.books import Shop
 from shared.ledger.database import open_pool
+from shared.ledger.hosted_sessions import merchant_untold
 from shared.observe import log as logging
 from shared.observe.admin import AdminServer
 from shared.observe.listening import BACKLOG, bind, port_of
@@ -71,10 +72,7 @@ def require_startable(settings: Settings) -> dict[str, CheckoutTerms]:
         )
     nameless = [name for name, each in terms.items() if each.starts_payments and shops[name].merchant is None]
     if nameless:
-        raise SettingsError(
-            f"no merchant key for endpoint {nameless[0]!r}: set SIGLUME_DIRECT_PAYMENT_MERCHANT, or `merchant` in "
-            "the TOML file of KESSAI_CONFIG"
-        )
+        raise SettingsError(merchant_untold(nameless[0]))
     return terms
 
 
