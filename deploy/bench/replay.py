@@ -21,6 +21,7 @@ from shared.ledger.replays import jobs
 from shared.ledger.replays.jobs import Act, ReplayState, Terms
 from shared.ledger.replays.plans import Plan, plan
 from shared.ledger.replays.selection import Selection
+from shared.ledger.replays.terms import DEFAULT_RATE
 
 SHOPS = {ENDPOINT: Shop(merchant=traffic.MERCHANT)}
 WHY = "bench"
@@ -55,8 +56,8 @@ def measure(rig: Rig, *, events: int, live_rate: float, seconds: float) -> Repla
         road = Road(rig, db, port, next_order=events)
         rig.stage.says(f"replay: live traffic alone, {live_rate:,.0f} a second")
         alone = road.trial(live_rate, seconds)
-        asyncio.run(_start(dsn, planned, rate=jobs.DEFAULT_RATE))
-        rig.stage.says(f"replay: live traffic beside a job at {jobs.DEFAULT_RATE:,.0f} a second")
+        asyncio.run(_start(dsn, planned, rate=DEFAULT_RATE))
+        rig.stage.says(f"replay: live traffic beside a job at {DEFAULT_RATE:,.0f} a second")
         beside = road.trial(live_rate, seconds)
         asyncio.run(_cancel(dsn, planned))
         rig.stage.says("replay: the rest, as fast as it goes")

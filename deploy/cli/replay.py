@@ -19,7 +19,7 @@ from deploy.cli.show import AsJson, Limit, cell, print_fields, print_json, print
 from deploy.cli.times import Since, Until
 from shared.ledger.books import Outcome
 from shared.ledger.replays.selection import Source
-from shared.ledger.replays.terms import rate_in_words
+from shared.ledger.replays.terms import DEFAULT_CANARY, USUAL_RATE, USUAL_STOP_ON_FAIL, rate_in_words
 
 if TYPE_CHECKING:
     from shared.ledger.replays.jobs import Act, Replay
@@ -79,9 +79,9 @@ def plan(
 def start(
     plan_id: ReplayId,
     why: Why,
-    canary: Canary = 5,
-    rate: Rate = "100/s",
-    stop_on_fail: StopOnFail = "5%",
+    canary: Canary = DEFAULT_CANARY,
+    rate: Rate = USUAL_RATE,
+    stop_on_fail: StopOnFail = USUAL_STOP_ON_FAIL,
     watch: Watch = False,
     wait: Wait = False,
     as_json: AsJson = False,

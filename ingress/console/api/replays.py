@@ -15,8 +15,9 @@ from shared.ledger.books import Outcome
 from shared.ledger.database import Connection
 from shared.ledger.replays import items, jobs
 from shared.ledger.replays.items import ReplayItem
-from shared.ledger.replays.jobs import DEFAULT_CANARY, DEFAULT_RATE, DEFAULT_STOP_ON_FAIL, Act, Replay, Terms
+from shared.ledger.replays.jobs import Act, Replay, Terms
 from shared.ledger.replays.selection import Selection, Source
+from shared.ledger.replays.terms import DEFAULT_CANARY, DEFAULT_RATE, DEFAULT_STOP_ON_FAIL
 
 Texts = Annotated[tuple[Text, ...], Field(max_length=1000)]
 Share = Annotated[float, Field(ge=0, le=1, description="Stop when a larger share of the events fails again.")]

@@ -21,9 +21,18 @@ from shared.ledger.replays import items, jobs
 from shared.ledger.replays.jobs import Act, NoReason, NotPossibleNow, ReplayChanged, ReplayNotFound, ReplayState, Terms
 from shared.ledger.replays.plans import BeyondHorizon, NothingToReplay
 from shared.ledger.replays.selection import EmptyFilter, Selection, Source
-from shared.ledger.replays.terms import InvalidTerms, parse_rate, parse_share
+from shared.ledger.replays.terms import (
+    DEFAULT_CANARY,
+    USUAL_RATE,
+    USUAL_STOP_ON_FAIL,
+    InvalidTerms,
+    parse_rate,
+    parse_share,
+)
 from shared.ledger.slices import Slice
 
+USUAL: Final = {"canary": str(DEFAULT_CANARY), "rate": USUAL_RATE, "stop_on_fail": USUAL_STOP_ON_FAIL}
+"""What the form that starts a replay holds at first."""
 MAX_CANARY: Final = 100_000
 STREAM_SECONDS: Final = 60.0
 """After which a browser asks anew, and is let in anew."""
@@ -108,6 +117,7 @@ async def _page(visit: Visit, replay_id: int, *, back: Returned = FRESH, status:
         notes=noted,
         State=ReplayState,
         Act=Act,
+        usual=USUAL,
         may={each: job.state in jobs.MOVES[each][0] for each in Act},
     )
 

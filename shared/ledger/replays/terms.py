@@ -6,6 +6,13 @@ from typing import Final
 from shared.errors import KessaiError
 
 UNLIMITED: Final = "none"
+DEFAULT_RATE: Final = 100.0
+"""Events a second: live traffic hardly feels them; at 200 its p99 was up to 1.9 times that without a replay."""
+DEFAULT_CANARY: Final = 5
+DEFAULT_STOP_ON_FAIL: Final = 0.05
+USUAL_RATE: Final = f"{DEFAULT_RATE:g}/s"
+"""As people write it; so is the share."""
+USUAL_STOP_ON_FAIL: Final = f"{DEFAULT_STOP_ON_FAIL * 100:g}%"
 _RATE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(?:/(s|m|h))?", re.ASCII)
 _SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600}
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)(%)?", re.ASCII)
