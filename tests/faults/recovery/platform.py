@@ -30,6 +30,8 @@ class Platform:
         self._rate = rate
         self.acknowledged: Counter[Webhook] = Counter()
         """How often each webhook got a 204."""
+        self.last_acknowledged_try: float = 0.0
+        """When the latest try that got a 204 began, on the monotonic clock."""
         self.statuses: Counter[int] = Counter()
         self.retry_after: Counter[str | None] = Counter()
         """What came with each 503."""
@@ -75,11 +77,14 @@ class Platform:
             await asyncio.gather(*(send_in_turn() for _ in range(SENDERS)))
 
     async def _send(self, session: aiohttp.ClientSession, webhook: Webhook) -> None:
+        began = time.monotonic()
         while (status := await self._try(session, webhook.raw)) != 204:
             self.statuses[status] += 1
             await asyncio.sleep(RETRY_SECONDS)
+            began = time.monotonic()
         self.statuses[status] += 1
         self.acknowledged[webhook] += 1
+        self.last_acknowledged_try = max(self.last_acknowledged_try, began)
 
     async def _try(self, session: aiohttp.ClientSession, raw: bytes) -> int:
         headers = {"Siglume-Signature": sign(raw, secret=SECRET, timestamp=int(time.time()))}
