@@ -16,7 +16,7 @@ from deploy.local.stack import Stack
 from deploy.local.temporary import missing_services, temporary_stack
 from deploy.local.vhosts import Vhosts
 from tests.programs import Kessai
-from tests.servers import BorrowedVhost, Databases
+from tests.servers import BorrowedVhost, Databases, memory_disk
 
 WEBHOOK_SECRET = "whsec_tests"
 _numbers = count(1)
@@ -25,7 +25,7 @@ _numbers = count(1)
 @pytest.fixture(scope="session")
 def private_stack() -> Iterator[Stack]:
     """Of this session alone; at first it runs what the environment does not name."""
-    with temporary_stack(missing_services()) as stack:
+    with temporary_stack(missing_services(), within=memory_disk()) as stack:
         yield stack
 
 

@@ -24,6 +24,8 @@ port = {port}
 unix_socket_directories = ''
 max_connections = 200
 shared_buffers = {shared_buffers}
+# In the data folder, so that a server that was killed leaves nothing behind in /dev/shm.
+dynamic_shared_memory_type = mmap
 # Durable, so that what a benchmark or a fault test says also holds elsewhere.
 fsync = on
 synchronous_commit = on

@@ -18,9 +18,9 @@ def missing_services(environ: Mapping[str, str] | None = None) -> tuple[str, ...
 
 
 @contextmanager
-def temporary_stack(only: tuple[str, ...] = SERVICES) -> Iterator[Stack]:
-    """Bring up a stack in a fresh folder and wipe it afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="kessai-stack-"))
+def temporary_stack(only: tuple[str, ...] = SERVICES, *, within: Path | None = None) -> Iterator[Stack]:
+    """Bring up a stack in a fresh folder, `within` this one or the system's for temporary files; wipe it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="kessai-stack-", dir=within))
     folder.chmod(0o711)  # the servers' accounts must pass through it
     with _kept(folder):
         stack = Stack(folder)
