@@ -195,27 +195,35 @@ async def _open(connection: Connection, endpoint: str, found: Sequence[Differenc
     return len(rows)
 
 
+CHANGE = """
+UPDATE kessai.reviews
+SET evidence = given.evidence, body_digest = given.digest, about_at = given.about_at, proposed = NULL,
+    version = version + 1
+FROM unnest($1::bigint[], $2::bytea[], $3::jsonb[], $4::bytea[], $5::timestamptz[])
+     AS given (review_id, seen, evidence, digest, about_at)
+WHERE reviews.review_id = given.review_id AND reviews.state = 'open' AND reviews.body_digest = given.seen
+RETURNING reviews.review_id
+"""
+
+
 async def _change(connection: Connection, endpoint: str, others: Sequence[Explained]) -> int:
-    """A decision that was proposed was about other sides, so it falls."""
+    """Show the new sides in reviews that are still open with the sides that were found; returns how many.
+
+    A proposed decision was about the old sides, so it is dropped. A review that a person has closed since the snapshot
+    keeps what the person saw: the next comparison opens another review of the new sides.
+    """
     if not others:
         return 0
-    await connection.execute(
-        """
-        UPDATE kessai.reviews
-        SET evidence = given.evidence, body_digest = given.digest, about_at = given.about_at, proposed = NULL,
-            version = version + 1
-        FROM unnest($1::bigint[], $2::jsonb[], $3::bytea[], $4::timestamptz[])
-             AS given (review_id, evidence, digest, about_at)
-        WHERE reviews.review_id = given.review_id
-        """,
+    rows = await connection.fetch(
+        CHANGE,
         [each.review_id for each in others],
+        [each.digest for each in others],
         [_json(each.difference) for each in others],
         [each.difference.digest for each in others],
         [each.difference.at for each in others],
     )
-    ids = [each.review_id for each in others if each.review_id is not None]
-    await audit.record_all(connection, [_act(id_, endpoint, "review.changed") for id_ in ids])
-    return len(others)
+    await audit.record_all(connection, [_act(row["review_id"], endpoint, "review.changed") for row in rows])
+    return len(rows)
 
 
 async def _close(connection: Connection, span: Span, found: Sequence[Difference]) -> int:

@@ -14,6 +14,9 @@ from shared.ledger.replays.selection import Selection, Source
 from shared.ledger.revenue import clocks, comparing
 from shared.ledger.revenue.clocks import Dates, Id, Moment
 from shared.ledger.revenue.comparing import Compared
+from shared.ledger.revenue.differences import Difference
+from shared.ledger.revenue.findings import find_differences
+from shared.ledger.revenue.spans import Span
 from shared.ledger.revenue.syncs import List
 from tests.given import ENDPOINT, NOW, incoming, new_order, settlement, usage
 from tests.integration.ledger.desk import ANN, BOB, Desk
@@ -419,6 +422,39 @@ async def test_a_proposal_falls_with_what_it_was_about(accounts: Accounts) -> No
     compared = await accounts.sync([stated_usage(settlement_batch_id="batch-1")], at=LATER + timedelta(hours=1))
     review = await desk.review(1)
     assert (compared.changed, review.proposed, review.state) == (1, None, "open")
+
+
+async def test_a_review_that_is_closed_while_differences_are_found_keeps_what_was_accepted(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order settles only on the difference that a person saw; the next one gets a review of its own."""
+    desk = Desk(accounts.books)
+    await accounts.fulfil("order-1")
+    times = [LATER + timedelta(hours=hours) for hours in range(4)]
+    await accounts.sync([stated_usage(**ROW)], [stated_batch(status="ready")], at=times[0])
+    await accounts.books.apply(settlement())
+    await accounts.sync([stated_usage(**ROW, protocol_fee_minor="3")], [stated_batch()], at=times[1])
+    seen = (await desk.review(1)).version
+    kept = "SELECT evidence -> 'statement' FROM kessai.reviews WHERE review_id = 1"
+
+    async def while_a_person_decides(connection: Connection, span: Span) -> list[Difference]:
+        found = await find_differences(connection, span)
+        await desk.resolve(1, "accept-difference", version=seen)
+        return found
+
+    monkeypatch.setattr("shared.ledger.revenue.comparing.find_differences", while_a_person_decides)
+    other = stated_usage(**ROW, protocol_fee_minor="150")
+    compared = await accounts.sync([other], [stated_batch()], at=times[2])
+    assert (compared.changed, await accounts.books.value(kept)) == (0, '{"protocol_fee_minor": "3"}')
+    assert (await desk.last_act())[1] == "review.resolved", "the audit tells of no change either"
+    assert await accounts.state() == "fulfilled_unsettled"
+    monkeypatch.undo()
+    assert (await accounts.sync([other], [stated_batch()], at=times[3])).opened == 1
+    assert await accounts.differences() == [("statement_conflict", "usage:mu-order-1")]
+    assert (await accounts.evidence("usage:mu-order-1"))["statement"] == {"protocol_fee_minor": "150"}
+    await desk.resolve(2, "accept-difference")
+    await accounts.settle()
+    assert await accounts.state() == "settled"
 
 
 async def test_a_difference_is_claimed_noted_and_closed_by_itself(accounts: Accounts) -> None:
