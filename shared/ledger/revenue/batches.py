@@ -1,7 +1,7 @@
 """One settlement batch as the statements have told it so far, and what one more statement makes of it. Pure.
 
 A batch that is settled or given up stays so. What a later statement says against it is kept beside it as `disputed`,
-and becomes a review.
+and becomes a review; none of its orders ends until the platform agrees again or a person accepts the difference.
 """
 
 from collections.abc import Mapping
@@ -112,7 +112,7 @@ def after(known: StatedBatch | None, stated: StatedBatch) -> StatedBatch:
     is_stale = stated.stated_at < known.stated_at
     if known.is_final:
         disputed = known.disputed if is_stale else against(known, stated, ESSENTIAL)
-        return known if disputed == known.disputed else known._replace(disputed=disputed)
+        return known if disputed == known.disputed else known._replace(disputed=disputed, orders_due=True)
     if is_stale and not stated.is_final:
         return known
     disputed = against(stated, known, ESSENTIAL) if is_stale else None

@@ -130,10 +130,10 @@ async def _oldest_open(connection: Connection, endpoint: str) -> datetime | None
 
 
 async def _oldest_held(connection: Connection, endpoint: str) -> datetime | None:
-    """Of rows whose batch has ended and whose order has not, as they do not agree: only a review lets it end, too."""
+    """When the oldest row or batch was that keeps an order from its end: the order needs the review of what differs."""
     oldest: datetime | None = await connection.fetchval(
         """
-        SELECT min(stated.created_at)
+        SELECT min(least(stated.created_at, batch.dated_at))
         FROM kessai.orders
         JOIN kessai.statement_usage AS stated
             ON stated.endpoint = orders.endpoint AND stated.paired_with = orders.requirement_id

@@ -1,8 +1,9 @@
-"""Orders hear what became of the batch that holds their usage, some at a time, each batch until all have heard.
+"""Orders end as the batch that holds their usage: a number of orders at a time, until each order of the batch has.
 
 Only the platform's statements settle an order: its usage stands in a batch that they say is settled with a receipt, or
-given up. An order that cannot take it stays as it is, and so does one that its row contradicts; the comparison makes a
-review of that, and the order ends once a person accepts the difference.
+given up. An order that cannot take it stays as it is. So does an order that its row contradicts, or whose batch the
+platform says something else of by now; the comparison makes a review of that, and the order ends once a person accepts
+the difference.
 """
 
 from collections import Counter
@@ -75,46 +76,58 @@ ORDER BY settlement_batch_id
 """
 
 
-def _is_accepted(reason: ReviewReason, of: str = "true") -> str:
-    """SQL: whether a person accepted such a difference of the row."""
+def _is_accepted(reason: ReviewReason, of: str, evidence: str = "true") -> str:
+    """SQL: whether a person accepted a difference of this reason, about this thing and with this evidence."""
     return f"""
     EXISTS (SELECT
             FROM kessai.reviews AS accepted
-            WHERE accepted.endpoint = stated.endpoint AND accepted.about = 'usage:' || stated.metered_usage_id
-              AND accepted.reason = '{reason}' AND accepted.resolution = '{Resolution.ACCEPT_DIFFERENCE}' AND {of})
+            WHERE {of} AND accepted.reason = '{reason}' AND accepted.resolution = '{Resolution.ACCEPT_DIFFERENCE}'
+              AND {evidence})
     """
 
 
-_AS_DISPUTED = "accepted.evidence -> 'statement' = stated.disputed::jsonb"
-_OF_ITS_BATCH = """
+_OF_ROW = "accepted.endpoint = stated.endpoint AND accepted.about = 'usage:' || stated.metered_usage_id"
+_OF_BATCH = "accepted.endpoint = batch.endpoint AND accepted.about = 'batch:' || batch.settlement_batch_id"
+_ROW_AS_DISPUTED = "accepted.evidence -> 'statement' = stated.disputed::jsonb"
+# The review of a batch may also show what its webhook says.
+_BATCH_AS_DISPUTED = "accepted.evidence -> 'statement' @> batch.disputed::jsonb"
+_UNIT_OF_BATCH = """
     accepted.evidence #>> '{statement,settlement_batch_id}' = batch.settlement_batch_id
     AND accepted.evidence -> 'books'
             = jsonb_build_object('currency', batch.currency, 'token_symbol', batch.token_symbol)
 """
-# What was paid never changes on either side; what a row is disputed by, or the batch that it stands in, may be another
-# thing than was accepted.
+# What was paid never changes on either side. What a row or its batch is disputed by, and the batch that the row stands
+# in, may change after a person accepted them, so the evidence of the review must still be true.
 MAY_END = f"""
     orders.state = 'fulfilled_unsettled'
     AND (booked.amount_minor = stated.provider_gross_amount_minor AND booked.currency = stated.currency
              AND booked.pricing_band = stated.plan_type
-         OR {_is_accepted(ReviewReason.STATEMENT_AMOUNT_MISMATCH)})
-    AND (stated.disputed IS NULL OR {_is_accepted(ReviewReason.STATEMENT_CONFLICT, _AS_DISPUTED)})
+         OR {_is_accepted(ReviewReason.STATEMENT_AMOUNT_MISMATCH, _OF_ROW)})
+    AND (stated.disputed IS NULL OR {_is_accepted(ReviewReason.STATEMENT_CONFLICT, _OF_ROW, _ROW_AS_DISPUTED)})
+    AND (batch.disputed IS NULL OR {_is_accepted(ReviewReason.STATEMENT_CONFLICT, _OF_BATCH, _BATCH_AS_DISPUTED)})
     AND (coalesce(batch.currency, stated.currency) = stated.currency
              AND coalesce(batch.token_symbol, stated.token_symbol) = stated.token_symbol
-         OR {_is_accepted(ReviewReason.BATCH_ROWS_MISMATCH, _OF_ITS_BATCH)})
+         OR {_is_accepted(ReviewReason.BATCH_ROWS_MISMATCH, _OF_ROW, _UNIT_OF_BATCH)})
 """
 
 DUE_SINCE_ACCEPTED = f"""
 UPDATE kessai.statement_batches AS batch
 SET orders_due = true
-FROM kessai.reviews AS review
-JOIN kessai.statement_usage AS stated
-    ON stated.endpoint = review.endpoint AND stated.metered_usage_id = substr(review.about, length('usage:') + 1)
+FROM (
+    SELECT substr(about, length('usage:') + 1) AS metered_usage_id
+    FROM kessai.reviews
+    WHERE endpoint = $1 AND about LIKE 'usage:%' AND resolution = '{Resolution.ACCEPT_DIFFERENCE}'
+    UNION
+    SELECT metered_usage_id
+    FROM kessai.statement_batches AS contradicted
+    JOIN kessai.statement_usage USING (settlement_batch_id)
+    WHERE contradicted.endpoint = $1 AND contradicted.disputed IS NOT NULL
+) AS held_back
+JOIN kessai.statement_usage AS stated USING (metered_usage_id)
 JOIN kessai.metered_usage AS booked
     ON booked.endpoint = stated.endpoint AND booked.requirement_id = stated.paired_with
 JOIN kessai.orders ON orders.order_id = booked.order_id
-WHERE review.endpoint = $1 AND review.about LIKE 'usage:%' AND review.resolution = '{Resolution.ACCEPT_DIFFERENCE}'
-  AND batch.settlement_batch_id = stated.settlement_batch_id
+WHERE stated.endpoint = $1 AND batch.settlement_batch_id = stated.settlement_batch_id
   AND batch.money IN ('settled', 'uncollectible', 'written_off') AND NOT batch.orders_due AND {MAY_END}
 RETURNING batch.settlement_batch_id
 """

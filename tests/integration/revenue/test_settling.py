@@ -1,7 +1,7 @@
 """Orders move by what statements say of their batch, whatever comes first, and tell of it once."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -232,6 +232,63 @@ async def test_a_difference_once_accepted_is_good_for_its_order(accounts: Accoun
     assert await accounts.state() == "settled"
 
 
+async def contradict(accounts: Accounts, *, at: datetime = LAST, **changed: Any) -> None:  # noqa: ANN401 - fields
+    """Order 1, whose webhook comes after the platform has taken back what it said of the settled batch."""
+    row = stated_usage(settlement_batch_id="batch-1")
+    await accounts.sync([row], [stated_batch()])
+    await accounts.sync([row], [stated_batch(**changed)], at=at)
+    await accounts.fulfil("order-1")
+    await accounts.sync([row], [stated_batch(**changed)], at=at + timedelta(hours=1))
+
+
+@pytest.mark.parametrize("tell", [[], [settlement("evt-batch")]])
+async def test_an_order_whose_batch_is_taken_back_ends_only_once_a_person_accepts_that(
+    accounts: Accounts, tell: list[bytes]
+) -> None:
+    await accounts.books.apply(*tell)
+    await contradict(accounts, status="failed")
+    assert await accounts.state() == "fulfilled_unsettled"
+    assert ("statement_conflict", "batch:batch-1") in await accounts.differences()
+    assert "order.settled" not in [name for name, _ in await accounts.books.told()]
+    await accept(accounts, "statement_conflict", of="batch")
+    assert await accounts.settle() == 1
+    assert await accounts.state() == "settled"
+
+
+async def test_an_order_ends_when_the_platform_comes_back_to_what_it_said_of_the_batch(accounts: Accounts) -> None:
+    await contradict(accounts, status="failed")
+    await accounts.sync([stated_usage(settlement_batch_id="batch-1")], [stated_batch()], at=LAST + timedelta(hours=2))
+    assert await accounts.state() == "settled"
+    assert ("statement_conflict", "batch:batch-1") not in await accounts.differences()
+
+
+async def test_what_was_accepted_of_a_batch_covers_nothing_that_the_platform_says_later(accounts: Accounts) -> None:
+    await contradict(accounts, status="failed")
+    await accept(accounts, "statement_conflict", of="batch")
+    row, worse = stated_usage(settlement_batch_id="batch-1"), stated_batch(status="written_off")
+    await accounts.batch_page(worse, at=LAST + timedelta(hours=2))
+    assert await accounts.settle() == 0
+    await accounts.sync([row], [worse], at=LAST + timedelta(hours=3))
+    assert await accounts.state() == "fulfilled_unsettled"
+    assert ("statement_conflict", "batch:batch-1") in await accounts.differences()
+    await accept(accounts, "statement_conflict", of="batch")
+    await accounts.settle()
+    assert await accounts.state() == "settled", "what the books hold is final: a person accepts that they differ"
+
+
+async def test_a_batch_that_holds_its_order_back_has_a_review_however_old_it_is(accounts: Accounts) -> None:
+    """Its row has no date, so the row counts by when it was read."""
+    ended = (NOW - timedelta(days=400)).isoformat()
+    row = stated_usage(settlement_batch_id="batch-1", created_at=None, period_start=None)
+    for place, status in enumerate(["settled", "failed"]):
+        batch = stated_batch(status=status, chain_receipt_id="chain-batch-1", settled_at=ended, close_at=ended)
+        await accounts.batch_page(batch, at=LATER + timedelta(minutes=place))
+    await accounts.fulfil("order-1")
+    await accounts.sync([row], [batch], at=LAST)
+    assert await accounts.state() == "fulfilled_unsettled"
+    assert ("statement_conflict", "batch:batch-1") in await accounts.differences()
+
+
 async def test_orders_that_wait_for_a_person_hold_up_no_other(accounts: Accounts) -> None:
     names = [f"order-{n:02}" for n in range(12)]
     await accounts.fulfil(*names)
@@ -245,10 +302,12 @@ async def test_orders_that_wait_for_a_person_hold_up_no_other(accounts: Accounts
     assert await accounts.books.value("SELECT count(*) FROM kessai.statement_batches WHERE orders_due") == 0
 
 
-async def accept(accounts: Accounts, reason: str) -> None:
-    """The open review of a row for this reason."""
+async def accept(accounts: Accounts, reason: str, *, of: str = "usage") -> None:
+    """The open review of a row, or of a batch, for this reason."""
     review_id = await accounts.books.value(
-        "SELECT review_id FROM kessai.reviews WHERE reason = $1 AND state = 'open' AND about LIKE 'usage:%'", reason
+        "SELECT review_id FROM kessai.reviews WHERE reason = $1 AND state = 'open' AND about LIKE $2 || ':%'",
+        reason,
+        of,
     )
     await Desk(accounts.books).resolve(review_id, "accept-difference")
 
