@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from shared.ledger.database import Connection
+from shared.ledger.revenue.conditions import has_unit_of
 from shared.ledger.revenue.findings import READ_WHOLE_TABLES
 from shared.ledger.revenue.money import plain
 
@@ -73,7 +74,7 @@ class Exposure:
 
 
 # A batch counts by what it states; its rows count where it states nothing, and where they are of another unit than it.
-EXPOSURES = """
+EXPOSURES = f"""
 WITH batch AS (
     SELECT settlement_batch_id, endpoint, buyer_period_ref, plan_type, provider_gross_amount_minor, money, stated_at,
            settlement_threshold_minor, total_unsettled_exposure_minor,
@@ -98,7 +99,7 @@ WITH batch AS (
     FROM batch
     JOIN kessai.statement_usage AS rows USING (settlement_batch_id)
     WHERE batch.provider_gross_amount_minor IS NULL
-       OR rows.currency <> batch.currency OR rows.token_symbol <> batch.token_symbol
+       OR NOT {has_unit_of("rows", "batch")}
     GROUP BY settlement_batch_id, 1, 2, 3, 4, 5, 7
     UNION ALL
     SELECT endpoint, buyer_period_ref, plan_type, token_symbol, currency, sum(provider_gross_amount_minor),

@@ -9,6 +9,7 @@ from typing import TypeVar
 from shared.ledger.books import Row
 from shared.ledger.database import Connection
 from shared.ledger.revenue.batches import StatedBatch
+from shared.ledger.revenue.conditions import has_unit_of
 from shared.ledger.revenue.differences import Booked, Difference, Listed, ToldBatch, Unit, of_batch, of_order, of_row
 from shared.ledger.revenue.money import Sums
 from shared.ledger.revenue.nameless import of_lone_usage
@@ -61,8 +62,7 @@ WHERE stated.endpoint = $1 AND stated.created_at >= $2 AND stated.created_at < $
        OR booked.amount_minor <> stated.provider_gross_amount_minor
        OR booked.currency <> stated.currency
        OR booked.pricing_band <> stated.plan_type
-       OR batch.currency <> stated.currency
-       OR batch.token_symbol <> stated.token_symbol)
+       OR NOT {has_unit_of("stated", "batch")})
 ORDER BY stated.created_at, stated.metered_usage_id
 """
 
@@ -103,8 +103,7 @@ CROSS JOIN LATERAL (
            sum(provider_receivable_minor) AS receivable, array_agg(DISTINCT listed.currency) AS currencies
     FROM kessai.statement_usage AS listed
     WHERE listed.settlement_batch_id = ids.settlement_batch_id
-      AND listed.currency = coalesce(stated.currency, listed.currency)
-      AND listed.token_symbol = coalesce(stated.token_symbol, listed.token_symbol)
+      AND {has_unit_of("listed", "stated")}
 ) AS rows
 """
 

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from shared.ledger.conditions import endpoints_in
 from shared.ledger.database import Connection
 from shared.ledger.revenue.comparing import span_of
+from shared.ledger.revenue.conditions import money_of_row
 from shared.ledger.revenue.controls import NO_CONTROL, Control, control_totals, residues
 from shared.ledger.revenue.explanations import Explained, Standing, explain
 from shared.ledger.revenue.findings import READ_WHOLE_TABLES, find_differences
@@ -178,8 +179,8 @@ async def _add_in_review(connection: Connection, report: Report, endpoint: str |
 
 async def _add_metered(connection: Connection, report: Report, endpoint: str | None) -> None:
     rows = await connection.fetch(
-        """
-        SELECT stated.currency, stated.plan_type, stated.token_symbol, coalesce(batch.money, 'unsettled') AS money,
+        f"""
+        SELECT stated.currency, stated.plan_type, stated.token_symbol, {money_of_row("stated", "batch")} AS money,
                CASE WHEN batch.money = 'unsettled' THEN batch.status END AS status, count(*) AS payments,
                sum(stated.provider_gross_amount_minor) AS gross, sum(stated.protocol_fee_minor) AS fee,
                sum(stated.provider_receivable_minor) AS receivable

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from shared.ledger.conditions import endpoints_in
 from shared.ledger.database import Connection
+from shared.ledger.revenue.conditions import money_of_row
 from shared.ledger.revenue.findings import READ_WHOLE_TABLES
 from shared.ledger.revenue.money import Money
 from shared.ledger.revenue.periods import Period
@@ -100,8 +101,8 @@ WHERE audit.paid_at IS NOT NULL AND audit.paid_at >= $1 AND audit.paid_at < $2
 GROUP BY 1, 2
 """
 USED = f"""
-SELECT date_trunc($4, stated.created_at, 'UTC') AS begin, stated.currency, coalesce(batch.money, 'unsettled') AS kind,
-       sum(stated.provider_gross_amount_minor) AS gross
+SELECT date_trunc($4, stated.created_at, 'UTC') AS begin, stated.currency,
+       {money_of_row("stated", "batch")} AS kind, sum(stated.provider_gross_amount_minor) AS gross
 FROM kessai.statement_usage AS stated
 LEFT JOIN kessai.statement_batches AS batch USING (settlement_batch_id)
 WHERE stated.created_at >= $1 AND stated.created_at < $2

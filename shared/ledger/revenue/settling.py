@@ -19,6 +19,7 @@ from shared.ledger.database import Connection
 from shared.ledger.decisions import Resolution
 from shared.ledger.facts import Settlement, order_settled
 from shared.ledger.revenue import syncs
+from shared.ledger.revenue.conditions import has_unit_of
 from shared.ledger.revenue.money import FACTS, Money, plain
 from shared.ledger.transitions import Move, OrderState, ReviewReason, next_state
 
@@ -105,8 +106,7 @@ MAY_END = f"""
          OR {_is_accepted(ReviewReason.STATEMENT_AMOUNT_MISMATCH, _OF_ROW)})
     AND (stated.disputed IS NULL OR {_is_accepted(ReviewReason.STATEMENT_CONFLICT, _OF_ROW, _ROW_AS_DISPUTED)})
     AND (batch.disputed IS NULL OR {_is_accepted(ReviewReason.STATEMENT_CONFLICT, _OF_BATCH, _BATCH_AS_DISPUTED)})
-    AND (coalesce(batch.currency, stated.currency) = stated.currency
-             AND coalesce(batch.token_symbol, stated.token_symbol) = stated.token_symbol
+    AND ({has_unit_of("stated", "batch")}
          OR {_is_accepted(ReviewReason.BATCH_ROWS_MISMATCH, _OF_ROW, _UNIT_OF_BATCH)})
 """
 

@@ -1,5 +1,6 @@
 """The report keeps kinds of money and currencies apart, and says to the minor unit what nobody can explain."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,7 @@ from shared.ledger.database import connected
 from shared.ledger.revenue.differences import Difference
 from shared.ledger.revenue.explanations import Standing
 from shared.ledger.revenue.exposure import Exposure, Level, exposures
-from shared.ledger.revenue.money import Money, plain
+from shared.ledger.revenue.money import Money, plain, total
 from shared.ledger.revenue.periods import Period
 from shared.ledger.revenue.report import Report, revenue
 from shared.sdrp.api.usage import ProviderUsageEvent
@@ -68,6 +69,23 @@ async def test_kinds_of_money_stand_apart(accounts: Accounts) -> None:
     assert found.is_explained
     assert texts(yen.unexplained, usd.unexplained) == ["0", "0"]
     assert yen.control.webhooks == yen.control.statements
+
+
+@pytest.mark.parametrize("end", [end for end in ENDS if end != "thawing"])
+async def test_a_row_of_another_currency_or_token_than_its_batch_is_not_the_money_of_that_batch(
+    accounts: Accounts, end: str
+) -> None:
+    """The batch debits its own token only: nothing else has reached the chain, or is lost with it."""
+    rows = [stated_usage("order-1"), dollars("order-2"), stated_usage("order-3", token_symbol="JPYX")]
+    rows = [replace(row, settlement_batch_id="batch-1") for row in rows]
+    await accounts.sync(rows, [stated_batch(status=end, payments=1)])
+    found = await report(accounts)
+    money = Money.UNSETTLED if end == "retrying" else Money(end)
+    assert found.currencies["JPY"].bands["micro", "JPYC"].kinds[money].gross == 200
+    others = [found.currencies["USD"].bands["micro", "USDC"], found.currencies["JPY"].bands["micro", "JPYX"]]
+    assert [band.kinds[Money.UNSETTLED].gross for band in others] == [200, 200]
+    assert [total(band.kinds.values()).payments for band in others] == [1, 1]
+    assert [band.received.payments for band in others] == [0, 0]
 
 
 async def test_an_order_that_was_paid_with_another_amount_counts_by_what_was_paid(accounts: Accounts) -> None:

@@ -10,7 +10,8 @@ from shared.ledger.revenue.money import Money, total
 from shared.ledger.revenue.periods import Period
 from shared.ledger.revenue.series import KINDS, STANDARD, Course, Window, course
 from tests.integration.revenue.accounts import Accounts
-from tests.integration.revenue.test_report import one_of_each, report
+from tests.integration.revenue.test_report import dollars, one_of_each, report
+from tests.statements import stated_batch
 
 
 async def over(accounts: Accounts, window: Window | None, endpoint: str | None = None) -> Course:
@@ -28,6 +29,13 @@ async def test_it_adds_up_to_the_report(accounts: Accounts, period: str) -> None
         assert sum(whole[name][STANDARD]) == currency.standard.gross
         for kind in Money:
             assert sum(whole[name][kind]) == total(band.kinds[kind] for band in currency.bands.values()).gross
+
+
+async def test_a_row_of_another_currency_than_its_batch_is_not_drawn_as_settled(accounts: Accounts) -> None:
+    row = dollars("order-1", settlement_batch_id="batch-1")
+    await accounts.sync([row], [stated_batch()])
+    found = await over(accounts, Window.of(Period.parse("2026-11")))
+    assert (sum(found["USD"]["settled"]), sum(found["USD"]["unsettled"])) == (0, 200)
 
 
 async def test_each_step_has_its_own_and_twelve_months_end_with_the_period(accounts: Accounts) -> None:
