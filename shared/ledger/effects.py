@@ -5,22 +5,19 @@ decision.
 """
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 import asyncpg
 import orjson
 
 from shared.ledger import outbox
-from shared.ledger.books import Order
 from shared.ledger.changes import Changes, ClaimRow, ReviewRow
 from shared.ledger.columns import given, pack
 from shared.ledger.database import Connection, TransientConflict, affected
 from shared.ledger.evidence import both_sides
 from shared.ledger.facts import OutboxFact
+from shared.ledger.payment_money import money_of, paid_with
 from shared.ledger.transitions import queue_of
-from shared.sdrp.classify import Confirmation, MeteredUsageAccepted, StandardSettled
-
-Payment = StandardSettled | MeteredUsageAccepted
+from shared.sdrp.classify import MeteredUsageAccepted
 
 
 class NotLookedFor(TransientConflict):
@@ -84,7 +81,7 @@ async def _move_orders(connection: Connection, moves: Sequence[ClaimRow], actor:
     """Move each order and write down what moved it, once each. Raises NotLookedFor."""
     moved = [(row, row.ruling.order) for row in moves if row.ruling.order is not None]
     moved.sort(key=lambda move: move[1].requirement_id or "")
-    paid = [_paid(row.incoming.confirmation, order) for row, order in moved]
+    paid = [paid_with(row.incoming.confirmation, order) for row, order in moved]
     try:
         await connection.execute(
             MOVE_ORDERS,
@@ -97,21 +94,13 @@ async def _move_orders(connection: Connection, moves: Sequence[ClaimRow], actor:
                 [order.paid_at.isoformat() if order.paid_at else None for _, order in moved],
                 [row.incoming.envelope.endpoint for row, _ in moved],
                 [row.incoming.event.id for row, _ in moved],
-                [amount for amount, _ in paid],
-                [currency for _, currency in paid],
+                [str(money.amount_minor) if money else None for money in paid],
+                [money.currency if money else None for money in paid],
             ),
             actor,
         )
     except asyncpg.UniqueViolationError as error:
         raise NotLookedFor("a requirement of this work has paid another order") from error
-
-
-def _paid(confirmation: Confirmation | None, order: Order) -> tuple[str | None, str | None]:
-    """Amount and currency of a payment of the standard band; of another move, none."""
-    if order.paid_at is None or not isinstance(confirmation, StandardSettled):
-        return None, None
-    amount, currency = _money(confirmation, order)
-    return str(amount), currency
 
 
 BOOK_USAGE = """
@@ -136,21 +125,10 @@ async def _book_usage(connection: Connection, rows: Sequence[ClaimRow]) -> None:
         [order.order_id for _, _, order in used],
         [incoming.event.id for incoming, _, _ in used],
         [usage.pricing_band for _, usage, _ in used],
-        [_money(usage, order)[0] for _, usage, order in used],
-        [_money(usage, order)[1] for _, usage, order in used],
+        [money_of(usage, order).amount_minor for _, usage, order in used],
+        [money_of(usage, order).currency for _, usage, order in used],
         [incoming.occurred_at or incoming.envelope.received_at for incoming, _, _ in used],
     )
-
-
-def _money(payment: Payment, order: Order) -> tuple[Decimal, str]:
-    """What was paid or used, in minor units, and of which currency: as the event states it, else as the order does.
-
-    A person may accept a payment that differs from its order: the platform settles what it said. A currency without an
-    amount says nothing of how much.
-    """
-    if not isinstance(payment.amount, Decimal):
-        return Decimal(order.amount_minor), order.currency
-    return payment.amount, payment.currency.upper() if isinstance(payment.currency, str) else order.currency
 
 
 BOOK_BATCHES = """

@@ -7,6 +7,7 @@ import orjson
 
 from shared.ledger.books import Batch, Order
 from shared.ledger.incoming import Incoming
+from shared.ledger.payment_money import Money, paid_with, price_of
 from shared.ledger.transitions import ReviewReason, queue_of
 
 VERSION = 1
@@ -30,6 +31,7 @@ def fact_id(name: str, endpoint: str, event_id: str) -> str:
 
 
 def order_moved(order: Order, incoming: Incoming, at: datetime) -> OutboxFact:
+    """`order.paid` or `order.fulfilled_unsettled`, by a webhook."""
     name = f"order.{order.state}"
     return _fact(
         name,
@@ -39,16 +41,29 @@ def order_moved(order: Order, incoming: Incoming, at: datetime) -> OutboxFact:
         order_id=order.order_id,
         amount_minor=order.amount_minor,
         currency=order.currency,
+        **_paid(paid_with(incoming.confirmation, order)),
         requirement_id=order.requirement_id,
         chain_receipt_id=order.chain_receipt_id,
     )
 
 
 def order_paid(order: Order, at: datetime) -> OutboxFact:
-    """`order.paid` of a payment whose webhook never came."""
+    """`order.paid` of a payment whose webhook never came: its session fits the order, so the price was paid."""
     return _fact_of_order(
-        order, at, event_id=None, requirement_id=order.requirement_id, chain_receipt_id=order.chain_receipt_id
+        order,
+        at,
+        event_id=None,
+        **_paid(price_of(order)),
+        requirement_id=order.requirement_id,
+        chain_receipt_id=order.chain_receipt_id,
     )
+
+
+def _paid(money: Money | None) -> dict[str, Any]:
+    """Nothing of usage, which is no revenue yet. An amount may be no whole number of minor units, so it is text."""
+    if money is None:
+        return {}
+    return {"paid_amount_minor": format(money.amount_minor, "f"), "paid_currency": money.currency}
 
 
 class Settlement(NamedTuple):

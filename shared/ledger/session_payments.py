@@ -1,7 +1,6 @@
 """An order takes the payment that its session tells of: moved, written down and told as its webhook would have it."""
 
 from datetime import datetime
-from decimal import Decimal
 
 import asyncpg
 
@@ -10,6 +9,7 @@ from shared.ledger.books import Order
 from shared.ledger.database import Connection
 from shared.ledger.effects import NotLookedFor
 from shared.ledger.facts import order_paid
+from shared.ledger.payment_money import price_of
 from shared.ledger.transitions import OrderState
 
 
@@ -30,9 +30,9 @@ async def put_session_payment(
 
 
 def _values(paid: Order) -> tuple[object, ...]:
-    """A session is taken only when it fits, so what was paid is the order's price."""
+    """As `MOVE_ORDER` takes them. A session is taken only when it fits, so what was paid is the order's price."""
     identity = (paid.order_id, paid.state, paid.requirement_id, paid.chain_receipt_id, paid.paid_at, paid.endpoint)
-    return *identity, Decimal(paid.amount_minor), paid.currency
+    return *identity, *price_of(paid)
 
 
 MOVE_ORDER = """

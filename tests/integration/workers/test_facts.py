@@ -2,7 +2,9 @@
 
 import asyncio
 import sys
+from collections import defaultdict
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,14 @@ import orjson
 from jsonschema import Draft202012Validator
 
 from shared.broker.topology import ORDERS
-from shared.ledger.transitions import ReviewQueue, ReviewReason
-from tests.given import confirmation, new_order, payment, settlement, usage
+from shared.ledger.database import connected
+from shared.ledger.session_payments import put_session_payment
+from shared.ledger.transitions import OrderState, ReviewQueue, ReviewReason
+from tests.given import ABSENT, NOW, confirmation, new_order, payment, settlement, usage
 from tests.integration.ledger.books import TestBooks
+from tests.integration.ledger.desk import Desk
 from tests.integration.revenue.accounts import Accounts
+from tests.integration.revenue.test_report import report
 from tests.integration.workers.bench import Bench, until
 from tests.programs import clean_environment
 from tests.statements import stated_batch, stated_usage
@@ -70,6 +76,35 @@ async def test_a_schema_refuses_what_it_does_not_promise(books: TestBooks) -> No
         assert problems(fact | {"surprise": 1}, of=fact["fact"])
         for field in fact:
             assert problems({name: value for name, value in fact.items() if name != field}, of=fact["fact"])
+
+
+async def test_facts_of_paid_orders_add_up_to_the_report(books: TestBooks) -> None:
+    """A payment may fit, a person may accept another amount or currency, and a webhook may never come."""
+    accounts, desk = Accounts(books), Desk(books)
+    await books.register(*(new_order(f"order-{number}") for number in range(1, 6)))
+    await books.apply(
+        payment("evt-1", "order-1"),
+        payment("evt-2", "order-2", amount_minor="1000.5"),
+        payment("evt-3", "order-3", amount_minor=900, currency="usd"),
+        payment("evt-4", "order-4", amount_minor=ABSENT, currency=ABSENT),
+    )
+    for review_id in (1, 2):
+        await desk.resolve(review_id, "accept-mismatch")
+    pending = await books.order("order-5")
+    paid = pending._replace(state=OrderState.PAID, requirement_id="req-order-5", chain_receipt_id="chain-order-5")
+    async with connected(books.pool) as connection:
+        await put_session_payment(connection, paid, pending.state, actor="worker:sweep", now=NOW)
+    facts = [orjson.loads(row["body"]) for row in await books.rows("SELECT body FROM kessai.outbox")]
+    told = [fact for fact in facts if fact["fact"] == "order.paid"]
+    assert [found for fact in told if (found := problems(fact, of="order.paid"))] == []
+    booked: dict[str, Decimal] = defaultdict(Decimal)
+    for fact in told:
+        booked[fact["paid_currency"]] += Decimal(fact["paid_amount_minor"])
+    counted = (await report(accounts)).currencies
+    assert len(told) == 5
+    assert booked == {"JPY": Decimal("4600.5"), "USD": 900}
+    assert booked == {name: each.standard.gross for name, each in counted.items()}
+    assert {(fact["amount_minor"], fact["currency"]) for fact in told} == {(1200, "JPY")}, "the price is there, too"
 
 
 def test_every_schema_is_one() -> None:
