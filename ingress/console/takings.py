@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 from ingress.console.alarms import Alarm, Urgency
 from ingress.console.charts import Chart, Row, Series, Shares, of_calendar, shares, stacked
 from ingress.console.shown import amount, counted, figure, span, words
-from shared.ledger.revenue.comparing import REACH
 from shared.ledger.revenue.explanations import Explained, Standing
 from shared.ledger.revenue.exposure import Exposure
 from shared.ledger.revenue.money import Money, Sums, total
+from shared.ledger.revenue.reach import SETTLING_TIME
 from shared.ledger.revenue.report import Currency, Report
 from shared.ledger.revenue.series import KINDS, STANDARD, Course, Grain, Window
 
@@ -96,10 +96,11 @@ def _of_money(report: Report) -> Iterator[Alarm]:
 def _opening(open_: Sequence[Explained], as_of: datetime) -> str:
     """What gives them reviews. By itself a comparison looks back so far only; a day is what may pass until the next."""
     oldest = min(each.difference.at for each in open_)
-    if oldest >= as_of - REACH + timedelta(days=1):
+    if oldest >= as_of - SETTLING_TIME + timedelta(days=1):
         return "the next comparison opens them; kessai reconcile run does it at once."
     return (
-        f"comparisons look back {REACH.days} days; kessai reconcile run --since {oldest:%Y-%m-%d} opens them at once."
+        f"comparisons look back {SETTLING_TIME.days} days; "
+        f"kessai reconcile run --since {oldest:%Y-%m-%d} opens them at once."
     )
 
 

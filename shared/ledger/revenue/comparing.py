@@ -16,19 +16,19 @@ from shared.ledger.audit import Act
 from shared.ledger.database import Connection
 from shared.ledger.facts import difference_found
 from shared.ledger.revenue import clocks, syncs
+from shared.ledger.revenue.conditions import FINAL_MONEY
 from shared.ledger.revenue.controls import control_totals, residues
 from shared.ledger.revenue.differences import Difference
 from shared.ledger.revenue.explanations import Explained, Standing, explain
 from shared.ledger.revenue.findings import READ_WHOLE_TABLES, find_differences
 from shared.ledger.revenue.pairing import pair_late
+from shared.ledger.revenue.reach import SETTLING_TIME
 from shared.ledger.revenue.settling import ACTOR
 from shared.ledger.revenue.spans import Span
 from shared.ledger.transitions import OF_STATEMENTS, queue_of
 
 PATIENCE: Final = clocks.APART
 """How long the one side may be late with what the other has said."""
-REACH: Final = timedelta(days=120)
-"""How far back things are compared: longer than a batch takes from its first usage to its end or past due."""
 RECONCILED = "reconciled"
 """Resolution of a review whose two sides have come to agree."""
 
@@ -105,7 +105,7 @@ async def span_of(
     compared_until = complete - patience
     if since is None or at_least:
         oldest = [since, await _oldest_open(connection, endpoint), await _oldest_held(connection, endpoint)]
-        since = _day(min([compared_until - REACH, *(at for at in oldest if at is not None)]))
+        since = _day(min([compared_until - SETTLING_TIME, *(at for at in oldest if at is not None)]))
     end = min(until or compared_until, compared_until)
     dates = await clocks.find_dates(connection, endpoint, since, end)
     return Span(endpoint, since, end, compared_until, complete, dates)
@@ -132,7 +132,7 @@ async def _oldest_open(connection: Connection, endpoint: str) -> datetime | None
 async def _oldest_held(connection: Connection, endpoint: str) -> datetime | None:
     """When the oldest row or batch was that keeps an order from its end: the order needs the review of what differs."""
     oldest: datetime | None = await connection.fetchval(
-        """
+        f"""
         SELECT min(least(stated.created_at, batch.dated_at))
         FROM kessai.orders
         JOIN kessai.statement_usage AS stated
@@ -140,7 +140,7 @@ async def _oldest_held(connection: Connection, endpoint: str) -> datetime | None
             AND stated.paired_with IS NOT NULL -- where no row names its payment, an index says so at once
         JOIN kessai.statement_batches AS batch USING (settlement_batch_id)
         WHERE orders.endpoint = $1 AND orders.state = 'fulfilled_unsettled'
-          AND batch.money IN ('settled', 'uncollectible', 'written_off') AND NOT batch.orders_due
+          AND batch.money IN {FINAL_MONEY} AND NOT batch.orders_due
         """,
         endpoint,
     )

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from shared.ledger.database import Connection
-from shared.ledger.revenue.conditions import has_unit_of
+from shared.ledger.revenue.conditions import OPEN_MONEY, has_unit_of
 from shared.ledger.revenue.findings import READ_WHOLE_TABLES
 from shared.ledger.revenue.money import plain
 
@@ -87,7 +87,7 @@ WITH batch AS (
           AND (stated.currency IS NULL OR stated.token_symbol IS NULL)
         HAVING count(DISTINCT (currency, token_symbol)) = 1
     ) AS rows ON true
-    WHERE money IN ('unsettled', 'past_due')
+    WHERE money IN {OPEN_MONEY}
 ), open AS (
     SELECT endpoint, buyer_period_ref, plan_type, token_symbol, currency, provider_gross_amount_minor AS gross, money,
            settlement_threshold_minor AS threshold, total_unsettled_exposure_minor AS stated, stated_at

@@ -9,7 +9,7 @@ from typing import TypeVar
 from shared.ledger.books import Row
 from shared.ledger.database import Connection
 from shared.ledger.revenue.batches import StatedBatch
-from shared.ledger.revenue.conditions import has_unit_of
+from shared.ledger.revenue.conditions import FINAL_MONEY, has_unit_of
 from shared.ledger.revenue.differences import Booked, Difference, Listed, ToldBatch, Unit, of_batch, of_order, of_row
 from shared.ledger.revenue.money import Sums
 from shared.ledger.revenue.nameless import of_lone_usage
@@ -141,7 +141,7 @@ JOIN kessai.metered_usage AS booked
     ON booked.endpoint = stated.endpoint AND booked.requirement_id = stated.paired_with
 JOIN kessai.orders USING (order_id)
 WHERE batch.endpoint = $1 AND batch.dated_at >= $2 AND batch.dated_at < $3
-  AND batch.money IN ('settled', 'uncollectible', 'written_off') AND NOT batch.orders_due
+  AND batch.money IN {FINAL_MONEY} AND NOT batch.orders_due
   AND orders.state <> batch.money
 ORDER BY orders.order_id
 """

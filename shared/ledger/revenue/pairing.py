@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from shared.ledger.columns import given, pack
 from shared.ledger.database import Connection
+from shared.ledger.revenue.conditions import FINAL_MONEY
 from shared.ledger.revenue.usage import StatedUsage
 
 
@@ -77,7 +78,7 @@ PAIRS_THAT_WAITED = _pairs(
     """,
     endpoint="$1",
 )
-PAIR = """
+PAIR = f"""
 WITH paired AS (
     UPDATE kessai.statement_usage AS stated
     SET paired_with = given.requirement_id
@@ -88,7 +89,7 @@ WITH paired AS (
 UPDATE kessai.statement_batches
 SET orders_due = true
 WHERE settlement_batch_id IN (SELECT settlement_batch_id FROM paired)
-  AND money IN ('settled', 'uncollectible', 'written_off') AND NOT orders_due
+  AND money IN {FINAL_MONEY} AND NOT orders_due
 """
 
 

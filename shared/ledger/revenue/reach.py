@@ -9,12 +9,16 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.ledger.database import Connection
+from shared.ledger.revenue.conditions import OPEN_MONEY
 from shared.ledger.revenue.syncs import Sync
 
 OVERLAP: Final = timedelta(days=1)
 """How much later than its own time a row may come to be listed."""
-REACH: Final = timedelta(days=120)
-"""How long a row of usage may wait for its batch: longer than any period and its notice."""
+SETTLING_TIME: Final = timedelta(days=120)
+"""How long usage may take until its batch is settled, given up or past due.
+
+That is longer than any period, its notice and all retries take. What is older is expected to change no more.
+"""
 WHOLE_EVERY: Final = timedelta(days=7)
 
 
@@ -28,7 +32,7 @@ def read_back_to(sync: Sync, *, oldest_waiting: datetime | None, since: datetime
     if sync.begun_at - sync.whole_as_of >= WHOLE_EVERY:
         return None
     times = [sync.complete_as_of - OVERLAP]
-    times += [] if oldest_waiting is None else [max(oldest_waiting, sync.begun_at - REACH)]
+    times += [] if oldest_waiting is None else [max(oldest_waiting, sync.begun_at - SETTLING_TIME)]
     times += [] if since is None else [since]
     return min(times)
 
@@ -63,10 +67,10 @@ async def oldest_unbatched(connection: Connection, endpoint: str) -> datetime | 
 async def unfinished_batches(connection: Connection, endpoint: str) -> set[str]:
     """Those that may still be settled or given up."""
     rows = await connection.fetch(
-        """
+        f"""
         SELECT settlement_batch_id
         FROM kessai.statement_batches
-        WHERE endpoint = $1 AND money IN ('unsettled', 'past_due')
+        WHERE endpoint = $1 AND money IN {OPEN_MONEY}
         """,
         endpoint,
     )

@@ -19,7 +19,7 @@ from shared.ledger.database import Connection
 from shared.ledger.decisions import Resolution
 from shared.ledger.facts import Settlement, order_settled
 from shared.ledger.revenue import syncs
-from shared.ledger.revenue.conditions import has_unit_of
+from shared.ledger.revenue.conditions import FINAL_MONEY, has_unit_of
 from shared.ledger.revenue.money import FACTS, Money, plain
 from shared.ledger.transitions import Move, OrderState, ReviewReason, next_state
 
@@ -128,7 +128,7 @@ JOIN kessai.metered_usage AS booked
     ON booked.endpoint = stated.endpoint AND booked.requirement_id = stated.paired_with
 JOIN kessai.orders ON orders.order_id = booked.order_id
 WHERE stated.endpoint = $1 AND batch.settlement_batch_id = stated.settlement_batch_id
-  AND batch.money IN ('settled', 'uncollectible', 'written_off') AND NOT batch.orders_due AND {MAY_END}
+  AND batch.money IN {FINAL_MONEY} AND NOT batch.orders_due AND {MAY_END}
 RETURNING batch.settlement_batch_id
 """
 

@@ -12,6 +12,7 @@ from shared.ledger.columns import given, pack
 from shared.ledger.database import Connection
 from shared.ledger.revenue import batches, syncs, usage
 from shared.ledger.revenue.batches import StatedBatch
+from shared.ledger.revenue.conditions import FINAL_MONEY
 from shared.ledger.revenue.pairing import pair
 from shared.ledger.revenue.syncs import List
 from shared.ledger.revenue.usage import StatedUsage
@@ -134,10 +135,10 @@ async def _final_batches(
     if not ids:
         return set()
     rows = await connection.fetch(
-        """
+        f"""
         SELECT settlement_batch_id
         FROM kessai.statement_batches
-        WHERE settlement_batch_id = ANY ($1::text[]) AND money IN ('settled', 'uncollectible', 'written_off')
+        WHERE settlement_batch_id = ANY ($1::text[]) AND money IN {FINAL_MONEY}
         """,
         sorted(ids),
     )

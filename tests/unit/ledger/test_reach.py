@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.ledger.revenue.reach import OVERLAP, REACH, WHOLE_EVERY, Descent, read_back_to
+from shared.ledger.revenue.reach import OVERLAP, SETTLING_TIME, WHOLE_EVERY, Descent, read_back_to
 from shared.ledger.revenue.syncs import List, Sync
 from tests.given import ENDPOINT, NOW
 
@@ -31,7 +31,7 @@ def test_the_first_run_and_one_a_week_read_everything(sync: Sync) -> None:
 
 def test_what_waits_for_its_batch_is_read_again_unless_it_waits_for_ever() -> None:
     assert read_back_to(SYNC, oldest_waiting=NOW - 20 * DAY, since=None) == NOW - 20 * DAY
-    assert read_back_to(SYNC, oldest_waiting=NOW - 900 * DAY, since=None) == NOW - REACH
+    assert read_back_to(SYNC, oldest_waiting=NOW - 900 * DAY, since=None) == NOW - SETTLING_TIME
 
 
 def test_whoever_asks_for_more_gets_more_and_never_less() -> None:

@@ -1,8 +1,10 @@
 """The pure parts of the metered books: kinds of money, what statements make of a row, periods, levels, days."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from shared.ledger.revenue import batches, usage
 from shared.ledger.revenue.batches import StatedBatch
 from shared.ledger.revenue.clocks import APART, DAY, Moment, dates_of, windows
+from shared.ledger.revenue.conditions import FINAL_MONEY, OPEN_MONEY
 from shared.ledger.revenue.days import Day, of_days
 from shared.ledger.revenue.differences import Waiting
 from shared.ledger.revenue.exposed import Exposed
@@ -32,6 +35,16 @@ def test_only_settled_with_a_receipt_is_settled(status: str, receipt: str | None
     assert (money is Money.SETTLED) == (status == "settled" and receipt is not None)
     if status not in ("settled", "past_due", "uncollectible", "written_off"):
         assert money is Money.UNSETTLED
+
+
+def test_queries_take_the_final_kinds_of_money_from_one_place() -> None:
+    assert {kind: f"'{kind}'" in FINAL_MONEY for kind in Money} == {kind: kind in FINAL for kind in Money}
+    assert {kind: f"'{kind}'" in OPEN_MONEY for kind in Money} == {kind: kind not in FINAL for kind in Money}
+    ledger = Path(__file__).parents[3] / "shared/ledger"
+    listed = re.compile(rf"IN {re.escape(FINAL_MONEY)}|IN {re.escape(OPEN_MONEY)}")
+    assert [file.name for file in ledger.rglob("*.py") if listed.search(file.read_text())] == []
+    indexes = (ledger / "migrations/versions/0001_revenue.sql").read_text()
+    assert f"WHERE money IN {OPEN_MONEY}" in indexes, "else Postgres does not use the index of open batches"
 
 
 @given(st.lists(_sums), st.randoms(use_true_random=False))
