@@ -19,8 +19,8 @@ TOKEN_FILES: Final = (MERCHANT_TOKEN, "provider_auth_token_file")
 def providers(settings: Settings) -> dict[str, Access]:
     """Each endpoint that has a token of its own: a provider's, or else its merchant's, who is its own provider.
 
-    Statements do not say of which merchant a payment is, so that no two endpoints may share a token. Raises
-    SettingsError.
+    Statements do not say of which merchant a payment is, so no two endpoints may share a token: see
+    `deploy/decisions/0008-metered-books.md`. Raises SettingsError.
     """
     merchant = settings.registrations()[DEFAULT_ENDPOINT]
     provider = replace(merchant, token=settings.auth_token, token_named_by=PROVIDERS)
@@ -36,14 +36,15 @@ def providers(settings: Settings) -> dict[str, Access]:
 
 
 def _refuse_shared(accesses: Mapping[str, Access]) -> None:
-    """Each payment would be booked for both endpoints."""
+    """Each endpoint would miss the webhooks of the other's payments. Raises SettingsError."""
     owners: dict[str, str] = {}
     for name, access in accesses.items():
         owner = owners.setdefault(access.token.get_secret_value(), name)
         if owner != name:
             raise SettingsError(
                 f"endpoints {owner!r} and {name!r} have the same Siglume token, and statements do not say of which of "
-                "them a payment is: give one another provider_auth_token_file, or run workers without reconcile"
+                "them a payment is: give one of them the token of another account in provider_auth_token_file, or run "
+                "workers without reconcile"
             )
 
 
