@@ -6,12 +6,13 @@ Every builder has defaults that fit together, so that a test names only what mat
 import hashlib
 from datetime import UTC, datetime
 from itertools import count
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
 
 from shared.broker.envelope import Envelope, Failure
+from shared.ledger.hosted_sessions import StatedSession
 from shared.ledger.incoming import Incoming, read
 from shared.ledger.orders import NewOrder
 from shared.sdrp.events import MalformedEvent, parse
@@ -99,6 +100,25 @@ def settlement(event_id: str = "evt-1", batch_id: str = "batch-1", **data: objec
         }
         | data,
     )
+
+
+def session(order_id: str = "order-1", **changes: Any) -> StatedSession:  # noqa: ANN401 - any of its fields
+    """A checkout session that `payment` of the same order has paid."""
+    paid = StatedSession(
+        session_id=f"chk_{order_id}",
+        status="paid",
+        merchant="tea_house",
+        amount_minor=1200,
+        currency="JPY",
+        challenge_hash=challenge_hash(order_id),
+        requirement_id=f"req-{order_id}",
+        pricing_band="standard",
+        finality="per_payment_onchain",
+        settlement_status="settled",
+        chain_receipt_id=f"chain-{order_id}",
+        paid_at=NOW,
+    )
+    return paid._replace(**changes)
 
 
 def confirmation(event_id: str, data: dict[str, object], *, type_: str = "direct_payment.confirmed") -> bytes:

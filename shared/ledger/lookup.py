@@ -39,9 +39,12 @@ async def load_books(connection: Connection, batch: Sequence[Incoming], *, thoro
     )
 
 
+# Postgres waits for a lock and then reads the locked row again, but no other: of the attempts it may return only what
+# never changes.
 LOCK_ORDERS = f"""
 SELECT challenge_hash, orders.order_id, endpoint, amount_minor, currency, state,
-       requirement_id, chain_receipt_id, paid_at, rejected_at IS NOT NULL AS is_rejected
+       requirement_id, chain_receipt_id, paid_at,
+       coalesce(challenge_hash = ANY (rejected_challenges), false) AS is_rejected
 FROM {given(challenge_hash="text")}
 JOIN kessai.checkout_attempts USING (challenge_hash)
 JOIN kessai.orders USING (order_id)

@@ -90,10 +90,12 @@ async def was_rejected(connection: Connection, challenge_hash: str) -> bool:
     return bool(rejected)
 
 
-async def reject_challenge(connection: Connection, challenge_hash: str | None, *, now: datetime) -> None:
-    """Whatever webhook comes for it moves no order by itself any more: the money may have been sent back."""
+async def reject_challenge(connection: Connection, order_id: str, challenge_hash: str) -> None:
+    """Let no webhook of this challenge move its locked order by itself: the money may have been sent back."""
     await connection.execute(
-        "UPDATE kessai.checkout_attempts SET rejected_at = $2 WHERE challenge_hash = $1", challenge_hash, now
+        "UPDATE kessai.orders SET rejected_challenges = array_append(rejected_challenges, $2) WHERE order_id = $1",
+        order_id,
+        challenge_hash,
     )
 
 

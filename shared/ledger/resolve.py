@@ -224,8 +224,9 @@ async def _carry_out(
         why=decision.why,
     )
     await write_effects(connection, changes, actor=people.actor)
-    if case.session is not None and decision.resolution is Resolution.REJECT:
-        await reject_challenge(connection, review.challenge_hash, now=now)
+    is_rejected = case.session is not None and decision.resolution is Resolution.REJECT
+    if is_rejected and case.order is not None and case.challenge_hash is not None:
+        await reject_challenge(connection, case.order.order_id, case.challenge_hash)
     if case.session is not None and ruling.order is not None and ruling.moved_from is not None:
         await put_session_payment(connection, ruling.order, ruling.moved_from, actor=people.actor, now=now)
     await reviews.record(

@@ -6,9 +6,11 @@ from typing import Any
 
 import orjson
 
-from shared.ledger import resolve, reviews
+from shared.ledger import orders, resolve, reviews
 from shared.ledger.database import connected
 from shared.ledger.decisions import Decision, Resolution
+from shared.ledger.hosted_sessions import StatedSession
+from shared.ledger.missed_webhooks import open_review
 from shared.ledger.resolve import Resolved
 from shared.ledger.reviews import RecordedReview, ReviewFilter
 from tests.given import NOW
@@ -20,6 +22,14 @@ ANN, BOB = "cli:ann", "cli:bob"
 @dataclass
 class Desk:
     books: TestBooks
+
+    async def miss(self, session: StatedSession, *, order_id: str = "order-1") -> int:
+        """Open the review of a paid session whose webhook is missing, as the sweep does."""
+        async with connected(self.books.pool) as connection, connection.transaction():
+            order = await orders.find(connection, order_id)
+            await open_review(connection, order, session.challenge_hash, session, now=NOW)
+        review_id: int = await self.books.value("SELECT max(review_id) FROM kessai.reviews")
+        return review_id
 
     async def resolve(
         self,

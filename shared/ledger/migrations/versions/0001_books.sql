@@ -10,7 +10,10 @@ CREATE TABLE kessai.orders (
     chain_receipt_id text,
     paid_at          timestamptz,
     created_at       timestamptz NOT NULL DEFAULT now(),
-    updated_at       timestamptz NOT NULL DEFAULT now()
+    updated_at       timestamptz NOT NULL DEFAULT now(),
+    -- Challenges whose payment a person has rejected. They stand here because a statement that has waited for the lock
+    -- of an order sees this row as it is then, and rows of other tables as they were when the statement began.
+    rejected_challenges text[]
 ) WITH (fillfactor = 85); -- room for the one update an order gets, on its own page and without touching an index
 
 CREATE INDEX orders_by_age ON kessai.orders (created_at, order_id);
@@ -19,8 +22,7 @@ CREATE INDEX orders_by_age ON kessai.orders (created_at, order_id);
 CREATE TABLE kessai.checkout_attempts (
     challenge_hash text PRIMARY KEY CHECK (length(challenge_hash) BETWEEN 1 AND 255),
     order_id       text NOT NULL REFERENCES kessai.orders,
-    created_at     timestamptz NOT NULL DEFAULT now(),
-    rejected_at    timestamptz -- when a person decided that what is paid for it is not for the order
+    created_at     timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE INDEX checkout_attempts_by_order ON kessai.checkout_attempts (order_id);
