@@ -14,11 +14,11 @@ from shared.ledger.books import Batch, Order, Outcome, Shop
 from shared.ledger.changes import Ruling
 from shared.ledger.hosted_sessions import Payable, StatedSession, following, merchant_untold, paid_by, unfit
 from shared.ledger.incoming import Incoming
+from shared.ledger.misfits import MISFITS, difference
 from shared.ledger.rulings import rule, rule_accepted, rule_waiting
 from shared.ledger.text import is_keepable
 from shared.ledger.transitions import OF_SESSIONS, OF_STATEMENTS, Move, Review, ReviewReason
-from shared.sdrp.classify import UNREADABLE, MeteredBatchSettled, MeteredUsageAccepted, StandardSettled
-from shared.sdrp.money import band_for
+from shared.sdrp.classify import MeteredBatchSettled, MeteredUsageAccepted, StandardSettled
 
 MAX_WHY = 4000
 """Characters."""
@@ -52,21 +52,12 @@ class Resolution(StrEnum):
 
 
 MOVES_MONEY: Final = (Resolution.LINK_ORDER, Resolution.ACCEPT_METERED, Resolution.ACCEPT_MISMATCH)
-"""By what an event tells."""
+"""Resolutions that count the payment of an event."""
 NEEDS_SECOND: Final = (*MOVES_MONEY, Resolution.ACCEPT_SESSION, Resolution.ACCEPT_DIFFERENCE)
 """What a second person must approve where two are asked for."""
-MISFITS: Final = (
-    ReviewReason.MERCHANT_MISMATCH,
-    ReviewReason.CURRENCY_MISMATCH,
-    ReviewReason.AMOUNT_MISMATCH,
-    ReviewReason.BAND_MISMATCH,
-    ReviewReason.REJECTED_PAYMENT,
-)
 _UNKNOWN_HASH: Final = (ReviewReason.UNKNOWN_CHALLENGE_HASH, ReviewReason.UNKNOWN_METERED_CHALLENGE_HASH)
 _AT_THE_SHOP: Final = (ReviewReason.METERED_INTEGRATION_REQUIRED, ReviewReason.MERCHANT_MISMATCH)
 """Found before any order was looked for, so that such a payment may have none."""
-_CONFLICTS: Final = (ReviewReason.EVENT_ID_CONFLICT, ReviewReason.REJECTED_PAYMENT)
-"""About more than this event: ruling on it alone again could only miss the conflict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +96,8 @@ class Case:
     """The order that has its challenge already."""
     spent_on: str | None = None
     """The order that its requirement has paid already."""
+    is_rejected: bool = False
+    """A person has rejected the payment of its challenge."""
     session: StatedSession | None = None
     """What the platform says is paid, where no event does."""
     challenge_hash: str | None = None
@@ -154,7 +147,7 @@ def decide(decision: Decision, case: Case, shops: Mapping[str, Shop]) -> Answer:
         case Resolution.ACCEPT_METERED:
             return _metered_accepted(decision, case, incoming, shops)
         case Resolution.ACCEPT_MISMATCH:
-            return _mismatch_accepted(case, incoming)
+            return _mismatch_accepted(decision, case, incoming)
         case Resolution.ACCEPT_SESSION | Resolution.ACCEPT_DIFFERENCE:
             return _nothing_to_accept(case, incoming)
     assert_never(decision.resolution)
@@ -172,7 +165,7 @@ def choices(reason: str, *, challenge_hash: str | None, order_id: str | None) ->
         Resolution.ACCEPT_METERED: reason == ReviewReason.METERED_INTEGRATION_REQUIRED and not is_lost,
         Resolution.ACCEPT_MISMATCH: reason in MISFITS and not is_lost,
         Resolution.REJECT: True,
-        Resolution.REPROCESS: reason not in _CONFLICTS,
+        Resolution.REPROCESS: reason != ReviewReason.EVENT_ID_CONFLICT,
     }
     return [resolution for resolution, fits in fitting.items() if fits]
 
@@ -216,10 +209,15 @@ def _of_session(decision: Decision, case: Case, shops: Mapping[str, Shop]) -> An
 
 
 def _reprocessed(case: Case, incoming: Incoming, shops: Mapping[str, Shop]) -> Answer:
-    if case.reason in _CONFLICTS:
+    if case.reason is ReviewReason.EVENT_ID_CONFLICT:  # ruling on these bytes alone could only miss the conflict
         return Unchanged()
-    ruling = rule(incoming, case.order, case.batches, shops, spent_on=case.spent_on)
+    ruling = _rule(case, incoming, shops)
     return Unchanged() if ruling.review is case.reason else Verdict(ruling)
+
+
+def _rule(case: Case, incoming: Incoming, shops: Mapping[str, Shop]) -> Ruling:
+    """As a worker rules on the event when it comes for the first time."""
+    return rule(incoming, case.order, case.batches, shops, spent_on=case.spent_on, is_rejected=case.is_rejected)
 
 
 def _linked(decision: Decision, case: Case, incoming: Incoming) -> Answer:
@@ -248,11 +246,11 @@ def _metered_accepted(decision: Decision, case: Case, incoming: Incoming, shops:
         return _no_order()
     endpoint = incoming.envelope.endpoint
     opted_in = replace(shops.get(endpoint, Shop()), allow_metered_payments=True)
-    fitting = rule(incoming, case.order, case.batches, {endpoint: opted_in}, spent_on=case.spent_on)
+    fitting = _rule(case, incoming, {endpoint: opted_in})
     return _counted(fitting, incoming, case.order, accept=decision.accept_mismatch, spent_on=case.spent_on)
 
 
-def _mismatch_accepted(case: Case, incoming: Incoming) -> Answer:
+def _mismatch_accepted(decision: Decision, case: Case, incoming: Incoming) -> Answer:
     if case.reason not in MISFITS:
         return _nothing_to_accept(case, incoming)
     if isinstance(incoming.confirmation, MeteredBatchSettled):  # of another merchant: it names no order
@@ -261,7 +259,11 @@ def _mismatch_accepted(case: Case, incoming: Incoming) -> Answer:
         return Refusal("its event is read as no payment today: reprocess it")
     if case.order is None:
         return _no_order()
-    return _applied(rule_accepted(incoming, case.order, spent_on=case.spent_on), case.order, accepted=case.reason)
+    accepted = rule_accepted(incoming, case.order, spent_on=case.spent_on)
+    is_also_rejected = case.is_rejected and case.reason is not ReviewReason.REJECTED_PAYMENT
+    if is_also_rejected and accepted.outcome is Outcome.APPLIED and not decision.accept_mismatch:
+        return _misfit(ReviewReason.REJECTED_PAYMENT, incoming, case.order)
+    return _applied(accepted, case.order, accepted=case.reason)
 
 
 def _counted(fitting: Ruling, incoming: Incoming, order: Order, *, accept: bool, spent_on: str | None) -> Answer:
@@ -294,31 +296,7 @@ def _applied(ruling: Ruling, order: Order | None, accepted: ReviewReason | None 
 
 
 def _misfit(misfit: ReviewReason, incoming: Incoming, order: Order) -> Refusal:
-    return Refusal(f"{misfit}: {_difference(misfit, incoming, order)}; say --accept-mismatch as well if it counts")
-
-
-def _difference(misfit: ReviewReason, incoming: Incoming, order: Order) -> str:
-    said, ours = _sides(misfit, incoming, order)
-    told = "something unreadable" if said is UNREADABLE else str(said)
-    return f"the event says {told}, {f'order {order.order_id!r}' if ours else 'this shop'} says {ours or 'otherwise'}"
-
-
-def _sides(misfit: ReviewReason, incoming: Incoming, order: Order) -> tuple[object, object]:
-    """What the event says of the field and what the order does; None where only the shop knows."""
-    payment = incoming.confirmation
-    if not isinstance(payment, StandardSettled | MeteredUsageAccepted):
-        return "no payment", None
-    match misfit:
-        case ReviewReason.AMOUNT_MISMATCH:
-            return payment.amount, order.amount_minor
-        case ReviewReason.CURRENCY_MISMATCH:
-            return payment.currency, order.currency
-        case ReviewReason.BAND_MISMATCH:
-            return payment.pricing_band, band_for(order.amount_minor, order.currency)
-        case _ if order.endpoint != incoming.envelope.endpoint:
-            return f"endpoint {incoming.envelope.endpoint}", f"endpoint {order.endpoint}"
-        case _:
-            return f"merchant {payment.merchant}", None
+    return Refusal(f"{misfit}: {difference(misfit, incoming, order)}; say --accept-mismatch as well if it counts")
 
 
 def _nothing_to_accept(case: Case, incoming: Incoming) -> Refusal:

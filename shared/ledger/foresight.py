@@ -53,24 +53,27 @@ async def _case(connection: Connection, review: RecordedReview) -> Case:
     if incoming is None:
         return Case(reason, None, None, {})
     batch_id = incoming.settlement_batch_id
+    order, is_rejected = await _order_of(connection, incoming)
     spent = await find_spent(connection, [incoming])
     return Case(
         reason,
         incoming,
-        await _order_of(connection, incoming),
+        order,
         await find_batches(connection, [batch_id]) if batch_id else {},
         spent_on=spent.get(incoming.requirement) if incoming.requirement else None,
+        is_rejected=is_rejected,
     )
 
 
-async def _order_of(connection: Connection, incoming: Incoming) -> Order | None:
+async def _order_of(connection: Connection, incoming: Incoming) -> tuple[Order | None, bool]:
+    """The order of its challenge, and whether a person has rejected the payment of that challenge."""
     row = await connection.fetchrow(
         """
-        SELECT orders.*
+        SELECT orders.*, coalesce(challenge_hash = ANY (rejected_challenges), false) AS is_rejected
         FROM kessai.checkout_attempts
         JOIN kessai.orders USING (order_id)
         WHERE challenge_hash = $1
         """,
         incoming.challenge_hash,
     )
-    return None if row is None else Order.from_row(row)
+    return (None, False) if row is None else (Order.from_row(row), row["is_rejected"])

@@ -171,9 +171,14 @@ async def _open_case(
         return review, Case(ReviewReason(review.reason), incoming, order, {}, belongs_to=owner, spent_on=spent_on)
     books = await load_books(connection, [incoming])
     review = await reviews.lock_open(connection, review_id, version=version)
-    order_of_hash = books.orders.get(incoming.challenge_hash) if incoming.challenge_hash else None
-    spent_on = books.spent.get(incoming.requirement) if incoming.requirement else None
-    return review, Case(ReviewReason(review.reason), incoming, order_of_hash, books.batches, spent_on=spent_on)
+    return review, Case(
+        ReviewReason(review.reason),
+        incoming,
+        books.orders.get(incoming.challenge_hash) if incoming.challenge_hash else None,
+        books.batches,
+        spent_on=books.spent.get(incoming.requirement) if incoming.requirement else None,
+        is_rejected=incoming.challenge_hash in books.rejected,
+    )
 
 
 async def _lock_order(connection: Connection, order_id: str) -> Order:

@@ -33,9 +33,8 @@ def rule_batch(batch: Sequence[Incoming], books: Books, shops: Mapping[str, Shop
             _add_known(changes, incoming, claim, books, now)
             continue
         order, spent_on = _order_of(incoming, books, changes), spent_by(incoming, books.spent, changes)
-        ruling = rule(incoming, order, batches, shops, spent_on=spent_on)
-        if ruling.moved_from is not None and incoming.challenge_hash in books.rejected:
-            ruling = _to_review(ReviewReason.REJECTED_PAYMENT, order)
+        is_rejected = incoming.challenge_hash in books.rejected
+        ruling = rule(incoming, order, batches, shops, spent_on=spent_on, is_rejected=is_rejected)
         if ruling.batch is not None:
             batches[ruling.batch.settlement_batch_id] = ruling.batch
         if review is not None:
@@ -62,8 +61,12 @@ def rule(
     shops: Mapping[str, Shop],
     *,
     spent_on: str | None = None,
+    is_rejected: bool = False,
 ) -> Ruling:
-    """What this event, seen for the first time, means. `spent_on` is the order that its requirement has paid."""
+    """What this event, seen for the first time, means. `spent_on` is the order that its requirement has paid.
+
+    `is_rejected` says that a person has rejected the payment of its challenge, which then moves no order by itself.
+    """
     confirmation = incoming.confirmation
     shop = shops.get(incoming.envelope.endpoint, Shop())
     match confirmation:
@@ -77,7 +80,7 @@ def rule(
             return _rule_settlement(confirmation, batches)
         case StandardSettled() | MeteredUsageAccepted():
             return _refused_at_the_shop(confirmation, shop, order) or _rule_payment(
-                incoming, confirmation, order, spent_on
+                incoming, confirmation, order, spent_on, is_rejected=is_rejected
             )
     assert_never(confirmation)
 
@@ -136,16 +139,19 @@ def _refused_at_the_shop(payment: Payment, shop: Shop, order: Order | None) -> R
     return None
 
 
-def _rule_payment(incoming: Incoming, payment: Payment, order: Order | None, spent_on: str | None) -> Ruling:
+def _rule_payment(
+    incoming: Incoming, payment: Payment, order: Order | None, spent_on: str | None, *, is_rejected: bool = False
+) -> Ruling:
     metered = isinstance(payment, MeteredUsageAccepted)
     if order is None:
         return _to_review(
             ReviewReason.UNKNOWN_METERED_CHALLENGE_HASH if metered else ReviewReason.UNKNOWN_CHALLENGE_HASH
         )
+    if_it_fits = rule_accepted(incoming, order, spent_on=spent_on)
+    if is_rejected and if_it_fits.moved_from is not None:
+        return _to_review(ReviewReason.REJECTED_PAYMENT, order)
     misfit = _misfit(incoming, payment, order)
-    if misfit is not None:
-        return _to_review(misfit, order)
-    return rule_accepted(incoming, order, spent_on=spent_on)
+    return if_it_fits if misfit is None else _to_review(misfit, order)
 
 
 def _fact(payment: Payment, order: Order, spent_on: str | None) -> Fact:

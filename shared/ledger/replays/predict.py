@@ -1,7 +1,7 @@
 """What would come of it? Runs the very handler of live events in a transaction that is rolled back."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,13 +32,13 @@ class Foreseen:
     spent: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def onto(self, books: Books) -> Books:
-        return Books(
+        """What is not named here is as the books have it."""
+        return replace(
+            books,
             claims={**books.claims, **self.claims},
             orders={hash_: self.orders.get(order.order_id, order) for hash_, order in books.orders.items()},
             batches={**books.batches, **self.batches},
-            reviews=books.reviews,
             spent={**books.spent, **self.spent},
-            decided=books.decided,
         )
 
     def add(self, changes: Changes) -> None:

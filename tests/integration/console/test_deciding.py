@@ -5,7 +5,7 @@ import re
 import pytest
 
 from shared.ledger.database import Pool
-from tests.given import new_order, payment
+from tests.given import challenge_hash, new_order, payment
 from tests.integration.console.conftest import Seat
 from tests.integration.ledger.books import TestBooks
 
@@ -43,6 +43,18 @@ async def test_a_mismatch_is_accepted_and_the_order_is_paid(books: TestBooks, se
     assert "the buyer rounded up" in page
     assert (await books.order()).state == "paid"
     assert ("user:otto", "review.resolved", "review:1") in await books.acts()
+
+
+async def test_a_payment_that_was_rejected_before_counts_when_the_box_is_ticked(books: TestBooks, seat: Seat) -> None:
+    await books.rows("UPDATE kessai.orders SET rejected_challenges = ARRAY[$1]", challenge_hash("order-1"))
+    desk = await seat("otto")
+    page = await desk.get(PAGE)
+    assert "the money may have been sent back; tick “although it does not fit” if it counts" in page.words
+    assert 'name="accept_mismatch"' in page.text
+    decision = {"version": "1", "resolution": "accept-mismatch", "why": "it was not sent back"}
+    assert (await desk.fill(DECIDE, decision, on=PAGE)).status == 409
+    assert (await desk.fill(DECIDE, {**decision, "accept_mismatch": "yes"}, on=PAGE)).status == 303
+    assert (await books.order()).state == "paid"
 
 
 async def test_a_payment_is_linked_to_the_order_that_is_named(books: TestBooks, seat: Seat) -> None:

@@ -75,6 +75,7 @@ def cases(draw: st.DrawFn) -> Case:
         order,
         draw(st.sampled_from([{}, {"batch-1": BATCH}])),
         draw(st.sampled_from([None, "order-9"])),
+        is_rejected=draw(st.booleans()),
     )
 
 
@@ -93,6 +94,7 @@ def test_an_order_only_moves_along_the_table(decision: Decision, case: Case, sho
         assert case.order is not None
         assert case.order.state is move[0]
         assert move in MOVES[Fact.PAYMENT] | MOVES[Fact.USAGE]
+        assert not case.is_rejected or decision.accept_mismatch or case.reason is ReviewReason.REJECTED_PAYMENT
     if decision.resolution in MOVES_MONEY:
         assert isinstance(answer, Refusal) or _counts(answer)
     if case.reason in OF_STATEMENTS:
