@@ -70,7 +70,7 @@ async def take_turn(
     """
     async with connection.transaction():
         at = await lock(connection, order_id)
-        is_rejected = await _is_rejected(connection, at.attempt)
+        is_rejected = await _is_rejected(connection, at)
         step = next_step(at.attempt, now=at.now, is_doubted=is_doubted, is_rejected=is_rejected)
         if at.attempt is None or step is Step.BEGIN:
             return Turn(step, at.order, await begin(connection, at, urls, lease=lease, actor=actor), at.now)
@@ -95,11 +95,12 @@ async def take_turn(
         return Turn(step, at.order, of_row(row), at.now)
 
 
-async def _is_rejected(connection: Connection, attempt: Attempt | None) -> bool:
-    """Whether a person has decided that what the attempt was paid with is not for its order."""
+async def _is_rejected(connection: Connection, at: Stand) -> bool:
+    """Whether a person has decided that what the newest attempt was paid with is not for its order."""
+    attempt = at.attempt
     if attempt is None or attempt.state is not AttemptState.PAID or attempt.challenge_hash is None:
         return False
-    return await was_rejected(connection, attempt.challenge_hash)
+    return await was_rejected(connection, at.order.endpoint, attempt.challenge_hash)
 
 
 async def give_back(connection: Connection, attempt: Attempt) -> None:
@@ -216,7 +217,7 @@ async def give_challenge(
     """
     async with connection.transaction():
         at = await lock(connection, order_id)
-        is_rejected = await _is_rejected(connection, at.attempt)
+        is_rejected = await _is_rejected(connection, at)
         if at.attempt is not None and at.attempt.state is AttemptState.PAID and not is_rejected:
             raise PaymentUnderway(at.attempt)
         if at.attempt is not None and at.attempt.is_active:

@@ -20,16 +20,18 @@ REASON: Final = ReviewReason.MISSED_WEBHOOK
 
 
 def heard_sql(endpoint: str, order_id: str, requirement_id: str, challenge_hash: str) -> str:
-    """Whether an event of that payment is in the books: it moved the order, or is in a review."""
+    """Whether the order has that payment, or the order's own endpoint has an event of it in a review.
+
+    A copy that came to another endpoint is no webhook of the order's shop: it can only be a mismatch there.
+    """
     return f"""
-    (EXISTS (SELECT FROM kessai.audit AS moved
-             WHERE moved.endpoint = {endpoint} AND moved.requirement_id = {requirement_id}
-               AND moved.subject = {order_id})
+    (EXISTS (SELECT FROM kessai.orders AS paid
+             WHERE paid.order_id = {order_id}
+               AND (paid.requirement_id = {requirement_id}
+                    OR {requirement_id} IS NULL AND paid.state NOT IN ('pending', 'cancelled')))
      OR EXISTS (SELECT FROM kessai.reviews AS of_event
-                WHERE of_event.challenge_hash = {challenge_hash} AND of_event.event_id IS NOT NULL)
-     OR ({requirement_id} IS NULL
-         AND EXISTS (SELECT FROM kessai.orders AS paid
-                     WHERE paid.order_id = {order_id} AND paid.state NOT IN ('pending', 'cancelled'))))
+                WHERE of_event.endpoint = {endpoint} AND of_event.challenge_hash = {challenge_hash}
+                  AND of_event.event_id IS NOT NULL))
     """
 
 
@@ -42,11 +44,15 @@ async def is_heard(
     return bool(await connection.fetchval(IS_HEARD, endpoint, order_id, requirement_id, challenge_hash))
 
 
-async def is_dead_letter(connection: Connection, challenge_hash: str | None) -> bool:
+async def is_dead_letter(connection: Connection, endpoint: str, challenge_hash: str | None) -> bool:
     """Whether an event of that payment waits among the dead letters, to be replayed or discarded."""
     return bool(
         await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM kessai.dead_letters WHERE challenge_hash = $1 AND state = 'open')",
+            """
+            SELECT EXISTS (SELECT FROM kessai.dead_letters
+                           WHERE endpoint = $1 AND challenge_hash = $2 AND state = 'open')
+            """,
+            endpoint,
             challenge_hash,
         )
     )
@@ -75,15 +81,21 @@ async def was_decided(connection: Connection, endpoint: str, session_id: str) ->
     return bool(decided)
 
 
-async def was_rejected(connection: Connection, challenge_hash: str) -> bool:
-    """Whether a person has rejected the payment of a challenge, and nobody has anything of it left to decide."""
+async def was_rejected(connection: Connection, endpoint: str, challenge_hash: str) -> bool:
+    """Whether a person has rejected the payment of a challenge, and nobody has anything of it left to decide.
+
+    The rejection of a copy that came to another endpoint says nothing of the payment; while that copy waits for a
+    decision, a person may still count it.
+    """
     rejected = await connection.fetchval(
         """
-        SELECT coalesce(bool_or(resolution = $2), false) AND NOT coalesce(bool_or(state = 'open'), false)
-               AND NOT EXISTS (SELECT FROM kessai.dead_letters WHERE challenge_hash = $1 AND state = 'open')
+        SELECT coalesce(bool_or(endpoint = $1 AND resolution = $3), false)
+               AND NOT coalesce(bool_or(state = 'open'), false)
+               AND NOT EXISTS (SELECT FROM kessai.dead_letters WHERE challenge_hash = $2 AND state = 'open')
         FROM kessai.reviews
-        WHERE challenge_hash = $1
+        WHERE challenge_hash = $2
         """,
+        endpoint,
         challenge_hash,
         Resolution.REJECT,
     )

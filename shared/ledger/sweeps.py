@@ -232,7 +232,7 @@ async def _looked(
     return looked._replace(
         payable=looked.payable._replace(spent_on=spender),
         is_heard=await is_heard(connection, order.endpoint, order.order_id, requirement_id, attempt.challenge_hash),
-        is_dead_letter=await is_dead_letter(connection, attempt.challenge_hash),
+        is_dead_letter=await is_dead_letter(connection, order.endpoint, attempt.challenge_hash),
         is_decided=await was_decided(connection, order.endpoint, due.session_id),
     )
 

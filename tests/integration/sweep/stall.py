@@ -126,10 +126,11 @@ class Stall:
         """Time goes by, and what is due is delivered."""
         await self.sandbox.advance(by)
 
-    async def hear(self) -> int:
+    async def hear(self, *, endpoint: str = ENDPOINT) -> int:
         """Take in the webhooks that came; how many."""
         heard, self.receiver.received = self.receiver.confirmed(), []
-        await self.books.apply(*(incoming(each.raw, received_at=datetime.now(UTC)) for each in heard))
+        now = datetime.now(UTC)
+        await self.books.apply(*(incoming(each.raw, endpoint=endpoint, received_at=now) for each in heard))
         return len(heard)
 
     def swept(self, *, clock: Callable[[], datetime] | None = None) -> SweptEndpoint:

@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from deploy.sandbox.core.faults import Fault
-from shared.ledger import orders, sweeps
+from shared.broker.envelope import Failure
+from shared.ledger import dead_letters, orders, sweeps
 from shared.ledger.checkout_states import Step
 from shared.ledger.checkouts import PaymentUnderway
 from shared.ledger.database import connected
@@ -369,6 +370,47 @@ async def test_a_webhook_in_a_review_is_no_missing_one(stall: Stall) -> None:
     await stall.wait()
     assert await stall.found() == [("order-1", "known")]
     assert await stall.reviews() == [("order-1", "amount_mismatch", "open")]
+
+
+async def test_a_copy_at_another_endpoint_is_not_the_missing_webhook(stall: Stall) -> None:
+    """Neither as it comes, nor as a person rejects it there: the money is still on its way to the order."""
+    await stall.sell(drop=False)
+    assert await stall.hear(endpoint="old_address") == 1
+    await stall.wait()
+    assert await stall.found() == [("order-1", "missed webhook")]
+    desk = Desk(stall.books)
+    await desk.resolve(1, "reject", why="a copy at the old address")
+    assert await stall.found() == []
+    assert await stall.reviews() == [
+        ("order-1", "merchant_mismatch", "closed"),
+        ("order-1", "missed_webhook", "open"),
+    ]
+    await stall.books.rows("UPDATE kessai.reviews SET state = 'closed' WHERE review_id = 2")  # nothing left to decide
+    with pytest.raises(PaymentUnderway):
+        await stall.start()
+
+
+async def test_an_order_that_a_copy_at_another_endpoint_has_paid_waits_for_no_webhook(stall: Stall) -> None:
+    await stall.sell(drop=False)
+    await stall.hear(endpoint="old_address")
+    await stall.wait()
+    await stall.look()
+    assert (await Desk(stall.books).resolve(1, "accept-mismatch")).order_state == "paid"
+    assert await stall.found() == []
+    assert await stall.reviews() == [
+        ("order-1", "merchant_mismatch", "closed"),
+        ("order-1", "missed_webhook", "closed"),
+    ]
+
+
+async def test_a_dead_letter_of_another_endpoint_holds_up_no_look(stall: Stall) -> None:
+    await stall.sell(drop=False)
+    (webhook,) = stall.receiver.confirmed()
+    async with connected(stall.books.pool) as connection:
+        letter = envelope(webhook.raw, endpoint="old_address")
+        await dead_letters.archive(connection, [(letter, Failure("unknown_endpoint", "", ""))])
+    await stall.wait()
+    assert await stall.found() == [("order-1", "missed webhook")]
 
 
 async def test_a_webhook_that_comes_during_the_look_wins(stall: Stall) -> None:
