@@ -102,6 +102,8 @@ class Case:
     """What the platform says is paid, where no event does."""
     challenge_hash: str | None = None
     """Of that session as it was kept."""
+    is_heard: bool = False
+    """An event of that session's payment is in the books after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +134,10 @@ def decide(decision: Decision, case: Case, shops: Mapping[str, Shop]) -> Answer:
     """What this decision does to the books."""
     if case.reason in OF_STATEMENTS:
         return _of_statement(decision)
-    if decision.resolution is Resolution.REJECT:
-        return Verdict(Ruling(Outcome.IGNORED, reason=REJECTED))
     if case.reason in OF_SESSIONS:
         return _of_session(decision, case, shops)
+    if decision.resolution is Resolution.REJECT:
+        return _REJECTED
     incoming = case.incoming
     if incoming is None:
         return Refusal("the bytes of its event are no longer kept, so nothing can be counted: reject it")
@@ -180,16 +182,33 @@ def _of_statement(decision: Decision) -> Answer:
     )
 
 
+_REJECTED: Final = Verdict(Ruling(Outcome.IGNORED, reason=REJECTED))
+
+
 def _of_session(decision: Decision, case: Case, shops: Mapping[str, Shop]) -> Answer:
-    """Paid, as the platform's session says; it closes by itself when its webhook comes."""
-    session, order = case.session, case.order
-    if decision.resolution is not Resolution.ACCEPT_SESSION:
+    """The platform's session says that it is paid; the sweep closes the review when the webhook comes."""
+    session, order, is_reject = case.session, case.order, decision.resolution is Resolution.REJECT
+    if decision.resolution not in (Resolution.ACCEPT_SESSION, Resolution.REJECT):
         return Refusal(
             f"no event is behind it, but a session that is paid: choose {Resolution.ACCEPT_SESSION} or "
             f"{Resolution.REJECT}, or have Siglume deliver its webhook again"
         )
     if session is None or order is None:
-        return Refusal("its order is not in the books: reject it")
+        return _REJECTED if is_reject else Refusal("its order is not in the books: reject it")
+    if session.requirement_id is not None and session.requirement_id == order.requirement_id:
+        return _webhook_came(f"order {order.order_id!r} is {order.state} by it, which no decision takes back")
+    if is_reject:
+        return _webhook_came("it is decided on in the review of its event") if case.is_heard else _REJECTED
+    return _session_accepted(case, session, order, shops)
+
+
+def _webhook_came(what: str) -> Refusal:
+    return Refusal(
+        f"its webhook came after all: {what}, and the next sweep closes this review (kessai reconcile sweep)"
+    )
+
+
+def _session_accepted(case: Case, session: StatedSession, order: Order, shops: Mapping[str, Shop]) -> Answer:
     merchant = shops.get(order.endpoint, Shop()).merchant
     if merchant is None:
         return Refusal(merchant_untold(order.endpoint))

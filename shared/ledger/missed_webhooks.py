@@ -119,7 +119,15 @@ async def case_of(
     spent_on = None
     if session.requirement_id is not None:
         spent_on = await find_spender(connection, review.endpoint, session.requirement_id)
-    return Case(REASON, None, order, {}, spent_on=spent_on, session=session, challenge_hash=review.challenge_hash)
+    return Case(
+        *(REASON, None, order, {}),
+        spent_on=spent_on,
+        session=session,
+        challenge_hash=review.challenge_hash,
+        is_heard=await is_heard(
+            connection, review.endpoint, review.order_id or "", session.requirement_id, review.challenge_hash
+        ),
+    )
 
 
 async def open_review(

@@ -7,19 +7,22 @@ import pytest
 
 from shared.broker.envelope import Failure
 from shared.ledger import dead_letters, resolve, reviews
+from shared.ledger.apply import apply_batch
 from shared.ledger.books import Shop
-from shared.ledger.database import connected
+from shared.ledger.database import Connection, connected
 from shared.ledger.decisions import Answer, Decision, Refusal, Resolution, Verdict
 from shared.ledger.foresight import foresee
 from shared.ledger.incoming import read
 from shared.ledger.replays.plans import plan
 from shared.ledger.replays.selection import Selection
 from shared.ledger.resolve import CannotResolve
-from tests.given import ENDPOINT, NOW, envelope, new_order, payment, session, usage
+from tests.given import ENDPOINT, NOW, envelope, incoming, new_order, payment, session, usage
 from tests.integration.ledger.books import TestBooks
 from tests.integration.ledger.desk import ANN, Desk
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+Work = Callable[[Connection], Awaitable[None]]
 
 
 @pytest.fixture
@@ -27,13 +30,12 @@ def desk(books: TestBooks) -> Desk:
     return Desk(books)
 
 
-async def while_rejecting(books: TestBooks, review_id: int, work: Callable[[], Awaitable[object]]) -> None:
-    """Begin work as a rejection is written, and commit the rejection once the work waits for it."""
+async def meet(books: TestBooks, first: Work, second: Callable[[], Awaitable[object]]) -> None:
+    """Begin the second work as the first is written, and commit the first once the second waits for it."""
     async with connected(books.pool) as connection:
         async with connection.transaction():
-            decision = Decision(Resolution.REJECT, "sent back")
-            await resolve.resolve(connection, review_id, decision, actor=ANN, shops=books.shops, now=NOW)
-            working = asyncio.ensure_future(work())
+            await first(connection)
+            working = asyncio.ensure_future(second())
             async with asyncio.timeout(10):
                 while not await books.value(WAITING):
                     await asyncio.sleep(0.01)
@@ -45,7 +47,12 @@ async def test_a_webhook_that_waits_for_its_rejection_to_commit_moves_nothing(bo
     await books.register(new_order("order-1"), new_order("order-2"))
     review_id = await desk.miss(session())
     batch = [payment("evt-1"), payment("evt-2", "order-2")]
-    await while_rejecting(books, review_id, lambda: books.apply(*batch))
+
+    async def reject(connection: Connection) -> None:
+        decision = Decision(Resolution.REJECT, "sent back")
+        await resolve.resolve(connection, review_id, decision, actor=ANN, shops=books.shops, now=NOW)
+
+    await meet(books, reject, lambda: books.apply(*batch))
     assert await books.outcome("evt-1") == ("review", "rejected_payment", "order-1")
     assert [order_id for order_id, _, _ in await books.moves()] == ["order-2"]
 
@@ -121,3 +128,39 @@ async def test_a_replay_of_a_rejected_payment_is_predicted_as_the_worker_rules(b
     assert planned.predicted == {"review": 1}
     await books.apply(read(letter))
     assert await books.outcome("evt-1") == ("review", "rejected_payment", "order-1")
+
+
+PAID_BY_IT = "its webhook came after all: order 'order-1' is paid by it.*the next sweep closes this review"
+
+
+async def test_a_payment_that_its_webhook_has_paid_can_no_longer_be_rejected(books: TestBooks, desk: Desk) -> None:
+    await books.register(new_order())
+    review_id = await desk.miss(session())
+    await books.apply(payment())
+    before = await books.everything()
+    for resolution in ("reject", "accept-session"):
+        with pytest.raises(CannotResolve, match=PAID_BY_IT):
+            await desk.resolve(review_id, resolution, version=1)
+    assert {type(answer) for answer in (await foreseen(books, review_id)).values()} == {Refusal}
+    assert await books.everything() == before
+
+
+async def test_of_a_webhook_and_a_rejection_that_meet_the_first_one_counts(books: TestBooks, desk: Desk) -> None:
+    await books.register(new_order())
+    review_id = await desk.miss(session())
+
+    async def pay(connection: Connection) -> None:
+        await apply_batch(connection, [incoming(payment())], books.shops, now=NOW)
+
+    with pytest.raises(CannotResolve, match=PAID_BY_IT):
+        await meet(books, pay, lambda: desk.resolve(review_id, "reject"))
+    assert await books.value("SELECT rejected_challenges FROM kessai.orders") is None
+
+
+async def test_a_payment_whose_webhook_waits_in_a_review_is_rejected_there(books: TestBooks, desk: Desk) -> None:
+    await books.register(new_order())
+    review_id = await desk.miss(session())
+    await books.apply(payment(amount_minor=1300))
+    with pytest.raises(CannotResolve, match="came after all: it is decided on in the review of its event"):
+        await desk.resolve(review_id, "reject")
+    assert (await desk.resolve(2, "reject")).done == "closed"
