@@ -22,7 +22,7 @@ from shared.settings import Settings
 class NoSink:
     """Takes nothing: a door that only verifies must never publish."""
 
-    async def publish(self, body: bytes, *, exchange: str, routing_key: str, message_type: str | None = None) -> None:
+    async def publish(self, body: bytes, *, exchange: str, routing_key: str) -> None:
         raise AssertionError("a door of the bench tried to publish")
 
 

@@ -37,9 +37,7 @@ WELL_FORMED_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f
 class Sink(Protocol):
     """Where accepted webhooks go. Returns once the message is held durably; else raises BrokerUnavailable."""
 
-    async def publish(
-        self, body: bytes, *, exchange: str, routing_key: str, message_type: str | None = None
-    ) -> None: ...
+    async def publish(self, body: bytes, *, exchange: str, routing_key: str) -> None: ...
 
 
 class Refused(Exception):

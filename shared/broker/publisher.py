@@ -28,6 +28,7 @@ class Outgoing:
     exchange: str
     routing_key: str
     message_type: str | None = None
+    """AMQP's `type` property, at most 255 bytes; never what a sender wrote."""
     must_route: bool = True
 
 
@@ -86,15 +87,13 @@ class Publisher:
         """Why there is no connection, in words; None when there is one."""
         return self._down_because if self._session is None else None
 
-    async def publish(
-        self, body: bytes, *, exchange: str, routing_key: str, message_type: str | None = None, must_route: bool = True
-    ) -> None:
+    async def publish(self, body: bytes, *, exchange: str, routing_key: str, must_route: bool = True) -> None:
         """Return once RabbitMQ has confirmed the message.
 
         Raises Unroutable when no queue would hold it (unless not `must_route`), InFlightFull when nothing was sent
         for want of room, BrokerUnavailable when there is no confirm: then it is unknown whether RabbitMQ has it.
         """
-        await self._send(body, (exchange, routing_key, message_type, must_route))
+        await self._send(body, (exchange, routing_key, None, must_route))
 
     async def publish_many(self, messages: Sequence[Outgoing]) -> list[BrokerUnavailable | None]:
         """Publish in the order given; one outcome for each message, None where it was confirmed."""

@@ -35,7 +35,7 @@ def route(incoming: Incoming, error: Exception) -> SetAside:
     if _may_pass(error, envelope) and envelope.attempts < len(RETRY_TIERS):
         tier = RETRY_TIERS[envelope.attempts]
         later = envelope._replace(attempts=envelope.attempts + 1)
-        outgoing = Outgoing(encode(later), exchange="", routing_key=tier.queue, message_type=envelope.type)
+        outgoing = Outgoing(encode(later), exchange="", routing_key=tier.queue)
         return SetAside(outgoing, envelope.endpoint, incoming.event.id, failure, tier.seconds)
     return bury(envelope, failure)
 
@@ -53,7 +53,7 @@ def bury_poison(poison: Poison) -> SetAside:
 
 def bury(envelope: Envelope, failure: Failure) -> SetAside:
     dead = envelope._replace(attempts=envelope.attempts + 1, failure=failure)
-    outgoing = Outgoing(encode(dead), exchange=DEAD, routing_key=DEAD_LETTER, message_type=envelope.type)
+    outgoing = Outgoing(encode(dead), exchange=DEAD, routing_key=DEAD_LETTER)
     return SetAside(outgoing, envelope.endpoint, envelope.event_id, failure, None)
 
 

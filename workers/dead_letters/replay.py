@@ -111,4 +111,4 @@ async def _settle_withheld(
 
 
 def _outgoing(envelope: Envelope) -> Outgoing:
-    return Outgoing(encode(envelope), EVENTS, REPLAY, message_type=envelope.type)
+    return Outgoing(encode(envelope), EVENTS, REPLAY)

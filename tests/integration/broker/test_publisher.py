@@ -22,7 +22,7 @@ def publisher(
 
 
 async def confirmation(to: Publisher, body: bytes = b"x") -> None:
-    await to.publish(body, exchange=EVENTS, routing_key=CONFIRMATION, message_type="webhook")
+    await to.publish(body, exchange=EVENTS, routing_key=CONFIRMATION)
 
 
 async def becomes_ready(one: Publisher) -> None:
@@ -52,7 +52,6 @@ async def test_a_message_is_persistent_and_has_an_id_of_its_own(declared_url: st
     assert (first.body, second.body) == (b"first", b"second")
     for got in (first, second):
         assert got.header.properties.delivery_mode == 2
-        assert got.header.properties.message_type == "webhook"
     assert first.header.properties.message_id != second.header.properties.message_id
 
 

@@ -94,6 +94,19 @@ async def test_the_one_event_that_postgres_refuses_is_found_and_its_neighbours_a
     assert letter["raw"] == payment("evt-17", "order-17")
 
 
+async def test_a_type_that_fits_no_amqp_property_is_a_dead_letter_and_stops_nobody(bench: Bench) -> None:
+    """AMQP's short strings hold 255 bytes; the type of an event may have 255 characters."""
+    long_type = "あ" * 100
+    await refuse(bench, "evt-long", "check")
+    await bench.books.register(new_order())
+    await bench.send(envelope(confirmation("evt-long", {}, type_=long_type)), envelope(payment()))
+    async with bench.running(bench.confirmations(), bench.dead_letters()):
+        await settled(bench, 2)
+    assert (await bench.books.order()).state == "paid"
+    (letter,) = await bench.letters()
+    assert (letter["event_id"], letter["type"], letter["reason"]) == ("evt-long", long_type, "unacceptable_row")
+
+
 async def test_a_dead_letter_is_applied_once_its_cause_is_gone(bench: Bench) -> None:
     await refuse(bench, "evt-1", "check")
     await bench.books.register(new_order())

@@ -16,7 +16,7 @@ from shared.ledger.replays import items, jobs, predict
 from shared.ledger.replays.jobs import Act, NotPossibleNow, Replay, ReplayState, Terms
 from shared.ledger.replays.plans import BeyondHorizon, NothingToReplay, Plan, plan
 from shared.ledger.replays.selection import EmptyFilter, Selection, Source
-from tests.given import ENDPOINT, NOW, envelope, incoming, new_order, payment, usage
+from tests.given import ENDPOINT, NOW, confirmation, envelope, incoming, new_order, payment, usage
 from tests.integration.workers.bench import Bench, until
 
 ALL = Selection(everything=True)
@@ -213,6 +213,15 @@ async def test_a_paused_job_stands_still_until_it_is_resumed(bench: Bench) -> No
         ("test", "replay.resume"),
         ("worker:dead-letters", "replay.done"),
     ]
+
+
+async def test_an_event_whose_type_fits_no_amqp_property_is_replayed(bench: Bench) -> None:
+    """AMQP's short strings hold 255 bytes; the type of an event may have 255 characters."""
+    await bury(bench, confirmation("evt-long", {}, type_="あ" * 100), payment("evt-2"))
+    made = await planned(bench)
+    await started(bench, made)
+    async with bench.running(bench.replays(), bench.confirmations()):
+        assert (await ended(bench, made)).results == {"review": 2}
 
 
 async def test_what_was_lost_on_the_way_is_handed_over_again_on_resume(bench: Bench) -> None:
