@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -18,6 +20,7 @@ HOLD_SECONDS = 25 * 60.0
 """How long work is held while Postgres is away: below RabbitMQ's consumer timeout of 30 minutes."""
 
 T = TypeVar("T")
+Work = Callable[[Connection], Awaitable[object]]
 log = structlog.get_logger("kessai.worker")
 
 
@@ -35,6 +38,8 @@ class PatientBooks:
         self._pool = pool
         self._retried = retried
         self._holding = holding
+        self._given_up: Work | None = None
+        """What an outage has ended, until Postgres takes it."""
         self.down_because: str | None = None
         """Why nothing can be committed for now, in words."""
 
@@ -62,8 +67,15 @@ class PatientBooks:
         return await self.commit(work, held=0)
 
     async def until_ready(self) -> None:
-        """Return when Postgres and its schema are there again."""
-        await self._through_outage(_look, 0, seconds=float("inf"))
+        """Return when Postgres takes writes.
+
+        A standby and a full disk still answer queries, so the check writes and rolls back: a row or, after HoldTooLong,
+        the work that was given up, because a full disk may take a row and refuse a batch.
+        """
+        work = self._given_up or _write_row
+        with suppress(Exception):  # an error of the work itself: Postgres took it as far as that
+            await self._through_outage(partial(_rehearse, work), 0, seconds=float("inf"))
+        self._given_up = None
 
     async def _through_outage(self, work: Callable[[Connection], Awaitable[T]], held: int, *, seconds: float) -> T:
         backoff = Backoff(first=0.1, limit=5.0)
@@ -75,6 +87,7 @@ class PatientBooks:
             except DatabaseUnavailable as error:
                 self._note_outage(error, held)
                 if time.monotonic() > deadline:
+                    self._given_up = work
                     raise HoldTooLong(f"held {held} deliveries for {seconds:g} s: {error}") from error
                 await asyncio.sleep(backoff.next())
             else:
@@ -95,8 +108,23 @@ class PatientBooks:
             log.info("worker.resumed")
 
 
-async def _look(connection: Connection) -> None:
-    await connection.execute("SELECT FROM kessai.webhook_events LIMIT 1")
+async def _rehearse(work: Work, connection: Connection) -> None:
+    """Run the work and undo it."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await work(connection)
+    finally:
+        await transaction.rollback()
+
+
+async def _write_row(connection: Connection) -> None:
+    await connection.execute(
+        """
+        INSERT INTO kessai.tallies (at, endpoint, kind, outcome, key_fingerprint, deliveries, longest_wait)
+        VALUES (now(), '', '', '', '', 0, 0)
+        """
+    )
 
 
 def _name(error: Exception) -> str:

@@ -85,6 +85,54 @@ async def test_what_is_held_too_long_goes_back_until_postgres_is_there(
         await until(lambda: _applied(bench, 1))
 
 
+async def test_a_postgres_that_only_reads_costs_one_delivery(
+    bench: Bench, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patient, "HOLD_SECONDS", 0.2)
+    name = urlsplit(database_url).path.removeprefix("/")
+    await bench.books.register(new_order())
+    role = bench.confirmations()
+    async with bench.running(role):
+        await until(lambda: _is_well(role.readiness))
+        await bench.pool.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        await bench.pool.expire_connections()
+        await bench.send(envelope(payment()))
+        await _goes_back_and_stays(bench)
+        async with bench.pool.acquire() as connection:
+            await connection.execute("SET default_transaction_read_only = off")
+            await connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        await until(lambda: _applied(bench, 1))
+
+
+async def test_a_full_disk_that_takes_a_row_and_no_batch_costs_one_delivery(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patient, "HOLD_SECONDS", 0.2)
+    await bench.pool.execute(
+        """
+        CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;
+        CREATE TRIGGER full_disk BEFORE INSERT ON kessai.webhook_archive FOR EACH ROW EXECUTE FUNCTION full_disk();
+        """
+    )
+    await bench.books.register(new_order())
+    async with bench.running(bench.confirmations()):
+        await bench.send(envelope(payment()))
+        await _goes_back_and_stays(bench)
+        await bench.pool.execute("DROP TRIGGER full_disk ON kessai.webhook_archive")
+        await until(lambda: _applied(bench, 1))
+
+
+async def _goes_back_and_stays(bench: Bench) -> None:
+    """The event is in its queue again, delivered once to each lane at most, and nobody takes it."""
+    await until(lambda: bench.holds(CONFIRMATIONS_QUEUE, 1))
+    await asyncio.sleep(3)
+    (waiting,) = await bench.taken(CONFIRMATIONS_QUEUE)
+    headers = waiting.header.properties.headers or {}
+    assert int(str(headers["x-delivery-count"])) <= 2
+    await bench.send(envelope(payment()))
+
+
 async def test_what_rabbitmq_will_not_set_aside_is_held_and_spends_no_delivery(bench: Bench) -> None:
     channel = await bench.channel()
     await channel.queue_unbind(DEAD_LETTERS_QUEUE, DEAD, DEAD_LETTER)
