@@ -1,17 +1,17 @@
 """Keeps the raw archive's months ready, so that no webhook lands in the catch-all partition."""
 
 from shared.ledger.database import Connection
-from workers.books import PatientBooks
+from workers.database import RetryingDatabase
 from workers.housekeeping import Housekeeping
 
 PERIOD_SECONDS = 6 * 3600.0
 
 
-def archive_months(books: PatientBooks) -> Housekeeping:
+def archive_months(books: RetryingDatabase) -> Housekeeping:
     """Whichever worker looks first makes the month, the others find it there."""
 
     async def turn() -> float:
-        await books.commit(ensure_months, held=0)
+        await books.run(ensure_months)
         return PERIOD_SECONDS
 
     return Housekeeping("archive months", turn)

@@ -5,10 +5,10 @@ from typing import Any
 
 from shared.broker.consumer import BatchConsumer
 from shared.observe.admin import Readiness
-from workers.books import PatientBooks
+from workers.database import RetryingDatabase
 
 
-def of_consumers(books: PatientBooks, consumers: Sequence[BatchConsumer[Any]]) -> Readiness:
+def of_consumers(books: RetryingDatabase, consumers: Sequence[BatchConsumer[Any]]) -> Readiness:
     """While Postgres is away nothing is consumed, so that one reason is enough."""
     if books.down_because is not None:
         return Readiness(degraded={"database": books.down_because})
@@ -17,6 +17,6 @@ def of_consumers(books: PatientBooks, consumers: Sequence[BatchConsumer[Any]]) -
     return Readiness()
 
 
-def of_publisher(books: PatientBooks, broker_down_because: str | None) -> Readiness:
+def of_publisher(books: RetryingDatabase, broker_down_because: str | None) -> Readiness:
     down = {"broker": broker_down_because, "database": books.down_because}
     return Readiness(degraded={name: why for name, why in down.items() if why is not None})

@@ -25,8 +25,8 @@ from shared.observe.metrics import ArchiveMetrics, OutboxMetrics, WorkerMetrics,
 from shared.settings import Settings, TopologyMode
 from shared.stopping import stop_at_signals
 from workers.archive_months import archive_months
-from workers.books import PatientBooks
 from workers.confirmations.role import Confirmations
+from workers.database import RetryingDatabase
 from workers.dead_letters.archive import DeadLetters
 from workers.dead_letters.replay import Replays
 from workers.folding import fold_tallies
@@ -132,7 +132,7 @@ async def _parts(
             metrics = WorkerMetrics(registry)
             confirmations = Confirmations(
                 settings.require_amqp_url(),
-                books=PatientBooks(pool, retried=metrics.retried, holding=metrics.holding),
+                books=RetryingDatabase(pool, retried=metrics.retried, holding=metrics.holding),
                 shops=settings.shops(),
                 publisher=await stack.enter_async_context(_publisher(settings, name)),
                 metrics=metrics,
@@ -144,22 +144,22 @@ async def _parts(
         case RoleName.DEAD_LETTERS:
             archive = DeadLetters(
                 settings.require_amqp_url(),
-                books=PatientBooks(pool),
+                books=RetryingDatabase(pool),
                 metrics=ArchiveMetrics(registry),
                 batch_size=min(100, settings.batch_size),
                 largest=settings.max_body,
                 drain_timeout=settings.drain_timeout,
             )
             publisher = await stack.enter_async_context(_publisher(settings, name))
-            return [archive, Replays(books=PatientBooks(pool), publisher=publisher)]
+            return [archive, Replays(books=RetryingDatabase(pool), publisher=publisher)]
         case RoleName.OUTBOX:
             publisher = await stack.enter_async_context(_publisher(settings, name))
-            return [Outbox(books=PatientBooks(pool), publisher=publisher, metrics=OutboxMetrics(registry))]
+            return [Outbox(books=RetryingDatabase(pool), publisher=publisher, metrics=OutboxMetrics(registry))]
         case RoleName.REVIEWS:
             return [_reviews(settings, pool, registry)]
         case RoleName.RECONCILE:
             sweep = Sweep(
-                PatientBooks(pool),
+                RetryingDatabase(pool),
                 swept(settings),
                 per_minute=settings.sweep_per_minute,
                 metrics=SweepMetrics(registry),
@@ -172,7 +172,7 @@ def _reviews(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Rev
     accesses = {name: terms.access for name, terms in settings.checkouts().items() if terms.access is not None}
     return Reviews(
         settings.require_amqp_url(),
-        books=PatientBooks(pool),
+        books=RetryingDatabase(pool),
         accesses=accesses,
         terms=EvidenceTerms(settings.review_policy, settings.review_approvals, settings.shops()),
         metrics=ReviewMetrics(registry),
@@ -183,7 +183,7 @@ def _reviews(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Rev
 def _reconcile(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Reconcile:
     """Over a pool of its own: a run keeps its connection while it waits for Siglume."""
     return Reconcile(
-        books=PatientBooks(pool),
+        books=RetryingDatabase(pool),
         providers=providers_of(settings, None),
         every=settings.reconcile_every,
         warning=settings.exposure_warning,
@@ -193,7 +193,7 @@ def _reconcile(settings: Settings, pool: Pool, registry: CollectorRegistry) -> R
 
 def _housekeeping(settings: Settings, pool: Pool) -> list[Housekeeping]:
     """What every worker does beside its roles; one of them at a time."""
-    always = [archive_months(PatientBooks(pool)), fold_tallies(pool)]
+    always = [archive_months(RetryingDatabase(pool)), fold_tallies(pool)]
     if settings.keep_raw_days is None:
         return always
     keep = Keep(raw=timedelta(days=settings.keep_raw_days), claims=timedelta(days=settings.keep_claims_days))

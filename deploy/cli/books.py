@@ -57,29 +57,18 @@ async def open_books(*, as_worker: bool = False) -> "AsyncIterator[Pool]":
 
 async def commit(pool: "Pool", work: "Callable[[Connection], Awaitable[T]]", *, tries: int = TRIES) -> T:
     """Run a unit of work, again when other transactions were in its way. Raises KessaiError."""
-    from asyncio import sleep
-
     from asyncpg import UndefinedColumnError, UndefinedFunctionError, UndefinedTableError
 
     from shared.errors import DatabaseUnavailable
-    from shared.ledger.database import TransientConflict, connected
+    from shared.ledger.database import retry_conflicts, run
 
     outdated = (UndefinedTableError, UndefinedColumnError, UndefinedFunctionError)
-    for tries_left in reversed(range(tries)):
-        try:
-            async with connected(pool) as connection:
-                return await work(connection)
-        except TransientConflict:
-            if not tries_left:
-                raise
-            await sleep(0.05)
-        except DatabaseUnavailable as error:
-            if isinstance(error.__cause__, outdated):
-                raise BooksOutdated(
-                    "the database does not hold the books of this Kessai: run `kessai migrate`"
-                ) from error
-            raise
-    raise AssertionError("the last try returns or raises")
+    try:
+        return await retry_conflicts(lambda: run(pool, work), tries=tries)
+    except DatabaseUnavailable as error:
+        if isinstance(error.__cause__, outdated):
+            raise BooksOutdated("the database does not hold the books of this Kessai: run `kessai migrate`") from error
+        raise
 
 
 def actor() -> str:

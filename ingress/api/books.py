@@ -1,12 +1,11 @@
 """How does a call reach the books? By one piece of work, done again when others were in its way."""
 
-from asyncio import sleep
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import asyncpg
 
-from shared.ledger.database import Connection, Pool, TransientConflict, connected
+from shared.ledger.database import Connection, Pool, retry_conflicts, run
 from shared.ledger.effects import NotLookedFor
 
 T = TypeVar("T")
@@ -19,13 +18,8 @@ RAN_INTO_OTHERS: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedEr
 
 async def in_books(pool: Pool, work: Callable[[Connection], Awaitable[T]]) -> T:
     """What commits or changes nothing. Raises KessaiError."""
-    for tries_left in reversed(range(TRIES)):
-        try:
-            async with connected(pool) as connection:
-                return await work(connection)
-        except TransientConflict as error:
-            helps = isinstance(error, NotLookedFor) or isinstance(error.__cause__, RAN_INTO_OTHERS)
-            if not tries_left or not helps:
-                raise
-            await sleep(0.05)
-    raise AssertionError("the last try returns or raises")
+    return await retry_conflicts(lambda: run(pool, work), tries=TRIES, retry_if=_may_pass)
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, NotLookedFor) or isinstance(error.__cause__, RAN_INTO_OTHERS)

@@ -1,10 +1,11 @@
 """Connections to Postgres, and what its errors mean to us."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import asyncpg
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from shared.errors import DatabaseUnavailable, KessaiError
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+T = TypeVar("T")
 
 ACQUIRE_TIMEOUT = 10.0
 """Seconds to wait for a connection of the pool; without it a full pool waits for ever."""
@@ -80,6 +83,34 @@ async def connected(pool: Pool) -> AsyncIterator[Connection]:
         if connection is not None:
             raise
         raise DatabaseUnavailable(f"Postgres lets nobody in: {_first_line(error)}") from error
+
+
+async def run(pool: Pool, work: Callable[[Connection], Awaitable[T]]) -> T:
+    """Run work that commits or changes nothing on a connection of its own. Raises what `connected` raises."""
+    async with connected(pool) as connection:
+        return await work(connection)
+
+
+def _is_conflict(error: BaseException) -> bool:
+    return isinstance(error, TransientConflict)
+
+
+async def retry_conflicts(
+    attempt: Callable[[], Awaitable[T]], *, tries: int, retry_if: Callable[[BaseException], bool] = _is_conflict
+) -> T:
+    """Make up to `tries` attempts while other transactions are in the way. Raises the last attempt's error."""
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(retry_if),
+        stop=stop_after_attempt(tries),
+        wait=wait_exponential_jitter(multiplier=0.02, max=1.0, jitter=0.02),  # seconds
+        reraise=True,
+    )
+
+    async def once() -> T:  # tenacity awaits coroutine functions alone
+        return await attempt()
+
+    result: T = await retrying(once)
+    return result
 
 
 async def open_pool(

@@ -13,13 +13,13 @@ from shared.ledger.changes import Changes
 from shared.ledger.database import Connection
 from shared.ledger.incoming import Incoming
 from shared.observe.metrics import WorkerMetrics
-from workers.books import PatientBooks
+from workers.database import RetryingDatabase
 
 log = structlog.get_logger("kessai.worker")
 
 
 class Applier:
-    def __init__(self, books: PatientBooks, shops: Mapping[str, Shop], metrics: WorkerMetrics) -> None:
+    def __init__(self, books: RetryingDatabase, shops: Mapping[str, Shop], metrics: WorkerMetrics) -> None:
         self._books = books
         self._shops = shops
         self._metrics = metrics
@@ -44,7 +44,7 @@ class Applier:
             return await apply_batch(connection, batch, self._shops, now=datetime.now(UTC))
 
         began = time.perf_counter()
-        changes = await self._books.commit(work, held=len(batch))
+        changes = await self._books.run(work, held=len(batch))
         self._count(batch, changes, time.perf_counter() - began)
 
     def _count(self, batch: Sequence[Incoming], changes: Changes, seconds: float) -> None:

@@ -10,8 +10,8 @@ from shared.broker.backoff import Backoff
 from shared.broker.errors import HoldTooLong
 from shared.broker.publisher import Publisher
 from shared.observe.metrics import WorkerMetrics
-from workers.books import HOLD_SECONDS
 from workers.confirmations.set_aside import SetAside
+from workers.database import HOLD_SECONDS
 
 log = structlog.get_logger("kessai.worker")
 

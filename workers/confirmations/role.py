@@ -11,11 +11,11 @@ from shared.ledger.books import Shop
 from shared.ledger.incoming import Incoming
 from shared.observe.admin import Readiness
 from shared.observe.metrics import WorkerMetrics
-from workers.books import PatientBooks
 from workers.confirmations.applier import Applier
 from workers.confirmations.hand_over import HandOver
 from workers.confirmations.prepare import Poison, prepare
 from workers.confirmations.set_aside import UnknownEndpoint, bury_poison, route
+from workers.database import RetryingDatabase
 from workers.readiness import of_consumers
 
 REPLAY_BATCH = 50
@@ -32,7 +32,7 @@ class Confirmations:
         self,
         amqp_url: str,
         *,
-        books: PatientBooks,
+        books: RetryingDatabase,
         shops: Mapping[str, Shop],
         publisher: Publisher,
         metrics: WorkerMetrics,

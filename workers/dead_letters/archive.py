@@ -17,7 +17,7 @@ from shared.ledger import dead_letters
 from shared.ledger.database import Connection, UnacceptableRow
 from shared.observe.admin import Readiness
 from shared.observe.metrics import ArchiveMetrics
-from workers.books import PatientBooks
+from workers.database import RetryingDatabase
 from workers.readiness import of_consumers
 
 Letter = tuple[Envelope, Failure]
@@ -32,7 +32,7 @@ class DeadLetters:
         self,
         amqp_url: str,
         *,
-        books: PatientBooks,
+        books: RetryingDatabase,
         metrics: ArchiveMetrics,
         batch_size: int,
         largest: int = LARGEST,
@@ -76,7 +76,7 @@ class DeadLetters:
             await dead_letters.archive(connection, letters)
 
         began = time.perf_counter()
-        await self._books.commit(work, held=len(letters))
+        await self._books.run(work, held=len(letters))
         self._metrics.committed(time.perf_counter() - began)
         for reason, count in Counter(failure.reason for _, failure in letters).items():
             self._metrics.archived(reason, count)

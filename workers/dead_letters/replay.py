@@ -19,7 +19,7 @@ from shared.ledger.replays.items import ItemResult, Withheld, settle_items, take
 from shared.ledger.replays.pacing import Finish, HandOverAgain, Send, Stop, Wait, next_due, next_step
 from shared.ledger.replays.turn import Turn, end, note_sent, rewind, take_turn
 from shared.observe.admin import Readiness
-from workers.books import PatientBooks
+from workers.database import RetryingDatabase
 from workers.readiness import of_publisher
 
 IDLE_SECONDS = 0.5
@@ -35,7 +35,7 @@ log = structlog.get_logger("kessai.worker")
 class Replays:
     """Runs whatever replay is started, until stopped."""
 
-    def __init__(self, *, books: PatientBooks, publisher: Publisher) -> None:
+    def __init__(self, *, books: RetryingDatabase, publisher: Publisher) -> None:
         self._books = books
         self._publisher = publisher
         self._broker_down_because: str | None = None
@@ -43,7 +43,7 @@ class Replays:
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                pause = await self._books.commit(self.take_turn, held=0)
+                pause = await self._books.run(self.take_turn)
             except TransientConflict:  # the job waits where it is
                 pause = IDLE_SECONDS
             except Exception:  # whatever is wrong with a job must not end the roles beside it

@@ -21,7 +21,7 @@ from shared.ledger.database import Connection, TransientConflict
 from shared.ledger.outbox import WaitingFact
 from shared.observe.admin import Readiness
 from shared.observe.metrics import OutboxMetrics
-from workers.books import PatientBooks
+from workers.database import RetryingDatabase
 from workers.readiness import of_publisher
 
 PAGE = 500
@@ -37,7 +37,7 @@ log = structlog.get_logger("kessai.worker")
 class Outbox:
     """Relays facts until stopped."""
 
-    def __init__(self, *, books: PatientBooks, publisher: Publisher, metrics: OutboxMetrics) -> None:
+    def __init__(self, *, books: RetryingDatabase, publisher: Publisher, metrics: OutboxMetrics) -> None:
         self._books = books
         self._publisher = publisher
         self._metrics = metrics
@@ -46,7 +46,7 @@ class Outbox:
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                relayed = await self._books.commit(self.relay_round, held=0)
+                relayed = await self._books.run(self.relay_round)
             except TransientConflict as conflict:  # the facts wait where they are, and so can we
                 log.warning("outbox.in_the_way", error=str(conflict))
                 relayed = 0

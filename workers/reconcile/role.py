@@ -24,7 +24,7 @@ from shared.sdrp.api.clients import ProviderClient
 from shared.sdrp.api.errors import SiglumeApiError
 from shared.sdrp.api.retries import Patience
 from shared.sdrp.api.transport import Transport
-from workers.books import PatientBooks
+from workers.database import RetryingDatabase
 from workers.reconcile.metrics import ReconcileMetrics
 from workers.reconcile.reading import Clock
 from workers.reconcile.result import Reconciled
@@ -51,7 +51,7 @@ class Reconcile:
     def __init__(
         self,
         *,
-        books: PatientBooks,
+        books: RetryingDatabase,
         providers: Mapping[str, Access],
         every: float,
         metrics: ReconcileMetrics,
@@ -100,7 +100,7 @@ class _Endpoint:
         self,
         name: str,
         *,
-        books: PatientBooks,
+        books: RetryingDatabase,
         access: Access,
         patience: Patience | None,
         every: float,
@@ -141,7 +141,7 @@ class _Endpoint:
         """Seconds until the next one."""
         try:
             async with self._turns:
-                pause = await self._books.commit(self._until_due, held=0)
+                pause = await self._books.run(self._until_due)
                 return pause or await self._reconcile()
         except ReconcilesElsewhere:
             return min(ELSEWHERE_SECONDS, self._every)
@@ -168,7 +168,7 @@ class _Endpoint:
                 await reconcile(connection, client, result, clock=self._clock, warning=self._warning)
 
             try:
-                await self._books.commit(work, held=0)
+                await self._books.run(work)
             finally:
                 self._metrics.did(result)
         self._note(result, time.perf_counter() - began)

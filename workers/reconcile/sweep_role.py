@@ -16,7 +16,7 @@ from shared.observe.admin import READY, Readiness
 from shared.sdrp.api.access import Access
 from shared.sdrp.api.clients import MerchantClient
 from shared.sdrp.api.transport import Transport
-from workers.books import PatientBooks
+from workers.database import RetryingDatabase
 from workers.platform_sessions import PATIENCE, PlatformAway
 from workers.reconcile.metrics import SweepMetrics
 from workers.reconcile.sweep import Look, SweptEndpoint, fault_of
@@ -35,7 +35,7 @@ class Sweep:
 
     def __init__(
         self,
-        books: PatientBooks,
+        books: RetryingDatabase,
         accesses: Sequence[tuple[str, Access, SweepTerms]],
         *,
         per_minute: int,
@@ -115,7 +115,7 @@ class Sweep:
             MerchantClient(transport),
             endpoint,
             terms,
-            self._books.committing,
+            self._books.run,
             per_minute=self._per_minute,
             clock=self._clock,
         )

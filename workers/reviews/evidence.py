@@ -20,7 +20,7 @@ from shared.ledger.transitions import ReviewReason
 from shared.sdrp.api.clients import MerchantClient
 from shared.sdrp.classify import StandardSettled
 from shared.sdrp.events import MalformedEvent
-from workers.books import PatientBooks
+from workers.database import RetryingDatabase
 from workers.platform_sessions import NotSaid, ask
 
 
@@ -71,7 +71,7 @@ class Evidence:
     """Of the reviews of one endpoint."""
 
     def __init__(
-        self, client: MerchantClient, terms: EvidenceTerms, books: PatientBooks, clock: Callable[[], datetime]
+        self, client: MerchantClient, terms: EvidenceTerms, books: RetryingDatabase, clock: Callable[[], datetime]
     ) -> None:
         self._client = client
         self._terms = terms
@@ -80,12 +80,12 @@ class Evidence:
 
     async def gather(self, leased: Leased) -> Gathered:
         """What became of a leased review. Raises PlatformAway."""
-        case = await self._books.committing(lambda connection: _case(connection, leased.review_id))
+        case = await self._books.run(lambda connection: _case(connection, leased.review_id))
         if case is None:
             return Gathered.CLOSED
         answer = await self._asked(case)
         try:
-            return await self._books.committing(lambda connection: self._settle(connection, leased, case, answer))
+            return await self._books.run(lambda connection: self._settle(connection, leased, case, answer))
         except ReviewChanged:
             return Gathered.CHANGED  # its lease ends, and it is asked about as it is by then
 

@@ -23,7 +23,7 @@ from shared.observe.admin import Readiness
 from shared.sdrp.api.access import Access
 from shared.sdrp.api.clients import MerchantClient
 from shared.sdrp.api.transport import Transport
-from workers.books import PatientBooks
+from workers.database import RetryingDatabase
 from workers.platform_sessions import PATIENCE, PlatformAway, backoff
 from workers.readiness import of_consumers
 from workers.reviews.evidence import Evidence, EvidenceTerms, Gathered
@@ -48,7 +48,7 @@ class Reviews:
         self,
         amqp_url: str,
         *,
-        books: PatientBooks,
+        books: RetryingDatabase,
         accesses: Mapping[str, Access],
         terms: EvidenceTerms,
         metrics: ReviewMetrics,
@@ -122,7 +122,7 @@ class Reviews:
     async def _gather_next(self, asked: "_Asked") -> float | None:
         """Ask about the next review; seconds until the one after it may be, None when none is due."""
         now, endpoint = self._clock(), asked.endpoint
-        due = await self._books.committing(
+        due = await self._books.run(
             lambda connection: platform_evidence.lease(connection, [endpoint], now=now, limit=1)
         )
         if not due:
@@ -154,7 +154,7 @@ class Reviews:
         is_away = away.is_of_all or len(asked.failed) > 1
         seconds = max(away.retry_after or 0.0, backoff(asked.pauses) if is_away else ALONE_SECONDS)
         until = self._clock() + timedelta(seconds=seconds)
-        await self._books.committing(lambda connection: platform_evidence.give_back(connection, leased, until=until))
+        await self._books.run(lambda connection: platform_evidence.give_back(connection, leased, until=until))
         if not is_away:
             return self._gap
         asked.pauses += 1

@@ -9,7 +9,7 @@ from shared.broker.envelope import Envelope
 from shared.ledger.apply import ACTOR
 from shared.ledger.books import Batch, Books, Claim, Order, Outcome, Shop
 from shared.ledger.changes import Changes, Ruling
-from shared.ledger.database import Connection, Pool, TransientConflict, UnacceptableRow, connected
+from shared.ledger.database import Connection, Pool, UnacceptableRow, connected, retry_conflicts, run
 from shared.ledger.incoming import Incoming, read
 from shared.ledger.lookup import load_books
 from shared.ledger.replays.items import ItemResult, Withheld, predict_items, take
@@ -106,8 +106,12 @@ async def _predict_batch(
     """Halves the batch until the event that stands in its way is alone, like the worker."""
     if not batch:
         return []
+
+    async def work(connection: Connection) -> Changes:
+        return await _apply_and_roll_back(connection, batch, shops, foreseen)
+
     try:
-        changes = await _try_patiently(pool, batch, shops, foreseen)
+        changes = await retry_conflicts(lambda: run(pool, work), tries=CONFLICT_TRIES)
     except UnacceptableRow:
         if len(batch) == 1:
             mark = batch[0].envelope.replay
@@ -120,19 +124,6 @@ async def _predict_batch(
         ]
     foreseen.add(changes)
     return [_result(mark.replay_id, mark.item, ruling) for mark, ruling in changes.replayed.items()]
-
-
-async def _try_patiently(
-    pool: Pool, batch: Sequence[Incoming], shops: Mapping[str, Shop], foreseen: Foreseen
-) -> Changes:
-    for tries_left in reversed(range(CONFLICT_TRIES)):
-        try:
-            async with connected(pool) as connection:
-                return await _apply_and_roll_back(connection, batch, shops, foreseen)
-        except TransientConflict:
-            if not tries_left:
-                raise
-    raise AssertionError("the last try returns or raises")
 
 
 async def _apply_and_roll_back(

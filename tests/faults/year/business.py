@@ -118,7 +118,7 @@ class Business:
             MerchantClient(self.transport),
             ENDPOINT,
             terms,
-            self.till.books.committing,
+            self.till.books.run,
             per_minute=SWEPT_PER_MINUTE,
             clock=lambda: self.sandbox.now,
         )

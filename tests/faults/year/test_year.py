@@ -50,7 +50,7 @@ from tests.faults.year.truth import (
 )
 from tests.given import ENDPOINT
 from tests.programs import Kessai
-from workers.books import PatientBooks
+from workers.database import RetryingDatabase
 
 START = datetime(2030, 1, 7, 9, 0, tzinfo=UTC)
 """Always the same periods; later than the clock of the machine, by which webhooks were booked before any run."""
@@ -146,7 +146,7 @@ async def opened(
         transport = await stack.enter_async_context(Transport(access, patience=PATIENCE))
         checkout = ClientSession(f"http://{LOOPBACK}:{till}", headers={"Authorization": f"Bearer {token}"})
         await stack.enter_async_context(checkout)
-        business = Business(sandbox, pool, transport, Till(sandbox, PatientBooks(pool), checkout), orders)
+        business = Business(sandbox, pool, transport, Till(sandbox, RetryingDatabase(pool), checkout), orders)
         business.switch_on()
         yield business
 

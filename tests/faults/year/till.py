@@ -24,7 +24,7 @@ from shared.ledger.database import Connection
 from shared.ledger.orders import NewOrder
 from shared.sdrp.challenge import challenge_hash
 from tests.given import ENDPOINT
-from workers.books import PatientBooks
+from workers.database import RetryingDatabase
 
 LATE, NEVER = 10, 97
 """Of one order in so many the session is written down after its payment, or nothing ever is."""
@@ -56,7 +56,7 @@ class Wanted(NamedTuple):
 @dataclass(slots=True)
 class Till:
     sandbox: Sandbox
-    books: PatientBooks
+    books: RetryingDatabase
     checkout: ClientSession
     """Of `kessai checkout`, with a token."""
     forgotten: list[NewOrder] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Till:
         """The session that a buyer is sent to; None when the platform opens none now."""
         if not (wanted.is_forgotten or wanted.is_late):
             return await self._through_checkout(wanted)
-        turn = None if wanted.is_forgotten else await self.books.committing(partial(self._begin, wanted=wanted))
+        turn = None if wanted.is_forgotten else await self.books.run(partial(self._begin, wanted=wanted))
         try:
             session = self._open(wanted, wanted.order_id if turn is None else turn.attempt.nonce)
         except Refused:
@@ -83,7 +83,7 @@ class Till:
     async def write_down(self) -> None:
         """What the platform answered while the checkout was held up: buyers were faster."""
         for attempt, session in self._unwritten:
-            await self.books.committing(partial(_keep, attempt=attempt, session=session))
+            await self.books.run(partial(_keep, attempt=attempt, session=session))
         self._unwritten.clear()
 
     @contextmanager

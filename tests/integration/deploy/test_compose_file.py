@@ -11,7 +11,7 @@ from shared.settings import Settings
 from tests.integration.deploy import compose_file
 from tests.integration.deploy.compose_file import Service, document, env_example, kessai_services, services
 from tests.integration.deploy.dockerfile import REPOSITORY
-from workers.books import HOLD_SECONDS
+from workers.database import HOLD_SECONDS
 from workers.reconcile.role import AT_ONCE
 from workers.run import RoleName
 

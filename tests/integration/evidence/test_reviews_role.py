@@ -19,7 +19,7 @@ from tests.given import ENDPOINT, incoming, payment, usage
 from tests.integration.ledger.desk import Desk
 from tests.integration.sweep.stall import Answers, Stall, refused
 from tests.integration.workers.bench import Bench, until
-from workers.books import PatientBooks
+from workers.database import RetryingDatabase
 from workers.platform_sessions import PlatformAway
 from workers.reviews.evidence import Evidence, EvidenceTerms
 from workers.reviews.metrics import ReviewMetrics
@@ -41,7 +41,7 @@ def role(
 ) -> Reviews:
     return Reviews(
         bench.amqp_url,
-        books=PatientBooks(stall.books.pool),
+        books=RetryingDatabase(stall.books.pool),
         accesses={ENDPOINT: stall.access},
         terms=terms(stall, policy),
         metrics=ReviewMetrics(registry or new_registry()),
@@ -57,7 +57,9 @@ async def lease(stall: Stall, *, limit: int = 100) -> list[Leased]:
 
 async def gather(stall: Stall, **terms_: Any) -> list[str]:  # noqa: ANN401
     """What became of each review that is due."""
-    evidence = Evidence(stall.client, terms(stall, **terms_), PatientBooks(stall.books.pool), lambda: datetime.now(UTC))
+    evidence = Evidence(
+        stall.client, terms(stall, **terms_), RetryingDatabase(stall.books.pool), lambda: datetime.now(UTC)
+    )
     return [await evidence.gather(each) for each in await lease(stall)]
 
 
@@ -173,7 +175,9 @@ async def test_who_acts_while_the_platform_is_asked_wins(stall: Stall) -> None:
     await lost_payment(stall)
     (leased,) = await lease(stall)
     clock = [datetime.now(UTC)]
-    evidence = Evidence(stall.client, terms(stall, ReviewPolicy.ACT), PatientBooks(stall.books.pool), lambda: clock[0])
+    evidence = Evidence(
+        stall.client, terms(stall, ReviewPolicy.ACT), RetryingDatabase(stall.books.pool), lambda: clock[0]
+    )
     asked = evidence._asked
 
     async def slow(case: Any) -> Any:  # noqa: ANN401
@@ -206,7 +210,7 @@ async def test_a_worker_that_dies_as_it_decides_leaves_the_review_to_the_next(
             connection, [ENDPOINT], now=datetime.now(UTC) + platform_evidence.LEASE, limit=1
         )
     evidence = Evidence(
-        stall.client, terms(stall, ReviewPolicy.ACT), PatientBooks(stall.books.pool), lambda: datetime.now(UTC)
+        stall.client, terms(stall, ReviewPolicy.ACT), RetryingDatabase(stall.books.pool), lambda: datetime.now(UTC)
     )
     assert await evidence.gather(leased) == "resolved"
     assert await stall.books.moves() == [("order-1", "pending", "paid")]
@@ -236,7 +240,7 @@ async def test_a_role_with_nobody_to_ask_leaves_the_notices_and_goes_on_until_st
 ) -> None:
     idle = Reviews(
         bench.amqp_url,
-        books=PatientBooks(stall.books.pool),
+        books=RetryingDatabase(stall.books.pool),
         accesses={},
         terms=terms(stall),
         metrics=ReviewMetrics(new_registry()),

@@ -17,7 +17,7 @@ from tests.integration.ledger.books import TestBooks
 from tests.integration.platform_api.platform import QUICK, refusal, slow
 from tests.integration.reconcile.account import Account, account, run
 from tests.integration.workers.bench import until
-from workers.books import PatientBooks
+from workers.database import RetryingDatabase
 from workers.reconcile import role
 from workers.reconcile.metrics import ReconcileMetrics
 from workers.reconcile.role import Reconcile
@@ -27,7 +27,7 @@ def reconcile_role(
     pool: Pool, registry: CollectorRegistry | None = None, *, first_retry: float = role.FIRST_RETRY, **accounts: Account
 ) -> Reconcile:
     return Reconcile(
-        books=PatientBooks(pool),
+        books=RetryingDatabase(pool),
         providers={name: there.access() for name, there in accounts.items()},
         every=3600.0,
         metrics=ReconcileMetrics(registry or new_registry()),

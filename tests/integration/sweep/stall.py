@@ -30,7 +30,7 @@ from shared.sdrp.challenge import Challenge, create_challenge
 from tests.given import ENDPOINT, incoming
 from tests.integration.ledger.books import TestBooks
 from tests.integration.sandbox.shop import Receiver, receiver
-from workers.books import PatientBooks
+from workers.database import RetryingDatabase
 from workers.reconcile.metrics import SweepMetrics
 from workers.reconcile.sweep import Look, SweptEndpoint
 from workers.reconcile.sweep_role import Sweep
@@ -138,7 +138,7 @@ class Stall:
             self.client,
             ENDPOINT,
             self.terms,
-            PatientBooks(self.books.pool).committing,
+            RetryingDatabase(self.books.pool).run,
             per_minute=500,
             clock=clock or self.now,
         )
@@ -156,7 +156,7 @@ class Stall:
     def sweep(self, *, idle: float = 0.05, registry: CollectorRegistry | None = None) -> Sweep:
         """The worker's part."""
         return Sweep(
-            PatientBooks(self.books.pool),
+            RetryingDatabase(self.books.pool),
             [(ENDPOINT, self.access, self.terms)],
             per_minute=500,
             metrics=SweepMetrics(registry or new_registry()),

@@ -18,8 +18,8 @@ from shared.broker.topology import CONFIRMATION, CONFIRMATIONS_QUEUE, EVENTS, OR
 from shared.ledger.database import Pool
 from shared.observe.metrics import ArchiveMetrics, OutboxMetrics, WorkerMetrics, new_registry
 from tests.integration.ledger.books import TestBooks
-from workers.books import PatientBooks
 from workers.confirmations.role import Confirmations
+from workers.database import RetryingDatabase
 from workers.dead_letters.archive import DeadLetters
 from workers.dead_letters.replay import Replays
 from workers.outbox.relay import Outbox
@@ -51,13 +51,13 @@ class Bench:
         assert self._connection is not None
         return await self._connection.channel()
 
-    def patient_books(self) -> PatientBooks:
-        return PatientBooks(self.pool)
+    def retrying_database(self) -> RetryingDatabase:
+        return RetryingDatabase(self.pool)
 
     def confirmations(self, *, batch_size: int = 500) -> Confirmations:
         return Confirmations(
             self.amqp_url,
-            books=self.patient_books(),
+            books=self.retrying_database(),
             shops=self.books.shops,
             publisher=self.publisher,
             metrics=WorkerMetrics(new_registry()),
@@ -66,14 +66,14 @@ class Bench:
 
     def dead_letters(self) -> DeadLetters:
         return DeadLetters(
-            self.amqp_url, books=self.patient_books(), metrics=ArchiveMetrics(new_registry()), batch_size=100
+            self.amqp_url, books=self.retrying_database(), metrics=ArchiveMetrics(new_registry()), batch_size=100
         )
 
     def replays(self) -> Replays:
-        return Replays(books=self.patient_books(), publisher=self.publisher)
+        return Replays(books=self.retrying_database(), publisher=self.publisher)
 
     def outbox(self) -> Outbox:
-        return Outbox(books=self.patient_books(), publisher=self.publisher, metrics=OutboxMetrics(new_registry()))
+        return Outbox(books=self.retrying_database(), publisher=self.publisher, metrics=OutboxMetrics(new_registry()))
 
     @asynccontextmanager
     async def running(self, *roles: Running) -> AsyncIterator[None]:

@@ -77,7 +77,7 @@ async def test_a_month_that_cannot_be_made_now_leaves_the_worker_at_work(bench: 
         CREATE SEQUENCE tries;
         """
     )
-    months = archive_months(bench.patient_books())
+    months = archive_months(bench.retrying_database())
     async with bench.running(months):
         await until(lambda: _tried(bench))
         await asyncio.sleep(0.1)

@@ -16,8 +16,8 @@ from shared.ledger.database import Connection, Pool, TransientConflict, connecte
 from shared.observe.admin import Readiness
 from tests.given import envelope, new_order, payment
 from tests.integration.workers.bench import Bench, until
-from workers import books as patient
-from workers.books import PatientBooks
+from workers import database
+from workers.database import RetryingDatabase
 
 
 @asynccontextmanager
@@ -69,7 +69,7 @@ async def _applied(bench: Bench, count: int) -> bool:
 async def test_what_is_held_too_long_goes_back_until_postgres_is_there(
     bench: Bench, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patient, "HOLD_SECONDS", 0.2)
+    monkeypatch.setattr(database, "HOLD_SECONDS", 0.2)
     await bench.books.register(new_order())
     role = bench.confirmations()
     async with bench.running(role):
@@ -88,7 +88,7 @@ async def test_what_is_held_too_long_goes_back_until_postgres_is_there(
 async def test_a_postgres_that_only_reads_costs_one_delivery(
     bench: Bench, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patient, "HOLD_SECONDS", 0.2)
+    monkeypatch.setattr(database, "HOLD_SECONDS", 0.2)
     name = urlsplit(database_url).path.removeprefix("/")
     await bench.books.register(new_order())
     role = bench.confirmations()
@@ -107,7 +107,7 @@ async def test_a_postgres_that_only_reads_costs_one_delivery(
 async def test_a_full_disk_that_takes_a_row_and_no_batch_costs_one_delivery(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patient, "HOLD_SECONDS", 0.2)
+    monkeypatch.setattr(database, "HOLD_SECONDS", 0.2)
     await bench.pool.execute(
         """
         CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -152,11 +152,11 @@ async def test_what_rabbitmq_will_not_set_aside_is_held_and_spends_no_delivery(b
 async def test_work_without_deliveries_is_patient_without_limit(
     bench: Bench, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patient, "HOLD_SECONDS", 0.1)
+    monkeypatch.setattr(database, "HOLD_SECONDS", 0.1)
     async with shut(bench, database_url):
         with pytest.raises(HoldTooLong, match="held 7 deliveries"):
-            await bench.patient_books().commit(select_one, held=7)
-        waiting = asyncio.create_task(bench.patient_books().commit(select_one, held=0))
+            await bench.retrying_database().run(select_one, held=7)
+        waiting = asyncio.create_task(bench.retrying_database().run(select_one))
         await asyncio.sleep(1)
         assert not waiting.done()
     assert await waiting == 1
@@ -243,5 +243,5 @@ async def test_conflicts_are_retried_a_few_times(bench: Bench) -> None:
         raise TransientConflict("in the way")
 
     with pytest.raises(TransientConflict):
-        await PatientBooks(bench.pool).commit(work, held=1)
-    assert tries == patient.CONFLICT_TRIES
+        await RetryingDatabase(bench.pool).run(work, held=1)
+    assert tries == database.CONFLICT_TRIES

@@ -1,4 +1,4 @@
-"""Commits to the books with patience: waits out an outage of Postgres, retries what was in the way."""
+"""Runs the transactions of workers: waits while Postgres is away, and retries after conflicts."""
 
 import asyncio
 import time
@@ -12,10 +12,10 @@ import structlog
 from shared.broker.backoff import Backoff
 from shared.broker.errors import HoldTooLong
 from shared.errors import DatabaseUnavailable
-from shared.ledger.database import Connection, Pool, TransientConflict, connected
+from shared.ledger.database import Connection, Pool, TransientConflict, retry_conflicts, run
 
 CONFLICT_TRIES = 5
-"""Tries of one transaction that others were in the way of."""
+"""Tries of one transaction that conflicts with others."""
 HOLD_SECONDS = 25 * 60.0
 """How long work is held while Postgres is away: below RabbitMQ's consumer timeout of 30 minutes."""
 
@@ -24,8 +24,8 @@ Work = Callable[[Connection], Awaitable[object]]
 log = structlog.get_logger("kessai.worker")
 
 
-class PatientBooks:
-    """The books as a worker role uses them: an outage is no fault of the work, so the work stays in hand."""
+class RetryingDatabase:
+    """Runs transactions for a worker role. An outage is no fault of the work, so the work is held and tried again."""
 
     def __init__(
         self,
@@ -34,37 +34,31 @@ class PatientBooks:
         retried: Callable[[str], None] = lambda _: None,
         holding: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`retried` hears the class of each error that was waited out, `holding` how many deliveries are held."""
+        """`retried` is called with the class of each retried error, `holding` with the number of deliveries held."""
         self._pool = pool
         self._retried = retried
         self._holding = holding
         self._given_up: Work | None = None
         """What an outage has ended, until Postgres takes it."""
         self.down_because: str | None = None
-        """Why nothing can be committed for now, in words."""
+        """Why nothing can be committed for now."""
 
-    async def commit(self, work: Callable[[Connection], Awaitable[T]], *, held: int) -> T:
-        """Run a unit of work that commits or changes nothing.
+    async def run(self, work: Callable[[Connection], Awaitable[T]], /, *, held: int = 0) -> T:
+        """Run work that commits or changes nothing; `held` deliveries wait for it meanwhile.
 
-        Raises HoldTooLong when Postgres stayed away and deliveries are held meanwhile, TransientConflict when others
+        Raises HoldTooLong when Postgres stayed away and deliveries are held, TransientConflict when other transactions
         stayed in the way, and UnacceptableRow when the data itself is refused.
         """
         seconds = HOLD_SECONDS if held else float("inf")
-        backoff = Backoff(first=0.02, limit=1.0)
-        tries_left = CONFLICT_TRIES
-        while True:
-            try:
-                return await self._through_outage(work, held, seconds=seconds)
-            except TransientConflict as error:
-                self._retried(_name(error))
-                tries_left -= 1
-                if not tries_left:
-                    raise
-                await asyncio.sleep(backoff.next())
 
-    async def committing(self, work: Callable[[Connection], Awaitable[T]], /) -> T:
-        """The same for work that holds no delivery."""
-        return await self.commit(work, held=0)
+        async def attempt() -> T:
+            try:
+                return await self._wait_out_outages(work, held, seconds=seconds)
+            except TransientConflict as conflict:
+                self._retried(_name(conflict))
+                raise
+
+        return await retry_conflicts(attempt, tries=CONFLICT_TRIES)
 
     async def until_ready(self) -> None:
         """Return when Postgres takes writes.
@@ -74,16 +68,16 @@ class PatientBooks:
         """
         work = self._given_up or _write_row
         with suppress(Exception):  # an error of the work itself: Postgres took it as far as that
-            await self._through_outage(partial(_rehearse, work), 0, seconds=float("inf"))
-        self._given_up = None
+            await self._wait_out_outages(partial(_rehearse, work), 0, seconds=float("inf"))
+        if self._given_up is work:
+            self._given_up = None
 
-    async def _through_outage(self, work: Callable[[Connection], Awaitable[T]], held: int, *, seconds: float) -> T:
+    async def _wait_out_outages(self, work: Callable[[Connection], Awaitable[T]], held: int, *, seconds: float) -> T:
         backoff = Backoff(first=0.1, limit=5.0)
         deadline = time.monotonic() + seconds
         while True:
             try:
-                async with connected(self._pool) as connection:
-                    done = await work(connection)
+                done = await run(self._pool, work)
             except DatabaseUnavailable as error:
                 self._note_outage(error, held)
                 if time.monotonic() > deadline:
