@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 import structlog
 
 from shared.errors import KessaiError
 from shared.observe.admin import READY, Readiness
+from shared.stopping import wait_or_stop
 
 RETRY_SECONDS = 300.0
 """Pause after a failure: nothing waits for housekeeping."""
@@ -28,8 +28,7 @@ class Housekeeping:
             except KessaiError as error:
                 log.warning("housekeeping.failed", what=self._name, error=str(error))
                 pause = RETRY_SECONDS
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
+            await wait_or_stop(stop, pause)
 
     def readiness(self) -> Readiness:
         return READY

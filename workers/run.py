@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -23,7 +23,7 @@ from shared.observe import log as logging
 from shared.observe.admin import AdminServer, Readiness
 from shared.observe.metrics import ArchiveMetrics, OutboxMetrics, WorkerMetrics, new_registry
 from shared.settings import Settings, TopologyMode
-from shared.stopping import stop_at_signals
+from shared.stopping import stop_at_signals, wait_or_stop
 from workers.archive_months import archive_months
 from workers.confirmations.role import Confirmations
 from workers.database import RetryingDatabase
@@ -237,8 +237,7 @@ async def _until_done(step: Callable[[], Awaitable[None]], stop: asyncio.Event) 
             await step()
         except BrokerUnavailable as error:
             log.warning("broker.unavailable", error=str(error))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), backoff.next())
+            await wait_or_stop(stop, backoff.next())
         else:
             return True
     return False

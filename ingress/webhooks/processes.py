@@ -18,6 +18,7 @@ from shared.errors import KessaiError
 from shared.observe import log as logging
 from shared.observe.listening import bind, port_of, require_free
 from shared.settings import Settings
+from shared.stopping import wait_or_stop
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.ingress")
 
@@ -81,7 +82,7 @@ class _Supervisor:
                 backoff.reset()
             wait = backoff.next()
             log.error("ingress.process_died", process=index, exit_code=code, restart_in=round(wait, 1))
-            await self._pause(wait)
+            await wait_or_stop(self._stop, wait)
             if self._stop.is_set():
                 return code
 
@@ -111,12 +112,6 @@ class _Supervisor:
         if not done:
             log.error("ingress.process_killed", pid=child.pid, after_seconds=self._patience)
             child.kill()
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stop.wait(), seconds)
-        except TimeoutError:
-            return
 
     def _command(self, index: int) -> list[str]:
         listen = self._listen

@@ -15,6 +15,7 @@ from shared.broker.backoff import Backoff
 from shared.broker.consume_session import ConsumeSession, Delivery
 from shared.broker.errors import ConsumerStuck, HoldTooLong
 from shared.errors import BrokerUnavailable
+from shared.stopping import wait_or_stop
 
 T = TypeVar("T")
 MAX_PREFETCH = 2000
@@ -136,7 +137,7 @@ class BatchConsumer(Generic[T]):
                 log.warning("consumer.broker_unavailable", queue=self._queue, error=str(error))
             except Exception:
                 log.exception("consumer.handler_failed", queue=self._queue)
-            await _pause(backoff.next(), stop)
+            await wait_or_stop(stop, backoff.next())
 
     async def _until_ready(self, stop: asyncio.Event) -> None:
         if self._ready is None:
@@ -230,8 +231,3 @@ class BatchConsumer(Generic[T]):
         self._heard_nothing = False
         self.last_consumed = time.monotonic()
         return True
-
-
-async def _pause(seconds: float, stop: asyncio.Event) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)

@@ -6,7 +6,6 @@ not noted is handed over again, which changes nothing.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import assert_never
 
 import structlog
@@ -19,6 +18,7 @@ from shared.ledger.replays.items import ItemResult, Withheld, settle_items, take
 from shared.ledger.replays.pacing import Finish, HandOverAgain, Send, Stop, Wait, next_due, next_step
 from shared.ledger.replays.turn import Turn, end, note_sent, rewind, take_turn
 from shared.observe.admin import Readiness
+from shared.stopping import wait_or_stop
 from workers.database import RetryingDatabase
 from workers.readiness import of_publisher
 
@@ -49,8 +49,7 @@ class Replays:
             except Exception:  # whatever is wrong with a job must not end the roles beside it
                 log.exception("replay.turn_failed")
                 pause = FAULT_SECONDS
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
+            await wait_or_stop(stop, pause)
 
     def readiness(self) -> Readiness:
         return of_publisher(self._books, self._broker_down_because)

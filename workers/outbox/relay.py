@@ -21,6 +21,7 @@ from shared.ledger.database import Connection, TransientConflict
 from shared.ledger.outbox import WaitingFact
 from shared.observe.admin import Readiness
 from shared.observe.metrics import OutboxMetrics
+from shared.stopping import wait_or_stop
 from workers.database import RetryingDatabase
 from workers.readiness import of_publisher
 
@@ -51,7 +52,7 @@ class Outbox:
                 log.warning("outbox.in_the_way", error=str(conflict))
                 relayed = 0
             if not relayed:
-                await _pause(stop, IDLE_SECONDS)
+                await wait_or_stop(stop, IDLE_SECONDS)
 
     def readiness(self) -> Readiness:
         return of_publisher(self._books, self._broker_down_because)
@@ -132,10 +133,3 @@ def _confirmed(wave: Sequence[WaitingFact], outcomes: Sequence[BrokerUnavailable
     remaining = iter(outcomes)
     told = [[next(remaining) for _ in messages(fact)] for fact in wave]
     return [fact for fact, refusals in zip(wave, told, strict=True) if not any(map(is_refusal, refusals))]
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return

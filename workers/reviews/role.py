@@ -6,7 +6,7 @@ reviews whose notice was dropped.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -23,6 +23,7 @@ from shared.observe.admin import Readiness
 from shared.sdrp.api.access import Access
 from shared.sdrp.api.clients import MerchantClient
 from shared.sdrp.api.transport import Transport
+from shared.stopping import wait_or_stop
 from workers.database import RetryingDatabase
 from workers.platform_sessions import PATIENCE, PlatformAway, backoff
 from workers.readiness import of_consumers
@@ -115,9 +116,16 @@ class Reviews:
                 log.exception("reviews.fault", endpoint=asked.endpoint)
                 pause = None
             if pause is None:
-                await _wait(stop, self._idle, self._noticed)
+                await self._wait_for_notice(stop)
             else:
-                await _wait(stop, pause)
+                await wait_or_stop(stop, pause)
+
+    async def _wait_for_notice(self, stop: asyncio.Event) -> None:
+        """Until a notice comes, or it is time to read the books without one."""
+        waits = [asyncio.create_task(event.wait()) for event in (stop, self._noticed)]
+        await asyncio.wait(waits, timeout=self._idle, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
     async def _gather_next(self, asked: "_Asked") -> float | None:
         """Ask about the next review; seconds until the one after it may be, None when none is due."""
@@ -175,11 +183,3 @@ class _Asked:
 
 def _nothing(_body: bytes, _headers: Mapping[str, Any]) -> None:
     """A notice only says that there is something to look at."""
-
-
-async def _wait(stop: asyncio.Event, seconds: float, sooner: asyncio.Event | None = None) -> None:
-    waits = [asyncio.create_task(event.wait()) for event in (stop, sooner) if event is not None]
-    with suppress(TimeoutError):
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()
