@@ -148,18 +148,17 @@ class Reception:
         try:
             event = parse(authentic.raw)
         except MalformedEvent as malformed:
-            reason = f"malformed:{malformed.reason}"
-            failure = Failure(reason=reason, error=type(malformed).__name__, detail=str(malformed))
+            failure = Failure.of_malformed_event(malformed)
             envelope = _envelope(authentic, traceparent, event_id=malformed.event_id, failure=failure)
             await self._publish(envelope, DEAD, DEAD_LETTER)
             self._set_aside.tell(
                 "webhook.set_aside",
                 now=authentic.now,
                 endpoint=authentic.endpoint.name,
-                reason=reason,
+                reason=failure.reason,
                 receipt_id=str(envelope.receipt_id),
             )
-            return reason
+            return failure.reason
         envelope = _envelope(authentic, traceparent, event_id=event.id, type_=event.type)
         await self._publish(envelope, EVENTS, CONFIRMATION)
         return "accepted"

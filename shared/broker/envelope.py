@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from shared.errors import KessaiError
+from shared.sdrp.events import MalformedEvent
 
 VERSION = 1
 MAX_COUNT = 2**31 - 1
@@ -27,12 +28,20 @@ class UnreadableEnvelope(KessaiError):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an event could not be applied, as its dead letter tells it."""
+    """Why an event could not be applied, as its dead letter states it."""
 
     reason: str
     error: str
     """Class of the exception, or the rule that refused the event."""
     detail: str = ""
+
+    @classmethod
+    def of_unreadable_envelope(cls, error: UnreadableEnvelope) -> "Failure":
+        return cls("unreadable_envelope", type(error).__name__, str(error))
+
+    @classmethod
+    def of_malformed_event(cls, error: MalformedEvent) -> "Failure":
+        return cls(f"malformed:{error.reason}", type(error).__name__, str(error))
 
 
 class ReplayMark(NamedTuple):

@@ -8,6 +8,7 @@ import structlog
 
 from shared.broker.errors import HoldTooLong
 from shared.ledger.apply import apply_batch
+from shared.ledger.bisection import bisect
 from shared.ledger.books import Shop
 from shared.ledger.changes import Changes
 from shared.ledger.database import Connection
@@ -25,19 +26,11 @@ class Applier:
         self._metrics = metrics
 
     async def apply(self, batch: Sequence[Incoming]) -> list[tuple[Incoming, Exception]]:
-        """Apply what can be applied; return what cannot, each with its error. Raises HoldTooLong."""
-        if not batch:
-            return []
-        try:
-            await self._apply_whole(batch)
-        except HoldTooLong:
-            raise
-        except Exception as error:  # of whatever kind: it must cost one event, not the queue behind it
-            if len(batch) == 1:
-                return [(batch[0], error)]
-            middle = len(batch) // 2
-            return [*await self.apply(batch[:middle]), *await self.apply(batch[middle:])]
-        return []
+        """Apply what can be applied; return what cannot, each with its error. Raises HoldTooLong.
+
+        An error of any other kind must cost one event, not the queue behind it.
+        """
+        return await bisect(batch, self._apply_whole, is_of_item=lambda error: not isinstance(error, HoldTooLong))
 
     async def _apply_whole(self, batch: Sequence[Incoming]) -> None:
         async def work(connection: Connection) -> Changes:

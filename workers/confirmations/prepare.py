@@ -23,13 +23,10 @@ def prepare(body: bytes, _headers: Mapping[str, Any]) -> Incoming | Poison:
     try:
         envelope = decode(body)
     except UnreadableEnvelope as error:
-        return Poison(
-            foreign(body, received_at=datetime.now(UTC)),
-            Failure("unreadable_envelope", type(error).__name__, str(error)),
-        )
+        return Poison(foreign(body, received_at=datetime.now(UTC)), Failure.of_unreadable_envelope(error))
     try:
         return read(envelope)
     except MalformedEvent as error:
-        return Poison(envelope, Failure(f"malformed:{error.reason}", type(error).__name__, str(error)))
+        return Poison(envelope, Failure.of_malformed_event(error))
     except Exception as error:  # a fault of ours must cost this one event, not the queue behind it
         return Poison(envelope, Failure("handler_error", type(error).__name__))

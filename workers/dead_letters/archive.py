@@ -14,6 +14,7 @@ from shared.broker.consumer import LARGEST, BatchConsumer
 from shared.broker.envelope import Envelope, Failure, UnreadableEnvelope, decode, foreign
 from shared.broker.topology import DEAD_LETTERS_QUEUE, DELIVERY_LIMIT
 from shared.ledger import dead_letters
+from shared.ledger.bisection import bisect
 from shared.ledger.database import Connection, UnacceptableRow
 from shared.observe.admin import Readiness
 from shared.observe.metrics import ArchiveMetrics
@@ -60,16 +61,13 @@ class DeadLetters:
         return of_consumers(self._books, [self._consumer])
 
     async def handle(self, deliveries: Sequence[Delivery[Letter]]) -> None:
-        """Keep them together; a letter that Postgres refuses is found by bisecting and must not keep the others out."""
-        try:
-            await self._keep([delivery.prepared for delivery in deliveries])
-        except UnacceptableRow as refusal:
-            if len(deliveries) == 1:
-                await self._keep([_as_mere_bytes(deliveries[0], refusal)])
-                return
-            middle = len(deliveries) // 2
-            await self.handle(deliveries[:middle])
-            await self.handle(deliveries[middle:])
+        """Archive them together; one that Postgres refuses is archived as bytes and must not keep the others out."""
+
+        async def archive(batch: Sequence[Delivery[Letter]]) -> None:
+            await self._keep([delivery.prepared for delivery in batch])
+
+        for delivery, refusal in await bisect(deliveries, archive, is_of_item=lambda e: isinstance(e, UnacceptableRow)):
+            await self._keep([_as_mere_bytes(delivery, refusal)])
 
     async def _keep(self, letters: Sequence[Letter]) -> None:
         async def work(connection: Connection) -> None:
@@ -82,7 +80,7 @@ class DeadLetters:
             self._metrics.archived(reason, count)
 
 
-def _as_mere_bytes(delivery: Delivery[Letter], refusal: UnacceptableRow) -> Letter:
+def _as_mere_bytes(delivery: Delivery[Letter], refusal: Exception) -> Letter:
     """The whole message as it lies in the queue, with nothing in it taken for granted."""
     envelope, failure = delivery.prepared
     log.warning("dead_letter.kept_as_bytes", reason=failure.reason, error=type(refusal.__cause__ or refusal).__name__)
@@ -95,9 +93,7 @@ def read_letter(body: bytes, headers: Mapping[str, Any]) -> Letter:
     try:
         envelope = decode(body)
     except UnreadableEnvelope as error:
-        return foreign(body, received_at=datetime.now(UTC)), Failure(
-            "unreadable_envelope", type(error).__name__, str(error)
-        )
+        return foreign(body, received_at=datetime.now(UTC)), Failure.of_unreadable_envelope(error)
     return envelope, envelope.failure or _failure_of_broker(headers)
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.broker.envelope import Envelope
+from shared.broker.envelope import Envelope, Failure
 from shared.ledger.apply import ACTOR
+from shared.ledger.bisection import bisect
 from shared.ledger.books import Batch, Books, Claim, Order, Outcome, Shop
 from shared.ledger.changes import Changes, Ruling
 from shared.ledger.database import Connection, Pool, UnacceptableRow, connected, retry_conflicts, run
@@ -94,7 +95,7 @@ def _read(envelope: Envelope, shops: Mapping[str, Shop]) -> Incoming | ItemResul
     try:
         incoming = read(envelope)
     except MalformedEvent as error:
-        return _dead(replay_id, item, f"malformed:{error.reason}")
+        return _dead(replay_id, item, Failure.of_malformed_event(error).reason)
     except Exception:
         return _dead(replay_id, item, "handler_error")
     return incoming if envelope.endpoint in shops else _dead(replay_id, item, "unknown_endpoint")
@@ -103,27 +104,22 @@ def _read(envelope: Envelope, shops: Mapping[str, Shop]) -> Incoming | ItemResul
 async def _predict_batch(
     pool: Pool, batch: Sequence[Incoming], shops: Mapping[str, Shop], foreseen: Foreseen
 ) -> list[ItemResult]:
-    """Halves the batch until the event that stands in its way is alone, like the worker."""
-    if not batch:
-        return []
+    """Bisects the batch like the worker; what Postgres refuses would be a dead letter again."""
+    results: list[ItemResult] = []
 
-    async def work(connection: Connection) -> Changes:
-        return await _apply_and_roll_back(connection, batch, shops, foreseen)
+    async def predict_whole(part: Sequence[Incoming]) -> None:
+        async def work(connection: Connection) -> Changes:
+            return await _apply_and_roll_back(connection, part, shops, foreseen)
 
-    try:
         changes = await retry_conflicts(lambda: run(pool, work), tries=CONFLICT_TRIES)
-    except UnacceptableRow:
-        if len(batch) == 1:
-            mark = batch[0].envelope.replay
-            assert mark is not None  # noqa: S101 - `take` marks them all
-            return [_dead(mark.replay_id, mark.item, "unacceptable_row")]
-        middle = len(batch) // 2
-        return [
-            *await _predict_batch(pool, batch[:middle], shops, foreseen),
-            *await _predict_batch(pool, batch[middle:], shops, foreseen),
-        ]
-    foreseen.add(changes)
-    return [_result(mark.replay_id, mark.item, ruling) for mark, ruling in changes.replayed.items()]
+        foreseen.add(changes)
+        results.extend(_result(mark.replay_id, mark.item, ruling) for mark, ruling in changes.replayed.items())
+
+    for incoming, _ in await bisect(batch, predict_whole, is_of_item=lambda error: isinstance(error, UnacceptableRow)):
+        mark = incoming.envelope.replay
+        assert mark is not None  # noqa: S101 - `take` marks them all
+        results.append(_dead(mark.replay_id, mark.item, "unacceptable_row"))
+    return results
 
 
 async def _apply_and_roll_back(
