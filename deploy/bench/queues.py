@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from random import Random
 from typing import TypeVar
 
 import aiormq
@@ -55,7 +56,7 @@ def envelope_of(number: int, *, secret: SigningSecret, endpoint: str) -> Envelop
     now = time.time()
     raw, signature = traffic.signed(number, secret=secret, now=now)
     return Envelope(
-        receipt_id=receipt_id(now=now),
+        receipt_id=receipt_id(now=now, random=Random(number)),  # noqa: S311 - names receipts
         endpoint=endpoint,
         received_at=datetime.fromtimestamp(now, UTC),
         signature=signature,

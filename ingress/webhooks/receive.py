@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from random import Random
 from typing import Protocol
 
 from aiohttp import hdrs, web
@@ -82,6 +83,7 @@ class Reception:
         self._max_unfinished = max_unfinished
         self._unfinished = 0
         self._clock = clock
+        self._random = Random()  # noqa: S311 - for receipt ids, which guard nothing
         self._refusals = SparseLog()
         self._set_aside = SparseLog()  # of its own: strangers must not be able to silence it
         self.in_flight = 0
@@ -149,7 +151,7 @@ class Reception:
             event = parse(authentic.raw)
         except MalformedEvent as malformed:
             failure = Failure.of_malformed_event(malformed)
-            envelope = _envelope(authentic, traceparent, event_id=malformed.event_id, failure=failure)
+            envelope = self._envelope(authentic, traceparent, event_id=malformed.event_id, failure=failure)
             await self._publish(envelope, DEAD, DEAD_LETTER)
             self._set_aside.tell(
                 "webhook.set_aside",
@@ -159,7 +161,7 @@ class Reception:
                 receipt_id=str(envelope.receipt_id),
             )
             return failure.reason
-        envelope = _envelope(authentic, traceparent, event_id=event.id, type_=event.type)
+        envelope = self._envelope(authentic, traceparent, event_id=event.id, type_=event.type)
         await self._publish(envelope, EVENTS, CONFIRMATION)
         return "accepted"
 
@@ -175,6 +177,28 @@ class Reception:
         finally:
             self.in_flight -= 1
         self._metrics.published(time.perf_counter() - began)
+
+    def _envelope(
+        self,
+        authentic: Authentic,
+        traceparent: str | None,
+        *,
+        event_id: str | None,
+        type_: str | None = None,
+        failure: Failure | None = None,
+    ) -> Envelope:
+        return Envelope(
+            receipt_id=receipt_id(now=authentic.now, random=self._random),
+            endpoint=authentic.endpoint.name,
+            received_at=datetime.fromtimestamp(authentic.now, UTC),
+            signature=authentic.header.decode("ascii"),  # a verified header is printable ASCII
+            key_fingerprint=authentic.verified.fingerprint,
+            raw=authentic.raw,
+            event_id=event_id,
+            type=type_,
+            traceparent=traceparent if traceparent and WELL_FORMED_TRACEPARENT.fullmatch(traceparent) else None,
+            failure=failure,
+        )
 
     def _refuse(self, refused: Refused, endpoint: Endpoint | None) -> replies.Answer:
         name = endpoint.name if endpoint else UNKNOWN_ENDPOINT
@@ -201,25 +225,3 @@ def _admissible(request: web.BaseRequest, *, max_body: int) -> bytes:
 
 def _is_identity(codings: Sequence[str]) -> bool:
     return all(coding.strip().lower() == "identity" for coding in codings)
-
-
-def _envelope(
-    authentic: Authentic,
-    traceparent: str | None,
-    *,
-    event_id: str | None,
-    type_: str | None = None,
-    failure: Failure | None = None,
-) -> Envelope:
-    return Envelope(
-        receipt_id=receipt_id(now=authentic.now),
-        endpoint=authentic.endpoint.name,
-        received_at=datetime.fromtimestamp(authentic.now, UTC),
-        signature=authentic.header.decode("ascii"),  # a verified header is printable ASCII
-        key_fingerprint=authentic.verified.fingerprint,
-        raw=authentic.raw,
-        event_id=event_id,
-        type=type_,
-        traceparent=traceparent if traceparent and WELL_FORMED_TRACEPARENT.fullmatch(traceparent) else None,
-        failure=failure,
-    )

@@ -7,6 +7,7 @@ single 401, the same bytes whatever is wrong with a signature.
 import time
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 
 import orjson
@@ -35,19 +36,10 @@ class Problem:
         )
 
 
-class Dateline:
-    """The `Date` header, printed once a second."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._line = b""
-
-    def __call__(self) -> bytes:
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
-            self._line = b"\r\nDate: " + formatdate(second, usegmt=True).encode()
-        return self._line
+@lru_cache(maxsize=1)
+def date_header(second: int) -> bytes:
+    """The `Date` header at this unix time; formatted once a second."""
+    return b"\r\nDate: " + formatdate(second, usegmt=True).encode()
 
 
 class Reply(web.StreamResponse):
@@ -56,13 +48,12 @@ class Reply(web.StreamResponse):
     aiohttp's `Response` builds and serializes its headers anew for each request, a tenth of the cost of a webhook.
     """
 
-    def __init__(self, status: HTTPStatus, *, head: bytes, body: bytes, keep_alive: bool, dateline: Dateline) -> None:
+    def __init__(self, status: HTTPStatus, *, head: bytes, body: bytes, keep_alive: bool) -> None:
         super().__init__(status=status)
         self._first = b"HTTP/1.1 %d %b" % (status, status.phrase.encode())
         self._rest = (b"" if keep_alive else b"\r\nConnection: close") + head + b"\r\n\r\n"
         self._content = body
         self._stays = keep_alive
-        self._dateline = dateline
 
     @property
     def keep_alive(self) -> bool:
@@ -71,7 +62,7 @@ class Reply(web.StreamResponse):
     def bytes_for(self, method: str) -> bytes:
         """The whole response as it goes over the wire now."""
         content = b"" if method == "HEAD" else self._content
-        return self._first + self._dateline() + self._rest + content
+        return self._first + date_header(int(time.time())) + self._rest + content
 
     async def prepare(self, request: web.BaseRequest) -> None:
         transport = request.transport
@@ -88,12 +79,12 @@ class Reply(web.StreamResponse):
 class Answer:
     """The two replies that say one thing: one lets the connection stay open, one closes it."""
 
-    def __init__(self, status: HTTPStatus, *, problem: Problem | None = None, dateline: Dateline) -> None:
+    def __init__(self, status: HTTPStatus, *, problem: Problem | None = None) -> None:
         body = problem.body() if problem else b""
         head = _head_of(problem, len(body)) if problem else b""
         self.status = status
-        self.stay = Reply(status, head=head, body=body, keep_alive=True, dateline=dateline)
-        self.close = Reply(status, head=head, body=body, keep_alive=False, dateline=dateline)
+        self.stay = Reply(status, head=head, body=body, keep_alive=True)
+        self.close = Reply(status, head=head, body=body, keep_alive=False)
 
     def to(self, request: web.BaseRequest) -> Reply:
         """Kept open only when the whole request was read, so that the next one begins where the sender thinks."""
@@ -107,13 +98,11 @@ def _head_of(problem: Problem, length: int) -> bytes:
     return "".join(f"\r\n{name}: {value}" for name, value in headers).encode()
 
 
-_DATELINE = Dateline()
-
-ACCEPTED = Answer(HTTPStatus.NO_CONTENT, dateline=_DATELINE)
+ACCEPTED = Answer(HTTPStatus.NO_CONTENT)
 
 
 def _refusal(status: HTTPStatus, slug: str, title: str, detail: str, *headers: tuple[str, str]) -> Answer:
-    return Answer(status, problem=Problem(status, slug, title, detail, headers), dateline=_DATELINE)
+    return Answer(status, problem=Problem(status, slug, title, detail, headers))
 
 
 BAD_REQUEST = _refusal(
