@@ -20,7 +20,9 @@ def checkout(
     SHOP_PUBLIC_ORIGIN as the origin that buyers may return to, or SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET for
     challenges.
     """
-    from ingress.checkout.app import Listen, run
+    from ingress.checkout.app import run
+    from ingress.serving import ListenAddress
     from shared.settings import Settings
 
-    run(Settings.from_env(), Listen(host, port, admin_host, admin_port))
+    address = ListenAddress(host=host, port=port, admin_host=admin_host, admin_port=admin_port)
+    run(Settings.from_env(), address)

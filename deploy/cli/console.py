@@ -14,7 +14,9 @@ def console(
     host: Host = "127.0.0.1", port: Port = 8070, admin_host: AdminHost = "127.0.0.1", admin_port: AdminPort = 9070
 ) -> None:
     """Serve the operators' pages; `kessai users add` lets somebody in."""
-    from ingress.console.app import Listen, run
+    from ingress.console.app import run
+    from ingress.serving import ListenAddress
     from shared.settings import Settings
 
-    run(Settings.from_env(), Listen(host, port, admin_host, admin_port))
+    address = ListenAddress(host=host, port=port, admin_host=admin_host, admin_port=admin_port)
+    run(Settings.from_env(), address)

@@ -2,17 +2,14 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 import structlog
-import uvloop
-from aiohttp import web
 
-from ingress.api.health import Health, looking
 from ingress.checkout.call import Counter
 from ingress.checkout.door import CheckoutApi
 from ingress.checkout.hosted import HostedCheckout
 from ingress.checkout.metrics import CheckoutMetrics
+from ingress.serving import ListenAddress, run_until_signalled, serve_app
 from shared.checkout_terms import CheckoutTerms
 from shared.errors import SettingsError
 from shared.garbage import collect_rarely
@@ -20,14 +17,11 @@ from shared.ledger.books import Shop
 from shared.ledger.database import open_pool
 from shared.ledger.hosted_sessions import merchant_untold
 from shared.observe import log as logging
-from shared.observe.admin import AdminServer
-from shared.observe.listening import BACKLOG, bind, port_of
 from shared.observe.metrics import new_registry
 from shared.sdrp.api.clients import MerchantClient
 from shared.sdrp.api.retries import Patience
 from shared.sdrp.api.transport import Transport
 from shared.settings import Settings
-from shared.stopping import stop_at_signals
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.checkout")
 
@@ -35,17 +29,7 @@ CONNECTIONS = 64
 """To Siglume, for each endpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Where the checkout listens; port 0 picks a free one."""
-
-    host: str = "127.0.0.1"
-    port: int = 8060
-    admin_host: str = "127.0.0.1"
-    admin_port: int = 9060
-
-
-def run(settings: Settings, listen: Listen) -> None:
+def run(settings: Settings, address: ListenAddress) -> None:
     """Serve until SIGTERM or SIGINT. Raises KessaiError."""
     terms = require_startable(settings)
     logging.configure(
@@ -58,7 +42,7 @@ def run(settings: Settings, listen: Listen) -> None:
             if secret is not None
         ],
     )
-    uvloop.run(_serve_until_signalled(settings, listen))
+    run_until_signalled(lambda stop: serve(settings, address, stop=stop))
 
 
 def require_startable(settings: Settings) -> dict[str, CheckoutTerms]:
@@ -76,17 +60,12 @@ def require_startable(settings: Settings) -> dict[str, CheckoutTerms]:
     return terms
 
 
-async def _serve_until_signalled(settings: Settings, listen: Listen) -> None:
-    await serve(settings, listen, stop=stop_at_signals())
-
-
-async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> None:
+async def serve(settings: Settings, address: ListenAddress, *, stop: asyncio.Event) -> None:
     """Take calls until `stop` is set, then answer those that have begun.
 
-    Starts without Postgres and answers 503 until it is there. Raises KessaiError when it cannot start.
+    The server starts without Postgres and answers 503 until Postgres is there. Raises KessaiError when it cannot start.
     """
-    terms, health = require_startable(settings), Health()
-    registry = new_registry()
+    terms, registry = require_startable(settings), new_registry()
     metrics = CheckoutMetrics(registry)
     async with AsyncExitStack() as stack:
         pool = await open_pool(
@@ -102,25 +81,17 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> N
             for name, shop in settings.shops().items()
         }
         api = CheckoutApi(pool=pool, counters=counters, metrics=metrics, deadline=settings.checkout_deadline)
-        bound = bind(listen.host, listen.port)
-        stack.callback(bound.close)
-        admin = await stack.enter_async_context(
-            AdminServer(listen.admin_host, listen.admin_port, registry=registry, ready=health.readiness)
-        )
-        await stack.enter_async_context(looking(health, pool, log))
-        runner = web.AppRunner(api.app, access_log=None, shutdown_timeout=max(0.5, settings.drain_timeout / 2 - 0.5))
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.SockSite(runner, bound, backlog=BACKLOG).start()
-        health.is_listening = True
         collect_rarely()
-        log.info(
-            "checkout.started", host=listen.host, port=port_of(bound), admin_port=admin.port, endpoints=sorted(counters)
+        await serve_app(
+            api.app,
+            address,
+            name="checkout",
+            pool=pool,
+            registry=registry,
+            drain_timeout=settings.drain_timeout,
+            log=log.bind(endpoints=sorted(counters)),
+            stop=stop,
         )
-        await stop.wait()
-        health.is_listening = False
-        log.info("checkout.draining")
-    log.info("checkout.stopped")
 
 
 async def open_counter(

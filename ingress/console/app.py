@@ -9,11 +9,8 @@ from ipaddress import ip_address
 from math import inf
 
 import structlog
-import uvloop
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from ingress.api.health import Health, looking
 from ingress.console.access.requests import Frontier
 from ingress.console.api.call import EXPORTS_AT_ONCE
 from ingress.console.api.door import Api
@@ -24,15 +21,13 @@ from ingress.console.queues import Queues
 from ingress.console.reckoning import AT_ONCE as REPORTS_AT_ONCE
 from ingress.console.reckoning import Reckoning, RevenueTerms
 from ingress.console.site import Site
+from ingress.serving import ListenAddress, run_until_signalled, serve_app
 from shared.errors import SettingsError
 from shared.ledger.database import Pool, open_pool
 from shared.observe import log as logging
-from shared.observe.admin import AdminServer
-from shared.observe.listening import BACKLOG, bind, port_of
 from shared.observe.metrics import new_registry
 from shared.sdrp.signature import SigningSecret
 from shared.settings import Settings
-from shared.stopping import stop_at_signals
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.console")
 
@@ -40,51 +35,31 @@ STATEMENT_TIMEOUT = 10.0
 """Seconds a page may ask Postgres for: a person who waits longer reloads, and asks twice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Where the console listens; port 0 picks a free one."""
-
-    host: str = "127.0.0.1"
-    port: int = 8070
-    admin_host: str = "127.0.0.1"
-    admin_port: int = 9070
-
-
-def run(settings: Settings, listen: Listen) -> None:
+def run(settings: Settings, address: ListenAddress) -> None:
     """Serve until SIGTERM or SIGINT. Raises KessaiError."""
     logging.configure(style=settings.log_format, level=settings.log_level)
-    uvloop.run(_serve_until_signalled(settings, listen))
+    run_until_signalled(lambda stop: serve(settings, address, stop=stop))
 
 
-async def _serve_until_signalled(settings: Settings, listen: Listen) -> None:
-    await serve(settings, listen, stop=stop_at_signals())
-
-
-async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event) -> None:
+async def serve(settings: Settings, address: ListenAddress, *, stop: asyncio.Event) -> None:
     """Serve pages until `stop` is set, then finish those that have begun.
 
-    Starts without Postgres and says so on its pages until it is there. Raises KessaiError when it cannot start.
+    The console starts without Postgres and says so on its pages until Postgres is there. Raises KessaiError when it
+    cannot start.
     """
-    registry, health = new_registry(), Health()
+    registry = new_registry()
     async with AsyncExitStack() as stack:
         pools = await _open_pools(settings, stack)
-        site = _site(settings, listen, pools, registry)
-        bound = bind(listen.host, listen.port)
-        stack.callback(bound.close)
-        admin = await stack.enter_async_context(
-            AdminServer(listen.admin_host, listen.admin_port, registry=registry, ready=health.readiness)
+        await serve_app(
+            _site(settings, address, pools, registry).app,
+            address,
+            name="console",
+            pool=pools.pages,
+            registry=registry,
+            drain_timeout=settings.drain_timeout,
+            log=log,
+            stop=stop,
         )
-        await stack.enter_async_context(looking(health, pools.pages, log))
-        runner = web.AppRunner(site.app, access_log=None, shutdown_timeout=max(0.5, settings.drain_timeout / 2 - 0.5))
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.SockSite(runner, bound, backlog=BACKLOG).start()
-        health.is_listening = True
-        log.info("console.started", host=listen.host, port=port_of(bound), admin_port=admin.port)
-        await stop.wait()
-        health.is_listening = False
-        log.info("console.draining")
-    log.info("console.stopped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +95,13 @@ async def _open_pools(settings: Settings, stack: AsyncExitStack) -> Pools:
     )
 
 
-def _site(settings: Settings, listen: Listen, pools: Pools, registry: CollectorRegistry) -> Site:
+def _site(settings: Settings, address: ListenAddress, pools: Pools, registry: CollectorRegistry) -> Site:
     """The pages and the API as the settings say. Raises SettingsError."""
     frontier = Frontier(
         settings.believed_proxies(),
         settings.tls_proxies(),
         settings.origin_of_console(),
-        is_loopback=_is_loopback(listen.host),
+        is_loopback=_is_loopback(address.host),
     )
     shops, secrets, approvals = settings.shops(), _secrets(settings), settings.review_approvals
     plans = Plans(books=pools.plans, handlers=pools.predictions, shops=shops)

@@ -9,7 +9,8 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 
 from deploy.local.ports import free_ports
-from ingress.console.app import Listen, serve
+from ingress.console.app import serve
+from ingress.serving import ListenAddress
 from shared.ledger.database import open_pool
 from shared.settings import Settings
 from tests.integration.console.furnished import furnish, let_in
@@ -48,7 +49,7 @@ async def serving(database_url: str, amqp_url: str) -> AsyncIterator[str]:
     port, admin_port = free_ports(2)
     settings = Settings.from_env({"KESSAI_DATABASE_URL": database_url, "KESSAI_AMQP_URL": amqp_url})
     stop = asyncio.Event()
-    running = asyncio.create_task(serve(settings, Listen(port=port, admin_port=admin_port), stop=stop))
+    running = asyncio.create_task(serve(settings, ListenAddress(port=port, admin_port=admin_port), stop=stop))
     await listening(port, running)
     yield f"http://127.0.0.1:{port}"
     stop.set()

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from deploy.local.ports import free_ports
-from ingress.console.app import Listen, serve
+from ingress.console.app import serve
 from ingress.console.queues import Queues
+from ingress.serving import ListenAddress
 from shared.broker import topology
 from shared.settings import Settings
 from tests.programs import Kessai
@@ -20,7 +21,7 @@ async def serving(**environment: str) -> AsyncIterator[tuple[str, str]]:
     port, admin_port = free_ports(2)
     stop = asyncio.Event()
     running = asyncio.create_task(
-        serve(Settings.from_env(environment), Listen(port=port, admin_port=admin_port), stop=stop)
+        serve(Settings.from_env(environment), ListenAddress(port=port, admin_port=admin_port), stop=stop)
     )
     try:
         await asyncio.sleep(0)
