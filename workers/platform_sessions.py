@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Final
 
+from shared.backoff import exponential
 from shared.errors import KessaiError
 from shared.ledger.hosted_sessions import StatedSession
 from shared.sdrp.api.clients import MerchantClient
@@ -11,6 +12,9 @@ from shared.sdrp.api.retries import Patience
 
 PATIENCE: Final = Patience(attempts=3, attempt=10.0, deadline=20.0)
 """Nobody waits for the answer: what is not said now is asked again later."""
+FIRST_PAUSE: Final = 60.0
+LONGEST_PAUSE: Final = 64 * 60.0
+"""Seconds without calls to a platform that is unavailable."""
 TOKEN_REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 OF_ALL: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
 """Answers to the caller, whichever session it asked about; 403 may be about a session of another merchant."""
@@ -57,5 +61,5 @@ def _raise_unless_unknown(session_id: str, error: SiglumeApiError) -> None:
 
 
 def backoff(failures: int) -> float:
-    """Seconds until the platform is asked again that was away for so many turns: a minute, then twice as long."""
-    return 60.0 * (1 << min(failures, 6))
+    """Seconds until the platform is called again, after this many runs in a row in which it was unavailable."""
+    return exponential(FIRST_PAUSE, failures, limit=LONGEST_PAUSE)

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from shared.backoff import exponential
 from shared.ledger import reviews
 from shared.ledger.books import Order, Row
 from shared.ledger.database import Connection
@@ -22,6 +23,7 @@ ACTOR: Final = "worker:reviews"
 LEASE: Final = timedelta(minutes=5)
 """After which a review is asked about again whose worker died."""
 FIRST_PAUSE: Final = timedelta(minutes=30)
+LONGEST_PAUSE: Final = timedelta(hours=8)
 ASKS: Final = 6
 """Questions about one review at most, each after twice the pause: over some sixteen hours."""
 MAY_BE: Final = 5
@@ -84,8 +86,8 @@ async def give_back(connection: Connection, leased: Leased, *, until: datetime) 
 
 
 def next_ask(asks: int, now: datetime) -> datetime | None:
-    """When a review is asked about again, after so many questions; None for never."""
-    return now + FIRST_PAUSE * (1 << (asks - 1)) if asks < ASKS else None
+    """When the platform is asked about a review again, after this many requests; None for never."""
+    return now + exponential(FIRST_PAUSE, asks - 1, limit=LONGEST_PAUSE) if asks < ASKS else None
 
 
 _OURS = """
