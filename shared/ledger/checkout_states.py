@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 from shared.ledger.books import Row
+from shared.sdrp.signature import TOLERANCE_SECONDS
 
 
 class AttemptState(StrEnum):
@@ -38,8 +39,8 @@ class AttemptFact(StrEnum):
 
 ACTIVE: Final = frozenset({AttemptState.CREATING, AttemptState.OPEN})
 """An order has one attempt at most that is."""
-CLOCKS_APART: Final = timedelta(minutes=5)
-"""How far the platform's clock and ours may be, as for webhooks."""
+CLOCK_TOLERANCE: Final = timedelta(seconds=TOLERANCE_SECONDS)
+"""How far the platform's clock and ours may differ: the same tolerance as for the signature of a webhook."""
 _ENDS: Final[Mapping[AttemptFact, AttemptState]] = {
     fact: AttemptState(fact) for fact in AttemptFact if fact is not AttemptFact.OPENED
 }
@@ -82,7 +83,7 @@ class Attempt:
     @property
     def over_at(self) -> datetime | None:
         """From when on nobody can pay its session, by all that was said of it and whichever clock is right."""
-        return None if self.trusted_until is None else self.trusted_until + CLOCKS_APART
+        return None if self.trusted_until is None else self.trusted_until + CLOCK_TOLERANCE
 
     def is_over(self, now: datetime) -> bool:
         return self.over_at is not None and self.over_at <= now

@@ -16,8 +16,8 @@ from shared.sdrp.api.checkout import CheckoutSession, NewCheckoutSession
 from shared.sdrp.money import Band
 
 HASH: Final = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
-CLOCKS_DIFFER: Final = timedelta(days=1)
-"""By how much a time that the platform states may lie ahead of ours, at most."""
+MAX_FUTURE_PAID_AT: Final = timedelta(days=1)
+"""A stated `paid_at` that is later than this from now is not believed."""
 FACTS: Final = {fact.value: fact for fact in AttemptFact}
 """By the platform's word for a session's status; any other word is one for a session that can still be paid."""
 
@@ -80,7 +80,7 @@ class StatedSession(NamedTuple):
 
     def believed(self, now: datetime) -> Self:
         """Paid at an unknown time where the stated one lies far ahead."""
-        is_ahead = self.paid_at is not None and self.paid_at > now + CLOCKS_DIFFER
+        is_ahead = self.paid_at is not None and self.paid_at > now + MAX_FUTURE_PAID_AT
         return self._replace(paid_at=None) if is_ahead else self
 
     @property

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from shared.errors import KessaiError
 from shared.sdrp.money import Currency, positive_amount
+from shared.sdrp.text import nonce_text, required_text
 
 ONE_TIME_SCHEME = "siglume-external-402-v1"
 RECURRING_SCHEME = "siglume-external-402-recurring-v1"
@@ -54,7 +55,7 @@ def create_challenge(*, secret: str, merchant: str, amount_minor: int, currency:
 
     Raises InvalidChallenge or InvalidAmount.
     """
-    attempt = _nonce(nonce)
+    attempt = nonce_text(nonce, "nonce", InvalidChallenge)
     terms = _terms(merchant, amount_minor, currency)
     return Challenge(ONE_TIME_SCHEME, attempt, _signature(secret, *terms, attempt))
 
@@ -63,7 +64,7 @@ def create_recurring_challenge(
     *, secret: str, merchant: str, amount_minor: int, currency: str, cadence: str, nonce: str
 ) -> Challenge:
     """For one approval of recurring charges; the cadence is signed too. Raises InvalidChallenge or InvalidAmount."""
-    attempt = _nonce(nonce)
+    attempt = nonce_text(nonce, "nonce", InvalidChallenge)
     terms = _terms(merchant, amount_minor, currency)
     return Challenge(RECURRING_SCHEME, attempt, _signature(secret, *terms, _cadence(cadence), attempt))
 
@@ -153,13 +154,6 @@ def _terms(merchant: str, amount_minor: int, currency: str) -> tuple[str, str, s
     return normalize_merchant(merchant), str(int(positive_amount(amount_minor))), str(normalize_currency(currency))
 
 
-def _nonce(value: str) -> str:
-    nonce = _required(value, "nonce")
-    if ":" in nonce:
-        raise InvalidChallenge("a nonce must not contain a colon: it separates the parts of a challenge")
-    return nonce
-
-
 def _cadence(value: str) -> str:
     try:
         return RecurringCadence(_required(value, "cadence").lower())
@@ -182,13 +176,4 @@ def _sha256(text: str) -> str:
 
 
 def _required(value: str, name: str) -> str:
-    if not isinstance(value, str):
-        raise InvalidChallenge(f"{name} must be text, not {type(value).__name__}")
-    text = value.strip()
-    if not text:
-        raise InvalidChallenge(f"{name} is blank: give one")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InvalidChallenge(f"{name} is not valid Unicode text: it holds half of a surrogate pair") from None
-    return text
+    return required_text(value, name, InvalidChallenge)

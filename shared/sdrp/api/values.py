@@ -13,6 +13,7 @@ from shared.sdrp import challenge
 from shared.sdrp.api import urls
 from shared.sdrp.api.errors import InvalidCall
 from shared.sdrp.money import MAX_SAFE_INTEGER
+from shared.sdrp.text import nonce_text, required_text
 
 Value = Any
 """Anything a caller may have put there: it is about to be checked."""
@@ -29,17 +30,8 @@ def checked(values: Mapping[str, Value], checks: Mapping[str, Check]) -> dict[st
 
 
 def text(value: Value, name: str) -> str:
-    """Trimmed, not blank."""
-    if not isinstance(value, str):
-        raise InvalidCall(f"{name} must be text, not {type(value).__name__}")
-    trimmed = value.strip()
-    if not trimmed:
-        raise InvalidCall(f"{name} is blank: give one")
-    try:
-        trimmed.encode()
-    except UnicodeEncodeError:
-        raise InvalidCall(f"{name} is not valid Unicode text: it holds half of a surrogate pair") from None
-    return trimmed
+    """The text, trimmed and not blank."""
+    return required_text(value, name, InvalidCall)
 
 
 def positive_integer(value: Value, name: str) -> int:
@@ -138,10 +130,7 @@ def currencies(value: Value, name: str) -> dict[str, str]:
 
 
 def nonce(value: Value, name: str) -> str:
-    word = text(value, name)
-    if ":" in word:
-        raise InvalidCall(f"{name} must not contain a colon: it separates the parts of a challenge")
-    return word
+    return nonce_text(value, name, InvalidCall)
 
 
 def webhook_url(value: Value, name: str) -> str:

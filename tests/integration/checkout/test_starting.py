@@ -13,7 +13,7 @@ from prometheus_client import generate_latest
 from deploy.sandbox.core.faults import Fault
 from deploy.sandbox.sandbox import Sandbox
 from shared.ledger import orders
-from shared.ledger.checkout_states import CLOCKS_APART
+from shared.ledger.checkout_states import CLOCK_TOLERANCE
 from shared.ledger.database import connected
 from shared.ledger.timeline import timeline
 from shared.sdrp.api.answers import Answer, refusal
@@ -324,12 +324,12 @@ async def test_a_session_that_siglume_will_not_tell_of_makes_way_when_its_time_i
     await system.put()
     first = await system.start()
     system.road.bend = refusing(status, code, looks_alone=True)
-    for since in (-CLOCKS_APART, CLOCKS_APART - timedelta(seconds=10)):
+    for since in (-CLOCK_TOLERANCE, CLOCK_TOLERANCE - timedelta(seconds=10)):
         await trust_over(books, since)
         told = await system.start(look=True)
         assert (told.status in (409, 502), "kept" in told.json["detail"]) == (True, True), told.raw
         assert (await system.order()).json["attempt"]["state"] == "open"
-    await trust_over(books, CLOCKS_APART + timedelta(seconds=1))
+    await trust_over(books, CLOCK_TOLERANCE + timedelta(seconds=1))
     second = await system.start()
     assert (second.status, second.json["attempt"]) == (201, 2), second.raw
     assert (await books.row("SELECT state, ended_because FROM kessai.checkouts WHERE attempt = 1"))[
