@@ -1,6 +1,6 @@
 """What does a request's JSON hold? Each reader checks one field and refuses what could never be accepted."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from yarl import URL
@@ -12,6 +12,13 @@ from shared.sdrp.money import Currency, InvalidAmount, positive_amount
 Body = Mapping[str, Any]
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def require_known(body: Body, names: Collection[str], what: str) -> None:
+    """Raises Refused when the body has a field of another name: it was misspelt, and would do nothing."""
+    unknown = ", ".join(sorted(set(body) - set(names)))
+    if unknown:
+        raise invalid(f"{what} has no field {unknown}: it has {', '.join(names)}", code="UNKNOWN_FIELD")
 
 
 def text(body: Body, name: str) -> str:

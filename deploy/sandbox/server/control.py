@@ -87,8 +87,11 @@ class ControlApi:
     async def switch(self, call: Call) -> Answer:
         """`clear`, then `seed`, then `faults`: a table of names to a share, times and seconds."""
         faults, body = self._platform.faults, call.body
+        fields.require_known(body, ("clear", "seed", "faults"), "the request")
         try:
-            switched = [(fault_named(name), _setting(given)) for name, given in fields.table(body, "faults").items()]
+            switched = [
+                (fault_named(name), _setting(name, given)) for name, given in fields.table(body, "faults").items()
+            ]
             if fields.flag(body, "clear"):
                 faults.clear()
             if body.get("seed") is not None:
@@ -221,9 +224,10 @@ def _origin_of(request: web.Request) -> tuple[str | None, ...]:
     return () if origin is None else (URL(origin).host,)
 
 
-def _setting(given: object) -> Setting:
-    """A share alone, or a table. Raises UnknownFault."""
+def _setting(name: str, given: object) -> Setting:
+    """From a share alone, or from a table. Raises UnknownFault, and Refused for an unknown field of the table."""
     table: dict[str, object] = given if isinstance(given, dict) else {"share": given}
+    fields.require_known(table, ("share", "times", "seconds"), f"fault {name}")
     share, times, seconds = (table.get(name) for name in ("share", "times", "seconds"))
     return Setting(
         share=1.0 if share is None else _number(share),

@@ -57,6 +57,22 @@ async def test_faults_are_switched_and_shown(sandbox: Sandbox, panel: Panel) -> 
     assert not sandbox.faults.settings
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"fault": {"drop": 1}}, "the request has no field fault: it has clear, seed, faults"),
+        ({"faults": {"drop": {"share": 1, "second": 5}}}, "fault drop has no field second: it has share, times, sec"),
+    ],
+)
+async def test_a_misspelt_field_of_a_fault_is_refused(sandbox: Sandbox, body: dict[str, Any], says: str) -> None:
+    async with aiohttp.ClientSession(sandbox.root_url) as session:
+        answer = await session.post("/sandbox/faults", json=body)
+        error = (await answer.json())["error"]
+    assert (answer.status, error["code"]) == (400, "UNKNOWN_FIELD")
+    assert error["message"].startswith(says)
+    assert not sandbox.faults.settings
+
+
 @pytest.mark.parametrize("fault", [{"fire": 1}, {"drop": 2}, {"drop": "often"}, {"drop": {"times": 0}}], ids=str)
 async def test_a_fault_that_cannot_be_changes_nothing(sandbox: Sandbox, panel: Panel, fault: dict[str, object]) -> None:
     assert await panel("POST", "/sandbox/faults", {"faults": fault}) == (400, "UNKNOWN_FAULT")
