@@ -135,7 +135,7 @@ def _measure(part: Part, stand: Rig, sizes: Sizes) -> object:
 
 def _versions(stand: Rig) -> dict[str, str]:
     with psycopg.connect(stand.database_url) as db:
-        postgres = db.info.parameter_status("server_version") or "unknown"
+        postgres = (db.info.parameter_status("server_version") or "unknown").partition(" ")[0]  # not the package's
     return {"postgres": postgres, "rabbitmq": queues.server_version(stand.amqp_url)}
 
 

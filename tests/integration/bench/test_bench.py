@@ -16,6 +16,7 @@ from tests.programs import KESSAI, Kessai, clean_environment
 FIGURES = (
     *("accept_rps", "accept_p50_ms", "accept_p99_ms", "verify_only_rps", "noop_rps", "apply_eps", "pgbench_tps"),
     *("end_to_end_eps", "end_to_end_p50_ms", "end_to_end_p99_ms", "peer_eps", "peer_indexed_eps"),
+    *("end_to_end_half_rate_p50_ms", "end_to_end_half_rate_p99_ms"),
     *("replay_plan_s", "replay_eps", "live_p99_alone_ms", "live_p99_beside_ms", "replay_live_ratio"),
     *("desk_slowest_ms", "desk_overview_db_ms", "statement_rps", "statement_settle_ops"),
     *("growth_ratio", "ingress_rss_mb", "worker_rss_mb", "accept_ratio", "apply_ratio", "peer_ratio"),
@@ -49,9 +50,11 @@ def test_a_quick_run_gives_every_figure_and_a_picture(kessai: Kessai, tmp_path: 
     )
     assert report["memory_samples"][-1]["applied"] == report["memory_events"]
     assert report["machine"]["postgres"]
+    assert report["machine"]["rabbitmq"]
     assert orjson.loads((tmp_path / "bench.json").read_bytes()) == report
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in (tmp_path / "bench.svg").read_bytes()
+    assert report["end_to_end_half_rate_p50_ms"] <= report["end_to_end_half_rate_p99_ms"]
 
 
 def test_a_part_that_does_not_exist_is_named_in_one_line(kessai: Kessai) -> None:
