@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -46,8 +47,21 @@ ROLES = ("ingress", "worker", "checkout", "console")
 """Commands that go on, and log."""
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"kessai {version('kessai')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version of Kessai.")
+]
+
+
 @app.callback()
-def kessai() -> None:
+def kessai(version: Version = False) -> None:
     """Process signed Siglume payment webhooks."""
 
 

@@ -36,8 +36,8 @@ Types = Annotated[list[str] | None, typer.Option("--type", help="Only events of 
 Kinds = Annotated[list[str] | None, typer.Option("--kind", help="Only events classified so.")]
 Outcomes = Annotated[list[Outcome] | None, typer.Option("--outcome", help="Only archived events that ended so.")]
 Everything = Annotated[bool, typer.Option("--all", help="Every one of them; no filter alone never means that.")]
-Watch = Annotated[bool, typer.Option("--watch", help="Show its progress until it ends.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Return when it ended; fails unless it was done.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Show progress, and return when the job has ended.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Return when the job has ended, without showing progress.")]
 OfOutcome = Annotated[Outcome | None, typer.Option("--outcome", help="Only what came, or would come, to this.")]
 
 
@@ -86,7 +86,10 @@ def start(
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hand a plan to the workers. The canary goes first; the rest follows when it went well."""
+    """Hand a plan to the workers. The canary goes first; the rest follows when it went well.
+
+    Exit code 1 when --watch or --wait is given and the job ends before it is done: stopped or cancelled.
+    """
     from shared.ledger.replays import jobs
 
     terms = jobs.Terms(why=why, canary=canary, rate=parse_rate(rate), stop_on_fail=parse_share(stop_on_fail))
@@ -94,16 +97,19 @@ def start(
     if not (watch or wait):
         _tell(job, as_json)
         return
-    _follow(plan_id, as_json=as_json)
+    _follow(plan_id, shows_progress=watch, as_json=as_json)
 
 
 @app.command()
 def status(plan_id: ReplayId, watch: Watch = False, as_json: AsJson = False) -> None:
-    """How far a job is and what came of its events so far."""
+    """Show how far a job is and what became of its events so far.
+
+    Exit code 1 when --watch is given and the job ends before it is done: stopped or cancelled.
+    """
     from shared.ledger.replays import jobs
 
     if watch:
-        _follow(plan_id, as_json=as_json)
+        _follow(plan_id, shows_progress=True, as_json=as_json)
         return
     _tell(with_books(lambda connection: jobs.find(connection, plan_id)), as_json)
 
@@ -181,12 +187,12 @@ def _act(plan_id: int, act: "Act", as_json: bool, *, stop_on_fail: float | None 
     )
 
 
-def _follow(plan_id: int, *, as_json: bool) -> None:
-    """Until the job ends. Ctrl-C ends the watching, not the job."""
+def _follow(plan_id: int, *, shows_progress: bool, as_json: bool) -> None:
+    """Wait until the job ends. Ctrl-C ends the command, not the job."""
     from deploy.cli.replay_watch import follow
     from shared.ledger.replays.jobs import ReplayState
 
-    ended = follow(plan_id)
+    ended = follow(plan_id, shows_progress=shows_progress)
     _tell(ended, as_json)
     if ended.state is not ReplayState.DONE:
         raise typer.Exit(1)

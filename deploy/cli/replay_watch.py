@@ -1,4 +1,4 @@
-"""Shows a replay's progress until it ends."""
+"""Waits until a replay ends, and shows its progress meanwhile."""
 
 import asyncio
 import time
@@ -23,23 +23,23 @@ STALLED_SECONDS = 10.0
 """Without a result, after which that is told."""
 
 
-def follow(plan_id: int) -> "Replay":
-    """The job as it ended. Raises ReplayNotFound; KeyboardInterrupt leaves the job running."""
+def follow(plan_id: int, *, shows_progress: bool) -> "Replay":
+    """Return the job as it ended. Raises ReplayNotFound; KeyboardInterrupt leaves the job running."""
     try:
-        return asyncio.run(_follow(plan_id))
+        return asyncio.run(_follow(plan_id, shows_progress=shows_progress))
     except KeyboardInterrupt:
-        say(f"the job goes on: kessai replay status {plan_id} --watch, or kessai replay pause {plan_id}")
+        say(f"the job goes on; see `kessai replay status {plan_id} --watch`, or run `kessai replay pause {plan_id}`")
         raise
 
 
-async def _follow(plan_id: int) -> "Replay":
+async def _follow(plan_id: int, *, shows_progress: bool) -> "Replay":
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     async with open_books() as pool:
-        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        with Progress(*columns, console=console, disable=not (shows_progress and console.is_terminal)) as progress:
             return await _until_ended(pool, plan_id, progress)
 
 

@@ -12,6 +12,8 @@ from tests.programs import Kessai
 
 FAULT = Failure("handler_error", "KeyError")
 LETTERS = 400
+TERMINAL = {"FORCE_COLOR": "1"}
+"""Progress is drawn as on a terminal."""
 
 
 async def _bury(database_url: str) -> None:
@@ -43,17 +45,17 @@ def test_a_night_of_dead_letters(kessai: Kessai, database_url: str) -> None:
     with running(kessai):
         _until_some_are_done(kessai, plan)
     with running(kessai):  # the workers were stopped in the middle; others go on
-        ended = kessai("replay", "status", plan, "--watch", "--json")
+        ended = kessai("replay", "status", plan, "--watch", "--json", environment=TERMINAL)
         again = kessai("replay", "plan", "--from", "archive", "--all", "--json").object()
-        repeated = kessai(
-            "replay", "start", str(again["plan_id"]), "--why", "twice", "--rate", "none", "--wait", "--json"
-        )
+        start = ("replay", "start", str(again["plan_id"]), "--why", "twice", "--rate", "none")
+        repeated = kessai(*start, "--wait", "--json", environment=TERMINAL)
 
     assert ended.returncode == 0, ended.stderr
     assert ended.object().items() >= {
         "state": "done", "total": LETTERS, "done": LETTERS, "results": {"applied": LETTERS}, "why": "INC-1",
     }.items()  # fmt: skip
     assert repeated.object()["results"] == {"duplicate": LETTERS}
+    assert (f"{LETTERS}/{LETTERS}" in ended.stderr, repeated.stderr) == (True, ""), "only --watch shows progress"
     assert_one_line(kessai("replay", "pause", plan), says="is done: only one that is running can be told to pause")
     assert [group["reason"] for group in kessai("dead-letters", "groups", "--json").array()] == ["malformed:not_json"]
     assert {order["state"] for order in kessai("orders", "list", "--limit", "1000", "--json").array()} == {"paid"}
