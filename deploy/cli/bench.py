@@ -15,7 +15,10 @@ Only = Annotated[
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="Tiny sizes: shows that it works, says nothing about speed.")]
 Peer = Annotated[bool, typer.Option(help="Measure the official SDK's own FastAPI route beside Kessai.")]
-Out = Annotated[Path, typer.Option(help="Folder for bench.json, bench.png, bench.svg and the programs' logs.")]
+Out = Annotated[
+    Path,
+    typer.Option("--out", "--output", help="Folder for bench.json, bench.png, bench.svg and the programs' logs."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 NEEDED = {"matplotlib": "bench"}

@@ -28,7 +28,7 @@ By = Annotated[
     Literal["registered", "paid"],
     typer.Option("--by", help="Which time of orders --since and --until speak of: paid leaves out what is not paid."),
 ]
-Output = Annotated[str, typer.Option("--output", metavar="FILE", help="- is standard output.")]
+Output = Annotated[str, typer.Option("--output", "--out", metavar="FILE", help="File to write; - is standard output.")]
 
 Write = Callable[[bytes], None]
 

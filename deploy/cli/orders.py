@@ -10,7 +10,9 @@ import typer
 from deploy.cli.books import actor, with_books
 from deploy.cli.endpoint_names import require_name
 from deploy.cli.file_format import FileFormat
+from deploy.cli.options import ALL, state_or_all, states_and_all
 from deploy.cli.show import AsJson, Limit, counted, print_fields, print_json, print_table, printable, say, when
+from deploy.cli.times import Since, Until
 from shared.endpoints import DEFAULT_ENDPOINT
 from shared.ledger.transitions import OrderState
 
@@ -38,7 +40,17 @@ ChallengeHash = Annotated[
     str | None, typer.Option(help="sha256:... of the challenge that the buyer pays; the payment is found by it.")
 ]
 Endpoint = Annotated[str, typer.Option(help="The endpoint whose payments may pay it.")]
-InState = Annotated[OrderState | None, typer.Option("--state", help="Only orders in this state.")]
+InState = Annotated[
+    OrderState | None,
+    typer.Option(
+        "--state",
+        parser=state_or_all(OrderState),
+        metavar=states_and_all(OrderState),
+        show_default=ALL,
+        help="Only orders in this state.",
+    ),
+]
+OnlyEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only this endpoint; all when omitted.")]
 NoteText = Annotated[str, typer.Argument(metavar="TEXT", help="What the next person should know.")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="CSV or JSON lines; - is standard input.")]
 Form = Annotated[FileFormat | None, typer.Option("--format", help="When the name of the file does not tell.")]
@@ -84,11 +96,19 @@ def show(order_id: OrderId, as_json: AsJson = False) -> None:
 
 
 @app.command("list")
-def list_orders(limit: Limit = 50, state: InState = None, as_json: AsJson = False) -> None:
-    """The newest orders and their states."""
+def list_orders(
+    limit: Limit = 50,
+    state: InState = None,
+    endpoint: OnlyEndpoint = None,
+    since: Since = None,
+    until: Until = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the newest orders and their states. --since and --until compare the time when an order was registered."""
     from shared.ledger.order_lists import OrderFilter, newest
 
-    listed = with_books(lambda connection: newest(connection, OrderFilter(state=state), limit=limit))
+    wanted = OrderFilter(state=state, endpoint=endpoint, since=since, until=until)
+    listed = with_books(lambda connection: newest(connection, wanted, limit=limit))
     found = [each.order for each in listed]
     if as_json:
         print_json([_fields(order) for order in found])
@@ -108,7 +128,9 @@ def list_orders(limit: Limit = 50, state: InState = None, as_json: AsJson = Fals
             )
             for o in found
         ],
-        empty=f"no {state} orders" if state else "no orders yet: register one with `kessai orders add`",
+        empty="no orders yet: register one with `kessai orders add`"
+        if wanted == OrderFilter()
+        else "no order fits all of these filters: omit one of them",
     )
 
 

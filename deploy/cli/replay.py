@@ -27,7 +27,26 @@ if TYPE_CHECKING:
 app = typer.Typer(name="replay", help="Hand events over once more, as a job.", no_args_is_help=True)
 
 ReplayId = Annotated[int, typer.Argument(metavar="PLAN", min=1, max=2**63 - 1, help="See `kessai replay history`.")]
-From = Annotated[Source, typer.Option("--from", help="Open dead letters, any archived event, or open reviews.")]
+
+
+def _source(text: str) -> Source:
+    """Accept dead-letters, as commands are written, and dead_letters, as the JSON says. Raises BadParameter."""
+    try:
+        return Source(text.replace("-", "_"))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not one of dead-letters, archive, reviews") from None
+
+
+From = Annotated[
+    Source,
+    typer.Option(
+        "--from",
+        parser=_source,
+        metavar="dead-letters|archive|reviews",
+        show_default="dead-letters",
+        help="Replay open dead letters, any archived events, or the events of open reviews.",
+    ),
+]
 Reasons = Annotated[list[str] | None, typer.Option("--reason", help="Only of this reason; may be repeated.")]
 Groups = Annotated[list[str] | None, typer.Option("--group", help="Only of this group of dead letters.")]
 Endpoints = Annotated[list[str] | None, typer.Option("--endpoint", help="Only of this endpoint.")]

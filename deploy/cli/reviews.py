@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.cli.books import actor, with_books
+from deploy.cli.options import ALL, state_or_all, states_and_all
 from deploy.cli.review_words import proposal, say_what_may_be_done, show_platform, show_sides, story, suggestion
 from deploy.cli.show import AsJson, Limit, print_fields, print_json, print_table, printable
 from deploy.cli.times import Since, Until
@@ -32,7 +33,16 @@ class ReviewState(StrEnum):
 
 ReviewId = Annotated[int, typer.Argument(metavar="REVIEW_ID", min=1, max=2**63 - 1, help="See `kessai reviews list`.")]
 OfQueue = Annotated[ReviewQueue | None, typer.Option("--queue", help="Only reviews of this desk.")]
-InState = Annotated[ReviewState | None, typer.Option("--state", help="Only reviews in this state.")]
+InState = Annotated[
+    ReviewState | None,
+    typer.Option(
+        "--state",
+        parser=state_or_all(ReviewState),
+        metavar=states_and_all(ReviewState),
+        show_default=ALL,
+        help="Only reviews in this state.",
+    ),
+]
 OfReason = Annotated[ReviewReason | None, typer.Option("--reason", help="Only reviews of this reason.")]
 Reasons = Annotated[list[ReviewReason], typer.Option("--reason", help="Of this reason; may be repeated.")]
 OfAssignee = Annotated[str | None, typer.Option("--assignee", help="Only reviews that this person holds, as cli:ann.")]

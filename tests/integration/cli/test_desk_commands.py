@@ -55,6 +55,39 @@ def test_lists_are_narrowed_by_every_option(kessai: Terminal, given_books: Given
     assert "leave a filter out" in nothing.stderr
 
 
+def test_orders_are_narrowed_by_every_option(kessai: Terminal, given_books: Given) -> None:
+    async def orders_of_two_endpoints(books: TestBooks) -> None:
+        await books.register(new_order("order-1"), new_order("order-2", endpoint="tea_shop"))
+        await books.apply(payment())
+
+    given_books(orders_of_two_endpoints)
+
+    def listed(*options: str) -> list[object]:
+        return [row["order_id"] for row in kessai("orders", "list", *options, "--json").array()]
+
+    assert sorted(map(str, listed())) == sorted(map(str, listed("--state", "all"))) == ["order-1", "order-2"]
+    assert (listed("--state", "paid"), listed("--endpoint", "tea_shop")) == (["order-1"], ["order-2"])
+    assert (listed("--since", "1h", "--endpoint", "tea_shop"), listed("--until", "1h")) == (["order-2"], [])
+    assert "omit one of them" in kessai("orders", "list", "--until", "1h").stderr
+    wrong = kessai("orders", "list", "--state", "open")
+    assert (wrong.returncode, "'open' is not one of pending, paid," in wrong.stderr) == (2, True), wrong.stderr
+
+
+def test_reviews_of_all_states_are_listed_by_name(kessai: Terminal, given_books: Given) -> None:
+    given_books(some_of_each)
+    assert len(kessai("reviews", "list", "--state", "all", "--json").array()) == 2
+    assert kessai("reviews", "list", "--state", "closed", "--json").array() == []
+
+
+@pytest.mark.parametrize("source", ["dead-letters", "dead_letters"])
+def test_the_source_of_a_replay_is_written_as_commands_or_as_json_write_it(
+    kessai: Terminal, given_books: Given, source: str
+) -> None:
+    given_books(some_of_each)
+    made = kessai("replay", "plan", "--from", source, "--reason", "handler_error", "--json")
+    assert made.object()["events"] == 2, made.stderr
+
+
 def test_a_group_is_worked_on_together(kessai: Terminal, given_books: Given) -> None:
     given_books(some_of_each)
     first, second = kessai("dead-letters", "groups", "--json").array()
@@ -95,7 +128,7 @@ def test_a_group_is_worked_on_together(kessai: Terminal, given_books: Given) -> 
         (("export", "orders", "--format", "xls"), "--format"),
         (("export", "events", "--format", "csv", "--by", "paid"), "only orders can be exported by paid"),
         (("export", "orders", "--format", "csv", "--output", "/nowhere/orders.csv"), "cannot write /nowhere"),
-        (("export", "orders", "--format", "csv", "--output", "/dev/full"), "cannot write /dev/full: No space"),
+        (("export", "orders", "--format", "csv", "--out", "/dev/full"), "cannot write /dev/full: No space"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(kessai: Terminal, command: tuple[str, ...], says: str) -> None:
