@@ -1,6 +1,7 @@
 """Is this the password? Argon2id; what is stored opens nothing by itself."""
 
 import asyncio
+from functools import cache
 from typing import Final
 
 from argon2 import PasswordHasher
@@ -12,10 +13,13 @@ SHORTEST, LONGEST = 12, 1024
 """Characters of a password."""
 
 _HASHER: Final = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
-"""32 MiB and some tens of milliseconds a try: dear for who guesses, cheap for who logs in once a day."""
+"""32 MiB and some tens of milliseconds per try: expensive for a guesser, cheap for a person who logs in once a day."""
 
-NOBODYS: Final = _HASHER.hash("the password of nobody")
-"""Stands in for the hash of a name that is not there, so that asking for it takes as long as for one that is."""
+
+@cache
+def _decoy() -> str:
+    """Stands in for the hash of a name that does not exist, so that trying it takes as long as trying one that does."""
+    return _HASHER.hash("the password of nobody")
 
 
 class PasswordRefused(KessaiError):
@@ -23,7 +27,7 @@ class PasswordRefused(KessaiError):
 
 
 def hashed(password: str) -> str:
-    """What the books keep of a password. Raises PasswordRefused when it is too short to keep anybody out."""
+    """What the books keep of a password. Raises PasswordRefused when it is too short or too long."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise PasswordRefused(f"a password must have {SHORTEST} to {LONGEST} characters: choose another")
     return _HASHER.hash(password)
@@ -37,13 +41,14 @@ def matches(password: str, password_hash: str) -> bool:
 
 
 class Verifier:
-    """Verifies passwords beside the event loop, a few at a time: each takes memory, and guessers ask for many."""
+    """Verifies passwords in threads, a few at a time: each verification takes memory, and guessers cause many."""
 
     def __init__(self, *, at_once: int = 2) -> None:
-        self._turns = asyncio.Semaphore(at_once)
+        self._slots = asyncio.Semaphore(at_once)
+        self._decoy = _decoy()
 
     async def matches(self, password: str, password_hash: str | None) -> bool:
-        """False, after the same work, when there is no hash to compare with."""
-        async with self._turns:
-            right = await asyncio.to_thread(matches, password, password_hash or NOBODYS)
+        """Whether it is the password. False, after the same work, when there is no hash to compare with."""
+        async with self._slots:
+            right = await asyncio.to_thread(matches, password, password_hash or self._decoy)
         return right and password_hash is not None
