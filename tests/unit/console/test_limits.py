@@ -45,3 +45,11 @@ def test_a_known_browser_is_slowed_by_its_own_failures_alone() -> None:
     assert [limits.try_now("otto", "office", "laptop") for _ in range(4)] == [0.0, 0.0, 0.0, 10.0]
     assert limits.try_now("otto", "office", "phone") == 0.0
     assert limits.try_now("otto", "office") == 0.0
+
+
+def test_a_stranger_who_guesses_elsewhere_locks_nobody_out_of_their_own_address() -> None:
+    """With the limits as shipped: a new browser of the operator may still log in."""
+    limits = LoginLimits(clock=lambda: 0.0)
+    tries = [limits.try_now("otto", "203.0.113.7") for _ in range(100)]
+    assert tries.count(0.0) == 10
+    assert limits.try_now("otto", "198.51.100.4") == 0.0
