@@ -2,23 +2,22 @@
 
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from deploy.cli.bodies import CannotSave
-from deploy.cli.books import commit, open_books
+from deploy.cli.books import actor, commit, open_books
 from deploy.cli.show import counted, say
 from deploy.cli.times import Since, Until
 from shared.ledger.export_lines import ExportFormat
 
 if TYPE_CHECKING:
     from shared.ledger.database import Connection
-    from shared.ledger.exports import Page
+    from shared.ledger.exports import ExportRequest
 
 NAMES = ("orders", "events", "reviews", "dead-letters", "audit")
 
@@ -43,7 +42,8 @@ def export(
 ) -> None:
     """Every order, event, review, dead letter or audited act, as the books stood at one moment.
 
-    --since and --until speak of when it was registered, received, opened or done. A file appears when it is whole.
+    --since and --until mean the time at which it was registered, received, opened or done. A file appears only when it
+    is complete. The audit records who exported what.
     """
     import asyncio
 
@@ -51,31 +51,31 @@ def export(
 
     if what not in NAMES:
         raise typer.BadParameter(f"there is no export {what!r}: name one of {', '.join(NAMES)}")
-    rows = partial(exports.stream, what=exports.Export(what), form=form, since=since, until=until, by=exports.By(by))
-    with _opened(output) as write, _progress(what, shown=output != "-" or not sys.stdout.isatty()) as told:
+    request = exports.ExportRequest(exports.Export(what), form, since, until, exports.By(by))
+    with _opened(output) as write, _progress(what, shown=output != "-" or not sys.stdout.isatty()) as count_rows:
         try:
-            asyncio.run(_copy(rows, write, told))
+            asyncio.run(_copy(request, write, count_rows))
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
 
 
-async def _copy(
-    export: "Callable[[Connection], AsyncGenerator[Page, None]]", write: Write, told: Callable[[int], None]
-) -> None:
+async def _copy(request: "ExportRequest", write: Write, count_rows: Callable[[int], None]) -> None:
     import asyncio
     import signal
     from contextlib import aclosing
 
-    # What Ctrl-C leaves in order, SIGTERM does too: both end the task where it waits, not the loop anywhere.
+    from shared.ledger import exports
+
+    # SIGTERM ends this as cleanly as Ctrl-C: both cancel the task where it waits instead of stopping the loop.
     copying = asyncio.current_task()
     assert copying is not None  # noqa: S101 - this is one
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, copying.cancel)
 
     async def work(connection: "Connection") -> None:
-        async with aclosing(export(connection)) as pages:
+        async with aclosing(exports.export(connection, request, actor=actor())) as pages:
             async for page in pages:
                 write(page.data)
-                told(page.rows)
+                count_rows(page.rows)
 
     async with open_books() as pool:
         await commit(pool, work, tries=1)  # what is written cannot be taken back for another try
@@ -83,13 +83,13 @@ async def _copy(
 
 @contextmanager
 def _opened(output: str) -> Iterator[Write]:
-    """Where to write to. Raises CannotSave; errors of writing must not look like errors of Postgres."""
+    """A function that writes to the output. Raises CannotSave: write errors must not look like errors of Postgres."""
     if output == "-":
         yield _to_stdout
         return
     try:
         path = Path(output).resolve()
-        if path.exists() and not path.is_file():  # a pipe, a device: there is nothing to put in its place
+        if path.exists() and not path.is_file():  # a pipe or a device cannot be replaced
             with path.open("wb") as file:
                 yield _careful(file.write, output)
             return
@@ -101,7 +101,7 @@ def _opened(output: str) -> Iterator[Write]:
 
 @contextmanager
 def _replacing(path: Path, named: str) -> Iterator[Write]:
-    """Under another name until it is whole: neither an error nor Ctrl-C leaves half a file, or costs the old one."""
+    """Writes under another name first: neither an error nor Ctrl-C leaves half a file or destroys the old one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("xb") as file:
@@ -127,14 +127,14 @@ def _to_stdout(data: bytes) -> None:
     try:
         sys.stdout.buffer.write(data)
     except BrokenPipeError:
-        raise typer.Exit(1) from None  # whoever read has seen enough
+        raise typer.Exit(1) from None  # the reader has closed the pipe
     except OSError as error:
         raise CannotSave(f"cannot write to standard output: {error.strerror}") from None
 
 
 @contextmanager
 def _progress(what: str, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    """Tells a person how far it is; a pipe hears nothing."""
+    """Shows progress to a person at a terminal; does nothing when standard error is a pipe."""
     if not (shown and sys.stderr.isatty()):
         yield lambda _rows: None
         return
@@ -144,10 +144,10 @@ def _progress(what: str, *, shown: bool) -> Iterator[Callable[[int], None]]:
     done = 0
     with Status(f"exporting {what}", console=Console(stderr=True)) as status:
 
-        def told(rows: int) -> None:
+        def count_rows(rows: int) -> None:
             nonlocal done
             done += rows
             status.update(f"exporting {what}: {done:,}")
 
-        yield told
+        yield count_rows
     say(f"{counted(done, 'row')} exported")

@@ -12,8 +12,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from ingress.console.access.requests import Frontier
-from ingress.console.api.call import EXPORTS_AT_ONCE
 from ingress.console.api.door import Api
+from ingress.console.exporter import EXPORTS_AT_ONCE, Exporter
 from ingress.console.keyring import Keyring
 from ingress.console.metrics import ConsoleMetrics
 from ingress.console.plans import AT_ONCE, Plans
@@ -106,10 +106,11 @@ def _site(settings: Settings, address: ListenAddress, pools: Pools, registry: Co
     shops, secrets, approvals = settings.shops(), _secrets(settings), settings.review_approvals
     plans = Plans(books=pools.plans, handlers=pools.predictions, shops=shops)
     reckoning = Reckoning(pools.reports)
+    exporter = Exporter(pools.exports)
     terms = RevenueTerms(settings.exposure_warning, timedelta(seconds=settings.reconcile_every))
     api = Api(
         pool=pools.pages,
-        patient=pools.exports,
+        exporter=exporter,
         plans=plans,
         frontier=frontier,
         shops=shops,
@@ -125,6 +126,7 @@ def _site(settings: Settings, address: ListenAddress, pools: Pools, registry: Co
         metrics=ConsoleMetrics(registry),
         plans=plans,
         reckoning=reckoning,
+        exporter=exporter,
         revenue_terms=terms,
         shops=shops,
         secrets=secrets,

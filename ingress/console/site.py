@@ -20,6 +20,7 @@ from ingress.console.access.requests import SAFE_METHODS, Frontier, is_form_toke
 from ingress.console.access.visitors import Reception, Visitor
 from ingress.console.api.door import is_of_api
 from ingress.console.api.operation import ROOT as API
+from ingress.console.exporter import Exporter
 from ingress.console.keyring import Keyring
 from ingress.console.metrics import ConsoleMetrics
 from ingress.console.pages import (
@@ -114,6 +115,7 @@ class Site:
         metrics: ConsoleMetrics,
         plans: Plans,
         reckoning: Reckoning,
+        exporter: Exporter,
         shops: Mapping[str, Shop],
         secrets: Mapping[str, Sequence[SigningSecret]] | None = None,
         approvals: int = 1,
@@ -144,6 +146,7 @@ class Site:
             approvals=approvals,
             reckoning=reckoning,
             revenue=revenue_terms or RevenueTerms(),
+            exporter=exporter,
             keyring=keyring,
         )
         self.app.on_shutdown.append(_ends(watch, plans, reckoning))

@@ -1,6 +1,5 @@
 """What does a page have at hand? The request, who asks, the books, and the ways to answer."""
 
-import asyncio
 import base64
 import binascii
 import hashlib
@@ -22,6 +21,7 @@ from ingress.console.access import devices
 from ingress.console.access.limits import LoginLimits
 from ingress.console.access.requests import Frontier, form_token
 from ingress.console.access.visitors import Reception, Visitor
+from ingress.console.exporter import Exporter
 from ingress.console.forms import FRESH
 from ingress.console.keyring import Keyring
 from ingress.console.metrics import ConsoleMetrics
@@ -40,8 +40,6 @@ from shared.ledger.users import Credentials
 from shared.sdrp.signature import SigningSecret
 
 PAGE_ROWS: Final = 50
-EXPORTS_AT_ONCE: Final = 2
-"""Each keeps a connection as long as somebody downloads: pages need the others."""
 TOLD_SECONDS: Final = 60
 """How long a message waits for the page that shows it."""
 
@@ -70,8 +68,8 @@ class Services:
     """People it takes to decide on a review where money moves."""
     reckoning: Reckoning
     revenue: RevenueTerms
+    exporter: Exporter
     keyring: Keyring | None = None
-    exports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(EXPORTS_AT_ONCE))
 
 
 class Tone(StrEnum):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
@@ -10,6 +11,7 @@ import orjson
 from asyncpg import Record
 
 from shared.errors import KessaiError
+from shared.ledger import audit
 from shared.ledger.conditions import Conditions
 from shared.ledger.database import Connection
 from shared.ledger.export_lines import ExportFormat, heading, lines
@@ -129,6 +131,21 @@ _ORDERS_BY_PAYMENT = _SOURCES[Export.ORDERS]._replace(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """Which rows somebody exports, and in which format. Raises NoTimeOfPayment."""
+
+    what: Export
+    form: ExportFormat
+    since: datetime | None = None
+    until: datetime | None = None
+    """Not included."""
+    by: By = By.REGISTERED
+
+    def __post_init__(self) -> None:
+        _source(self.what, self.by)
+
+
 class Page(NamedTuple):
     """Some rows, encoded."""
 
@@ -137,6 +154,28 @@ class Page(NamedTuple):
 
 
 Row: TypeAlias = list[object]
+
+
+async def export(
+    connection: Connection, request: ExportRequest, *, actor: str, token: str | None = None
+) -> AsyncGenerator[Page, None]:
+    """Record in the audit who exports what, then yield it as `stream` does.
+
+    `token` is the label of the API token that was used.
+    """
+    span = {"since": request.since, "until": request.until}
+    details = {"format": request.form, **span, "by": None if request.by is By.REGISTERED else request.by}
+    await audit.record(
+        connection,
+        actor=actor,
+        action="export.taken",
+        subject=f"export:{request.what}",
+        detail={name: value for name, value in {**details, "token": token}.items() if value is not None},
+    )
+    rows = stream(connection, request.what, request.form, since=request.since, until=request.until, by=request.by)
+    async with aclosing(rows) as pages:
+        async for page in pages:
+            yield page
 
 
 async def stream(

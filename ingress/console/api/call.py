@@ -1,16 +1,15 @@
 """What does an operation have at hand? Who calls, the books, and where its list goes on."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from aiohttp import web
 
 from ingress.api.books import in_books
-from ingress.api.problems import BUSY, Refused
 from ingress.console.api import cursors
 from ingress.console.api.cursors import Maker
+from ingress.console.exporter import Exporter
 from ingress.console.plans import Plans
 from ingress.console.reckoning import Reckoning, RevenueTerms
 from shared.ledger import users
@@ -22,35 +21,12 @@ from shared.sdrp.signature import SigningSecret
 T = TypeVar("T")
 Row = TypeVar("Row")
 
-EXPORTS_AT_ONCE: Final = 2
-"""Each holds a snapshot of the books, and a connection, as long as its reader takes."""
-
-
-class Room:
-    """So many at once, and nobody queues."""
-
-    def __init__(self, places: int) -> None:
-        self._free = places
-
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Raises Refused when there is no place."""
-        if self._free <= 0:
-            raise Refused(BUSY, "Others are at it, and so many at once are enough: try again soon.", retry_after=10)
-        self._free -= 1
-        try:
-            yield
-        finally:
-            self._free += 1
-
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """What every call shares."""
 
     pool: Pool
-    patient: Pool
-    """For what may take long: exports."""
     shops: Mapping[str, Shop]
     secrets: Mapping[str, Sequence[SigningSecret]]
     """Of each endpoint, what signatures are proved with again; empty where the console was given none."""
@@ -59,7 +35,7 @@ class Services:
     plans: Plans
     reckoning: Reckoning
     revenue: RevenueTerms
-    exports: Room
+    exporter: Exporter
     document: Callable[[], bytes]
     """Tells what the API is (OpenAPI)."""
 

@@ -13,10 +13,11 @@ from ingress.api.bearer import Bearers
 from ingress.api.failures import Failures
 from ingress.api.problems import FORBIDDEN, Refused
 from ingress.console.access.requests import SAFE_METHODS, Frontier
-from ingress.console.api.call import EXPORTS_AT_ONCE, Call, Room, Services
+from ingress.console.api.call import Call, Services
 from ingress.console.api.operation import ROOT, AnyOperation
 from ingress.console.api.refusals import CROSS_SITE, MISDIRECTED, refusal_of
 from ingress.console.api.table import OPERATIONS
+from ingress.console.exporter import Exporter
 from ingress.console.plans import Plans
 from ingress.console.reckoning import Reckoning, RevenueTerms
 from shared.ledger import api_tokens
@@ -49,7 +50,7 @@ class Api:
         self,
         *,
         pool: Pool,
-        patient: Pool,
+        exporter: Exporter,
         plans: Plans,
         frontier: Frontier,
         shops: Mapping[str, Shop],
@@ -59,19 +60,18 @@ class Api:
         revenue: RevenueTerms | None = None,
         failures: Failures | None = None,
     ) -> None:
-        """`pool` connects as workers do; `patient` is for exports. Whoever made `plans` and `reckoning` closes them."""
+        """`pool` connects as workers do. The caller closes `plans` and `reckoning`."""
         self._frontier = frontier
         self._bearers = Bearers(pool, api_tokens.holder_of, api_tokens.held, log=log, advice=ADVICE, failures=failures)
         self._services = Services(
             pool=pool,
-            patient=patient,
             shops=shops,
             secrets=secrets,
             approvals=approvals,
             plans=plans,
             reckoning=reckoning,
             revenue=revenue or RevenueTerms(),
-            exports=Room(EXPORTS_AT_ONCE),
+            exporter=exporter,
             document=_document,
         )
         self.app = door.application(OPERATIONS, admit=self._admit, enter=self._enter, refusal_of=refusal_of, log=log)

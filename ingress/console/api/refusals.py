@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Final
 
 from ingress.api.problems import BUSY, CONFLICT, INVALID, NOT_FOUND, Kind, Refused, of_any
+from ingress.console.exporter import RETRY_AFTER, TooManyExports
 from ingress.console.plans import TooManyPlans
 from shared.ledger.api_tokens import InvalidLabel, LabelTaken, TokenNotFound
 from shared.ledger.dead_letter_search import DeadLetterNotFound
@@ -80,4 +81,6 @@ def refusal_of(error: Exception) -> Refused:
         return Refused(INVALID, str(error))
     if isinstance(error, TooManyPlans):
         return Refused(BUSY, f"{error}.", retry_after=10)
+    if isinstance(error, TooManyExports):
+        return Refused(BUSY, f"{error}.", retry_after=RETRY_AFTER)
     return of_any(error, document=DOCUMENT)

@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestServer
 
 from ingress.api.failures import Failures
 from ingress.console.access.requests import Frontier
+from ingress.console.exporter import EXPORTS_AT_ONCE
 from shared.ledger import api_tokens
 from shared.ledger.database import Pool, connected
 from tests.integration.api.script import Script, console
@@ -37,9 +38,13 @@ async def line(pool: Pool) -> AsyncIterator[Line]:
             frontier: Frontier | None = None,
             failures: Failures | None = None,
             approvals: int = 1,
+            exports_at_once: int = EXPORTS_AT_ONCE,
         ) -> Script:
             if not servers:
-                servers.append(TestServer(console(pool, frontier=frontier, failures=failures, approvals=approvals).app))
+                made = console(
+                    pool, frontier=frontier, failures=failures, approvals=approvals, exports_at_once=exports_at_once
+                )
+                servers.append(TestServer(made.app))
                 await servers[0].start_server()
                 stack.push_async_callback(servers[0].close)
             token = None

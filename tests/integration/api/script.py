@@ -14,6 +14,7 @@ from ingress.console.access.requests import Frontier
 from ingress.console.api.door import ABOUT, TITLE, Api
 from ingress.console.api.operation import ROOT
 from ingress.console.api.table import OPERATIONS
+from ingress.console.exporter import EXPORTS_AT_ONCE, Exporter
 from ingress.console.metrics import ConsoleMetrics
 from ingress.console.plans import Plans
 from ingress.console.reckoning import Reckoning
@@ -31,14 +32,20 @@ MANY = Failures(allowed=10**9, within=1.0, clock=lambda: 0.0)
 
 
 def console(
-    pool: Pool, *, frontier: Frontier | None = None, failures: Failures | None = None, approvals: int = 1
+    pool: Pool,
+    *,
+    frontier: Frontier | None = None,
+    failures: Failures | None = None,
+    approvals: int = 1,
+    exports_at_once: int = EXPORTS_AT_ONCE,
 ) -> Site:
     """The console with its API, as `kessai console` puts it together."""
     frontier = frontier or Frontier()
     plans, reckoning = Plans(books=pool, handlers=pool, shops=SHOPS), Reckoning(pool)
+    exporter = Exporter(pool, at_once=exports_at_once)
     api = Api(
         pool=pool,
-        patient=pool,
+        exporter=exporter,
         plans=plans,
         reckoning=reckoning,
         frontier=frontier,
@@ -54,6 +61,7 @@ def console(
         metrics=ConsoleMetrics(new_registry()),
         plans=plans,
         reckoning=reckoning,
+        exporter=exporter,
         shops=SHOPS,
         approvals=approvals,
         api=api.app,

@@ -5,9 +5,7 @@ import json
 import pytest
 from aiohttp.test_utils import TestServer
 
-from ingress.api.problems import Refused
 from ingress.console.api import cursors
-from ingress.console.api.call import Room
 from shared.ledger.database import Pool, open_pool
 from tests.given import new_order, payment
 from tests.integration.api.conftest import Line
@@ -145,11 +143,6 @@ async def test_what_others_keep_locked_is_waited_for_once_and_then_given_up(pool
     assert (told.problem, told.status, told.headers["Retry-After"]) == ("busy", 503, "2")
 
 
-def test_so_many_at_once_and_nobody_queues() -> None:
-    room = Room(1)
-    with room.taken():
-        with pytest.raises(Refused) as refused, room.taken():
-            pass
-        assert refused.value.kind.slug == "busy"
-    with room.taken():
-        pass
+async def test_an_export_beyond_the_limit_is_refused_instead_of_queued(line: Line) -> None:
+    told = await (await line("vera", exports_at_once=0)).get("/exports/orders.csv")
+    assert (told.problem, told.status, told.headers["Retry-After"]) == ("busy", 503, "30")

@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestServer
 
 from ingress.console.access.limits import LoginLimits
 from ingress.console.access.requests import Frontier
+from ingress.console.exporter import EXPORTS_AT_ONCE
 from ingress.console.keyring import Keyring
 from ingress.console.reckoning import Reckoning
 from shared.ledger.database import Pool, open_pool
@@ -43,6 +44,7 @@ async def seat(pool: Pool) -> AsyncIterator[Seat]:
             secrets: Mapping[str, Sequence[SigningSecret]] | None = None,
             keyring: Keyring | None = None,
             reckoning: Reckoning | None = None,
+            exports_at_once: int = EXPORTS_AT_ONCE,
         ) -> Desk:
             if not servers:
                 console = site(
@@ -53,6 +55,7 @@ async def seat(pool: Pool) -> AsyncIterator[Seat]:
                     secrets=secrets,
                     keyring=keyring,
                     reckoning=reckoning,
+                    exports_at_once=exports_at_once,
                 )
                 servers.append(TestServer(console.app))
                 await servers[0].start_server()

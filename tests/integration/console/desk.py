@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from ingress.console.access.limits import LoginLimits
 from ingress.console.access.requests import Frontier
+from ingress.console.exporter import EXPORTS_AT_ONCE, Exporter
 from ingress.console.keyring import Keyring
 from ingress.console.metrics import ConsoleMetrics
 from ingress.console.plans import Plans
@@ -41,6 +42,7 @@ def site(
     secrets: Mapping[str, Sequence[SigningSecret]] | None = None,
     keyring: Keyring | None = None,
     reckoning: Reckoning | None = None,
+    exports_at_once: int = EXPORTS_AT_ONCE,
 ) -> Site:
     return Site(
         pool=pool,
@@ -50,6 +52,7 @@ def site(
         limits=limits,
         plans=Plans(books=pool, handlers=pool, shops=SHOPS),
         reckoning=reckoning or Reckoning(pool, patience=20.0),
+        exporter=Exporter(pool, at_once=exports_at_once),
         shops=SHOPS,
         secrets=secrets,
         approvals=approvals,

@@ -4,8 +4,6 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from shared.ledger.database import Pool
 from tests.given import ENDPOINT, SECRET, incoming, new_order, payment
 from tests.integration.console.conftest import Seat
@@ -80,10 +78,11 @@ async def test_a_file_has_every_row_and_who_took_it_is_on_record(pool: Pool, sea
         assert (await desk.fill("/exports/orders", fields)).status == status
 
 
-async def test_downloads_leave_connections_to_the_pages(seat: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingress.console.visit.EXPORTS_AT_ONCE", 0)
-    answer = await (await seat("vera")).act("/exports/orders", form="csv")
-    assert (answer.status, "Others are taking files just now" in answer.words) == (503, True)
+async def test_an_export_beyond_the_limit_is_refused_instead_of_queued(pool: Pool, seat: Seat) -> None:
+    answer = await (await seat("vera", exports_at_once=0)).act("/exports/orders", form="csv")
+    assert (answer.status, "Others are exporting just now" in answer.words) == (503, True)
+    assert answer.headers["Retry-After"] == "31"
+    assert ("user:vera", "export.taken", "export:orders") not in await TestBooks(pool).acts()
 
 
 async def test_a_console_that_was_given_the_secret_proves_signatures(pool: Pool, seat: Seat) -> None:
