@@ -8,8 +8,9 @@ import typer
 
 from deploy.cli.bodies import SaveRaw, as_text, save, show_body
 from deploy.cli.books import actor, with_books
-from deploy.cli.show import AsJson, Limit, counted, print_fields, print_json, print_table, printable
+from deploy.cli.show import AsJson, Limit, print_fields, print_json, print_table, printable
 from deploy.cli.times import Since, Until
+from shared.plurals import counted
 
 if TYPE_CHECKING:
     from shared.ledger.dead_letter_search import DeadLetterState

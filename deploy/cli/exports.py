@@ -11,9 +11,10 @@ import typer
 
 from deploy.cli.bodies import CannotSave
 from deploy.cli.books import actor, commit, open_books
-from deploy.cli.show import counted, say
+from deploy.cli.show import say
 from deploy.cli.times import Since, Until
 from shared.ledger.export_lines import ExportFormat
+from shared.plurals import counted
 
 if TYPE_CHECKING:
     from shared.ledger.database import Connection

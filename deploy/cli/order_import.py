@@ -18,10 +18,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from deploy.cli.books import actor, commit, open_books
 from deploy.cli.file_format import FileFormat
 from deploy.cli.order_files import BadLine, Line, Read, UnreadableOrders, reader
-from deploy.cli.show import counted, printable, say
+from deploy.cli.show import printable, say
 from shared.errors import KessaiError
 from shared.ledger.database import Pool, UnacceptableRow
 from shared.ledger.orders import OrderConflict, Registered, register
+from shared.plurals import counted
 
 if TYPE_CHECKING:
     from shared.ledger.database import Connection

@@ -11,10 +11,11 @@ from deploy.cli.books import actor, with_books
 from deploy.cli.endpoint_names import require_name
 from deploy.cli.file_format import FileFormat
 from deploy.cli.options import ALL, state_or_all, states_and_all
-from deploy.cli.show import AsJson, Limit, counted, print_fields, print_json, print_table, printable, say, when
+from deploy.cli.show import AsJson, Limit, print_fields, print_json, print_table, printable, say, when
 from deploy.cli.times import Since, Until
 from shared.endpoints import DEFAULT_ENDPOINT
 from shared.ledger.transitions import OrderState
+from shared.plurals import counted
 
 if TYPE_CHECKING:
     from shared.ledger.books import Order

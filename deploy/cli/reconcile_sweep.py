@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from deploy.cli.books import commit, open_books
-from deploy.cli.show import AsJson, counted, print_json, print_table, say
+from deploy.cli.show import AsJson, print_json, print_table, say
 from deploy.cli.times import span
+from shared.plurals import counted
 
 if TYPE_CHECKING:
     from shared.ledger.database import Connection, Pool

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from deploy.cli.books import actor, open_books
-from deploy.cli.show import counted, print_json, print_table, say
+from deploy.cli.show import print_json, print_table, say
+from shared.plurals import counted
 
 if TYPE_CHECKING:
     from shared.ledger.replays.plans import Plan

@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from deploy.cli.show import counted, print_table, say, when
+from deploy.cli.show import print_table, say, when
 from shared.ledger.revenue.lines import HEADINGS, figures, report_lines
 from shared.ledger.revenue.money import plain
+from shared.plurals import counted
 
 if TYPE_CHECKING:
     from shared.ledger.revenue.csv_check import CsvCheck

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from deploy.cli.show import counted, print_table, say
+from deploy.cli.show import print_table, say
 from shared.ledger.decisions import Resolution
 from shared.ledger.evidence import platform_says, sides
 from shared.ledger.transitions import OF_SESSIONS, ReviewReason
+from shared.plurals import counted
 
 if TYPE_CHECKING:
     from shared.ledger.resolve import Resolved

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +12,7 @@ from deploy.cli.review_words import proposal, say_what_may_be_done, show_platfor
 from deploy.cli.show import AsJson, Limit, print_fields, print_json, print_table, printable
 from deploy.cli.times import Since, Until
 from shared.ledger.decisions import Decision, Resolution, choices
-from shared.ledger.transitions import ReviewQueue, ReviewReason
+from shared.ledger.transitions import ReviewQueue, ReviewReason, ReviewState
 
 if TYPE_CHECKING:
     from shared.ledger.audit import RecordedAct
@@ -24,11 +23,6 @@ if TYPE_CHECKING:
 app = typer.Typer(name="reviews", help="What waits for a person's decision.", no_args_is_help=True)
 
 MAX_VERSION = 2**31 - 1
-
-
-class ReviewState(StrEnum):
-    OPEN = "open"
-    CLOSED = "closed"
 
 
 ReviewId = Annotated[int, typer.Argument(metavar="REVIEW_ID", min=1, max=2**63 - 1, help="See `kessai reviews list`.")]

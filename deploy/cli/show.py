@@ -75,11 +75,6 @@ def when(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
-def counted(number: int, thing: str) -> str:
-    """`1 order`, `12,000 orders`."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
 def printable(text: str) -> str:
     """`text` with control characters written as escapes: payloads must not steer a person's terminal."""
     if text.isprintable():

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 
 from aiormq.connection import Connection
 
-from deploy.cli.show import counted
 from deploy.doctor.finding import BROKER, TOPOLOGY, Finding, fail, of_queue, ok, warn
 from shared.broker import topology
 from shared.broker.depths import Depth, connected, depth_of
 from shared.broker.topology import CONFIRMATIONS_QUEUE, DEAD_LETTERS_QUEUE, REPLAYS_QUEUE, TopologyMismatch
 from shared.errors import KessaiError
+from shared.plurals import counted
 from shared.settings import Settings
 
 OLDEST_RABBITMQ = (3, 10)

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from deploy.cli.books import BooksOutdated, commit, open_books
-from deploy.cli.show import counted
 from deploy.doctor.finding import (
     ARCHIVE,
     CLOCK,
@@ -21,6 +20,7 @@ from deploy.doctor.finding import (
 from shared.errors import KessaiError
 from shared.ledger import migrate
 from shared.ledger.database import Connection
+from shared.plurals import counted
 from shared.settings import Settings
 
 OLDEST_POSTGRES = 14

@@ -7,8 +7,9 @@ from enum import StrEnum
 from typing import Final
 
 from ingress.console.queues import Depths
-from ingress.console.shown import counted, link, span
+from ingress.console.shown import link, span
 from shared.ledger.standing import Standing
+from shared.plurals import counted
 
 OUTBOX_PATIENCE: Final = timedelta(seconds=60)
 REVIEW_PATIENCE: Final = timedelta(days=1)

@@ -3,11 +3,12 @@
 from typing import Final, assert_never
 
 from ingress.console.forms import sentence
-from ingress.console.shown import counted, words
+from ingress.console.shown import words
 from shared.ledger.books import Outcome
 from shared.ledger.decisions import Refusal, Resolution, Unchanged, Verdict
 from shared.ledger.foresight import Choice
 from shared.ledger.resolve import Resolved
+from shared.plurals import counted
 
 TITLES: Final = {
     Resolution.LINK_ORDER: "Link it to an order",

@@ -65,11 +65,6 @@ def count(number: float) -> str:
     return f"{number:,}"
 
 
-def counted(number: int, thing: str, things: str | None = None) -> str:
-    """`1 order`, `12,000 orders`."""
-    return f"{number:,} {thing if number == 1 else things or thing + 's'}"
-
-
 def figure(minor: int | Decimal, currency: str) -> str:
     """Minor units as people write them, to the last digit: `1,200` yen, `12.34` and `0.002` dollars."""
     exact = Decimal(minor).scaleb(-2, _EXACTLY) if currency == Currency.USD else Decimal(minor)

@@ -53,6 +53,7 @@ from shared.ledger.database import Pool, TransientConflict, UnacceptableRow
 from shared.ledger.passwords import Verifier
 from shared.ledger.roles import Role
 from shared.ledger.sessions import Terms
+from shared.plurals import counted
 from shared.sdrp.signature import SigningSecret
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.console")
@@ -240,7 +241,7 @@ def _environment(app: web.Application, files: StaticFiles) -> Environment:
         "amount": shown.amount,
         "body": shown.body,
         "count": shown.count,
-        "counted": shown.counted,
+        "counted": counted,
         "figure": shown.figure,
         "lasted": shown.lasted,
         "percent": shown.percent,

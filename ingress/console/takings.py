@@ -7,13 +7,14 @@ from typing import Final, NamedTuple
 
 from ingress.console.alarms import Alarm, Urgency
 from ingress.console.charts import Chart, Row, Series, Shares, of_calendar, shares, stacked
-from ingress.console.shown import amount, counted, figure, span, words
+from ingress.console.shown import amount, figure, span, words
 from shared.ledger.revenue.explanations import Explained, Standing
 from shared.ledger.revenue.exposure import Exposure
 from shared.ledger.revenue.money import Money, Sums, total
 from shared.ledger.revenue.reach import SETTLING_TIME
 from shared.ledger.revenue.report import Currency, Report
 from shared.ledger.revenue.series import KINDS, STANDARD, Course, Grain, Window
+from shared.plurals import counted
 
 BUYERS: Final = 20
 """That are shown by themselves, the nearest to their threshold."""

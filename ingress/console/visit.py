@@ -1,12 +1,11 @@
 """What does a page have at hand? The request, who asks, the books, and the ways to answer."""
 
 import base64
-import binascii
 import hashlib
 import hmac
 import math
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,10 +16,12 @@ from aiohttp import web
 from jinja2 import Environment
 from yarl import URL
 
+from ingress.console import cursors
 from ingress.console.access import devices
 from ingress.console.access.limits import LoginLimits
 from ingress.console.access.requests import Frontier, form_token
 from ingress.console.access.visitors import Reception, Visitor
+from ingress.console.cursors import InvalidCursor, Maker
 from ingress.console.exporter import Exporter
 from ingress.console.forms import FRESH
 from ingress.console.keyring import Keyring
@@ -36,10 +37,13 @@ from shared.ledger.database import Connection, Pool, connected
 from shared.ledger.passwords import Verifier
 from shared.ledger.roles import Role
 from shared.ledger.slices import Place
+from shared.ledger.text import is_keepable
 from shared.ledger.users import Credentials
 from shared.sdrp.signature import SigningSecret
 
 PAGE_ROWS: Final = 50
+MAX_VALUE: Final = 1000
+"""Characters of a query parameter."""
 TOLD_SECONDS: Final = 60
 """How long a message waits for the page that shows it."""
 
@@ -152,7 +156,7 @@ class Visit:
     def asked(self, name: str) -> str | None:
         """A query parameter; blank is as good as absent. Raises Failed for text that no book can hold."""
         text = self.request.query.get(name, "").strip()
-        if "\0" in text or len(text) > 1000 or not _is_storable(text):
+        if text and not is_keepable(text, longest=MAX_VALUE):
             raise Failed(400, f"The address holds a value for {name} that cannot be looked for")
         return text or None
 
@@ -170,15 +174,14 @@ class Visit:
             raise not_found(f"{text[:40]} is no number")
         return int(text)
 
-    def before(self, *makers: Callable[[str], object]) -> Place:
+    def before(self, *makers: Maker) -> Place:
         """Where the list goes on, as `older` wrote it; each maker makes a part of it from text. Raises Failed."""
         text = self.asked("before")
         if text is None:
             return None
         try:
-            parts = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-            place = tuple(maker(part) for maker, part in zip(makers, parts, strict=True))
-        except (ValueError, TypeError, AttributeError, binascii.Error):
+            place = cursors.read(text, self.path, makers)
+        except InvalidCursor:
             raise Failed(400, "The list cannot be continued there", "Begin it anew from its first page.") from None
         return place if len(makers) > 1 else place[0]
 
@@ -214,9 +217,8 @@ class Visit:
         """The address of the next page of this list."""
         if place is None:
             return None
-        parts = place if isinstance(place, tuple) else (place,)
-        text = base64.urlsafe_b64encode(orjson.dumps([str(part) for part in parts])).rstrip(b"=").decode()
-        return link(self.path, **{**self.request.query, "before": text})
+        key = place if isinstance(place, tuple) else (place,)
+        return link(self.path, **{**self.request.query, "before": cursors.write(self.path, key)})
 
     def newest(self) -> str:
         """The address of the first page of this list."""
@@ -302,11 +304,3 @@ class Visit:
     def _seal(self, text: str) -> str:
         key = self.secret.encode("utf-8", "surrogateescape")
         return hmac.new(key, b"kessai told" + text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
-
-
-def _is_storable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

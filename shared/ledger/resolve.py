@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from shared.errors import KessaiError
 from shared.ledger import archive, reviews
+from shared.ledger.actors import is_same_person
 from shared.ledger.books import Order, Shop
 from shared.ledger.changes import Changes
 from shared.ledger.database import Connection
@@ -318,8 +319,7 @@ def _decision(proposed: Mapping[str, Any]) -> Decision:
 
 
 def _refuse_own(proposed: Mapping[str, Any], review_id: int, actor: str) -> None:
-    """The same name at another door (`cli:ann`, `console:ann`) is the same person."""
-    if proposed["by"].rpartition(":")[2].casefold() == actor.rpartition(":")[2].casefold():
+    if is_same_person(proposed["by"], actor):
         raise CannotApprove(
             f"{proposed['by']} proposed the {proposed['resolution']} of review {review_id}: "
             "a second person must approve it"

@@ -2,11 +2,12 @@
 
 
 def is_keepable(text: str, *, longest: int) -> bool:
-    """Whether Postgres takes it: not blank, at most so many characters, no NUL and no half of a surrogate pair."""
-    return bool(text.strip()) and len(text) <= longest and "\0" not in text and _is_unicode(text)
+    """Whether Postgres takes it: not blank, at most `longest` characters, no NUL and no half of a surrogate pair."""
+    return bool(text.strip()) and len(text) <= longest and "\0" not in text and is_unicode(text)
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether the text can be encoded as UTF-8: half a surrogate pair cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -79,6 +79,11 @@ class ReviewReason(StrEnum):
     MISSED_WEBHOOK = "missed_webhook"
 
 
+class ReviewState(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+
+
 class ReviewQueue(StrEnum):
     UNKNOWN = "unknown"
     METERED = "metered"

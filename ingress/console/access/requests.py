@@ -10,11 +10,12 @@ from typing import Final
 from aiohttp import web
 from yarl import URL
 
+from shared.sdrp.api.urls import LOOPBACK_HOSTS
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from typing import Any, Generic, TypeVar
 from aiohttp import web
 
 from ingress.api.books import in_books
-from ingress.console.api import cursors
-from ingress.console.api.cursors import Maker
+from ingress.api.inputs import invalid
+from ingress.api.problems import Fault
+from ingress.console import cursors
+from ingress.console.cursors import InvalidCursor, Maker
 from ingress.console.exporter import Exporter
 from ingress.console.plans import Plans
 from ingress.console.reckoning import Reckoning, RevenueTerms
@@ -70,7 +72,12 @@ class Call:
 
     def place(self, cursor: str | None, *makers: Maker) -> tuple[Any, ...] | None:
         """Behind which row the list goes on. Raises Refused."""
-        return None if cursor is None else cursors.read(cursor, self.request.path, makers)
+        if cursor is None:
+            return None
+        try:
+            return cursors.read(cursor, self.request.path, makers)
+        except InvalidCursor:
+            raise invalid([Fault("cursor", "is none of this list: take `next_cursor` of the page before")]) from None
 
     def number(self, cursor: str | None) -> int | None:
         """As `place`, where one number is the whole key."""

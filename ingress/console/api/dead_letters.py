@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from ingress.api.inputs import Id, Input, Number, Paged, Since, Text, Until
 from ingress.api.operation import Bytes, Listed, Thing
 from ingress.api.problems import CONFLICT, NOT_FOUND
-from ingress.console.api import cursors
+from ingress.console import cursors
 from ingress.console.api.call import Call, Page
 from ingress.console.api.operation import AnyOperation, act, read
 from shared.ledger import dead_letter_search, discards, receipts

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from ingress.api.inputs import Input, Paged, Since, Text, Until
 from ingress.api.operation import Listed, Thing
-from ingress.console.api import cursors
+from ingress.console import cursors
 from ingress.console.api.call import Call, Page
 from ingress.console.api.operation import AnyOperation, read
 from shared.ledger import events, receipts

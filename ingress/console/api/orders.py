@@ -12,7 +12,7 @@ from ingress.api.answers import Made
 from ingress.api.inputs import EndpointName, Input, Paged, Since, Text, Until
 from ingress.api.operation import Listed, Thing
 from ingress.api.problems import CONFLICT
-from ingress.console.api import cursors
+from ingress.console import cursors
 from ingress.console.api.call import Call, Page
 from ingress.console.api.operation import ROOT, AnyOperation, act, read
 from shared.endpoints import DEFAULT_ENDPOINT

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -19,17 +18,12 @@ from shared.ledger.decisions import MAX_WHY, Decision, Resolution, choices
 from shared.ledger.notes import Note, NoteThing
 from shared.ledger.resolve import Resolved
 from shared.ledger.reviews import RecordedReview, ReviewFilter
-from shared.ledger.transitions import ReviewQueue, ReviewReason
+from shared.ledger.transitions import ReviewQueue, ReviewReason, ReviewState
 
 MAX_ACTS: Final = 100
 """Of a review, that are shown with it."""
 
 Why = Annotated[str, Field(min_length=1, max_length=MAX_WHY, pattern=r"^[^\x00]*\S[^\x00]*$")]
-
-
-class ReviewState(StrEnum):
-    OPEN = "open"
-    CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from ingress.console import cursors
 from ingress.console.sections import Section, page
 from ingress.console.visit import PAGE_ROWS, Visit
 from shared.ledger import audit
@@ -23,7 +24,7 @@ async def list_acts(visit: Visit) -> web.Response:
                 connection, wanted, limit=limit, before=before, down_to=down_to
             ),
             limit=PAGE_ROWS,
-            before=visit.before(int),
+            before=visit.before(cursors.number),
             is_bounded=actor is not None or (subject is not None and wanted.moves_too),
         )
     return visit.page(

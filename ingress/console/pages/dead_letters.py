@@ -1,9 +1,8 @@
 """What could not be applied: by the error that is shared, one by one, and one dead letter with its bytes."""
 
-from datetime import datetime
-
 from aiohttp import web
 
+from ingress.console import cursors
 from ingress.console.forms import FRESH, Returned, in_words
 from ingress.console.sections import Section, act, page
 from ingress.console.visit import PAGE_ROWS, Tone, Visit, not_found
@@ -97,7 +96,7 @@ async def list_letters(visit: Visit) -> web.Response:
                 connection, wanted, limit=limit, before=before, down_to=down_to
             ),
             limit=PAGE_ROWS,
-            before=visit.before(datetime.fromisoformat, int),
+            before=visit.before(cursors.moment, cursors.number),
             is_bounded=_is_bounded(wanted),
         )
     return visit.page(

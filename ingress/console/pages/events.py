@@ -1,10 +1,10 @@
 """What became of each webhook: by outcome, kind and endpoint, and one event with its bytes."""
 
-from datetime import datetime
 from uuid import UUID
 
 from aiohttp import web
 
+from ingress.console import cursors
 from ingress.console.sections import Section, page
 from ingress.console.visit import PAGE_ROWS, Visit, not_found
 from shared.ledger import dead_letter_search, events, receipts, reviews
@@ -33,7 +33,7 @@ async def list_events(visit: Visit) -> web.Response:
                 connection, wanted, limit=limit, before=before, down_to=down_to
             ),
             limit=PAGE_ROWS,
-            before=visit.before(datetime.fromisoformat, UUID),
+            before=visit.before(cursors.moment, UUID),
             is_bounded=not _has_index(wanted),
         )
     return visit.page(

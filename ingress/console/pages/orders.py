@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
+from ingress.console import cursors
 from ingress.console.days import begin_of, end_of
 from ingress.console.forms import FRESH, Returned, in_words
 from ingress.console.sections import Section, act, page
@@ -32,7 +33,7 @@ async def list_orders(visit: Visit) -> web.Response:
         state=OrderState(state) if state else None,
         endpoint=visit.asked("endpoint"),
     )
-    before = visit.before(datetime.fromisoformat, int if wanted.by is By.PAID else str)
+    before = visit.before(cursors.moment, cursors.number if wanted.by is By.PAID else cursors.name)
     async with visit.books() as connection:
         found = await order_lists.look(connection, wanted, limit=PAGE_ROWS, before=before)
     return visit.page(

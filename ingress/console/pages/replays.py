@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from ingress.console import cursors
 from ingress.console.forms import FRESH, Returned, in_words
 from ingress.console.plans import TooManyPlans
 from ingress.console.sections import Section, act, page
@@ -59,7 +60,7 @@ FILTERS: Final = {
 
 
 async def history(visit: Visit) -> web.Response:
-    before = visit.before(int)
+    before = visit.before(cursors.number)
     async with visit.books() as connection:
         rows = await jobs.newest(connection, limit=HISTORY + 1, before=before)
     older = rows[HISTORY - 1].plan_id if len(rows) > HISTORY else None
@@ -92,7 +93,7 @@ async def show(visit: Visit) -> web.Response:
 async def _page(visit: Visit, replay_id: int, *, back: Returned = FRESH, status: int = 200) -> web.Response:
     visit.path = f"/replays/{replay_id}"  # also when an act on it is answered by the page itself
     outcome = visit.chosen("outcome", Outcome)
-    after = visit.before(int) or 0
+    after = visit.before(cursors.number) or 0
     async with visit.books() as connection:
         try:
             job = await jobs.find(connection, replay_id)

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Final
 
 from aiohttp import web
 
+from ingress.console import cursors
 from ingress.console.decisions import TITLES, consequence, finished
 from ingress.console.forms import FRESH, Returned, in_words
 from ingress.console.sections import Section, act, page
@@ -15,6 +15,7 @@ from ingress.console.shown import amount_said
 from ingress.console.visit import PAGE_ROWS, Failed, Visit, not_found
 from shared.errors import KessaiError
 from shared.ledger import audit, notes, receipts, resolve, reviews, suggested
+from shared.ledger.actors import is_same_person
 from shared.ledger.decisions import MOVES_MONEY, NEEDS_SECOND, Decision, InvalidDecision, Resolution
 from shared.ledger.evidence import platform_says, sides
 from shared.ledger.foresight import foresee
@@ -24,13 +25,7 @@ from shared.ledger.resolve import CannotApprove, CannotResolve, WaitsForApproval
 from shared.ledger.reviews import ReviewChanged, ReviewFilter, ReviewNotFound, ReviewTaken
 from shared.ledger.slices import REVIEWS, take_slice
 from shared.ledger.suggested import NothingSuggested
-from shared.ledger.transitions import OF_SESSIONS, OF_STATEMENTS, ReviewQueue, ReviewReason
-
-
-class ReviewState(StrEnum):
-    OPEN = "open"
-    CLOSED = "closed"
-
+from shared.ledger.transitions import OF_SESSIONS, OF_STATEMENTS, ReviewQueue, ReviewReason, ReviewState
 
 ANY = "any"
 MINE = "mine"
@@ -71,7 +66,7 @@ async def list_reviews(visit: Visit) -> web.Response:
                 connection, wanted, limit=limit, before=before, down_to=down_to
             ),
             limit=PAGE_ROWS,
-            before=visit.before(int),
+            before=visit.before(cursors.number),
             is_bounded=state is not ReviewState.OPEN and wanted != ReviewFilter(),
         )
     return visit.page(
@@ -128,7 +123,7 @@ async def _page(
             for each in choices
         ],
         is_mine=review.assignee == visit.person.actor,
-        is_own_proposal=review.proposed is not None and _is_same(review.proposed["by"], visit.person.name),
+        is_own_proposal=review.proposed is not None and is_same_person(review.proposed["by"], visit.person.actor),
         Resolution=Resolution,
         TITLES=TITLES,
         notes=noted,
@@ -139,11 +134,6 @@ async def _page(
 
 def _needs_second(visit: Visit, resolution: Resolution) -> bool:
     return visit.services.approvals > 1 and resolution in NEEDS_SECOND
-
-
-def _is_same(actor: str, name: str) -> bool:
-    """The same name at another door is the same person."""
-    return actor.rpartition(":")[2].casefold() == name.casefold()
 
 
 async def claim(visit: Visit) -> web.Response:

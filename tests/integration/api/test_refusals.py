@@ -5,7 +5,7 @@ import json
 import pytest
 from aiohttp.test_utils import TestServer
 
-from ingress.console.api import cursors
+from ingress.console import cursors
 from shared.ledger.database import Pool, open_pool
 from tests.given import new_order, payment
 from tests.integration.api.conftest import Line

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.cli.show import counted, printable, when
+from deploy.cli.show import printable, when
+from shared.plurals import counted
 
 
 @pytest.mark.parametrize(

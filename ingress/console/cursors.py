@@ -1,6 +1,7 @@
 """Where does a list go on? A cursor holds the key of the last row that was seen, so that no row comes twice or never.
 
-It names its list, too: one of another list is refused. It is no secret and proves nothing, so each part is checked.
+It also names its list, so that one of another list is refused. It is no secret and proves nothing: each part is checked
+when it is read.
 """
 
 import base64
@@ -10,13 +11,18 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from ingress.api.inputs import MAX_ID, invalid
-from ingress.api.problems import Fault
+from ingress.api.inputs import MAX_ID
+from shared.errors import KessaiError
+from shared.ledger.text import is_unicode
 
 Maker: TypeAlias = Callable[[str], object]
 """Makes a part of a key from its text; raises ValueError."""
 
 _NUMBER = re.compile("[0-9]{1,19}", re.ASCII)
+
+
+class InvalidCursor(KessaiError):
+    """Text that is no cursor of this list."""
 
 
 def write(of: str, key: Sequence[object]) -> str:
@@ -26,14 +32,14 @@ def write(of: str, key: Sequence[object]) -> str:
 
 
 def read(cursor: str, of: str, makers: Sequence[Maker]) -> tuple[Any, ...]:
-    """The key in a cursor of the list `of`. Raises Refused."""
+    """The key in a cursor of the list `of`. Raises InvalidCursor."""
     try:
         parts = json.loads(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True).decode())
         if not isinstance(parts, list) or parts[:1] != [of] or not all(isinstance(part, str) for part in parts):
             raise ValueError
         return tuple(make(part) for make, part in zip(makers, parts[1:], strict=True))
     except (ValueError, RecursionError, OverflowError):
-        raise invalid([Fault("cursor", "is none of this list: take `next_cursor` of the page before")]) from None
+        raise InvalidCursor("this is no cursor of this list: begin the list anew") from None
 
 
 def moment(text: str) -> datetime:
@@ -50,7 +56,6 @@ def number(text: str) -> int:
 
 
 def name(text: str) -> str:
-    if "\0" in text:
+    if "\0" in text or not is_unicode(text):
         raise ValueError("no name of a row")
-    text.encode()  # half a surrogate pair is none, either: a ValueError
     return text
