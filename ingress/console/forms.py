@@ -32,8 +32,6 @@ _SEE_COMMAND = re.compile(r": see `[^`]*`")
 _FIELDS: Final = {
     "say --accept-mismatch as well": "tick “although it does not fit”",
     "name it with --order": "enter its id",
-    ', e.g. --why "INC-123, fixed in 1.4"': "",
-    ': --why "INC-123, fixed in 1.4"': ", as in “INC-123, fixed in 1.4”",
     ": leave them out with --since": "",
     "nothing changed: ": "",
     " or register it with `kessai orders add`": " or register it first",

@@ -16,12 +16,10 @@ from shared.ledger.hosted_sessions import Payable, StatedSession, following, mer
 from shared.ledger.incoming import Incoming
 from shared.ledger.misfits import MISFITS, difference
 from shared.ledger.rulings import rule, rule_accepted, rule_waiting
-from shared.ledger.text import is_keepable
+from shared.ledger.text import require_why
 from shared.ledger.transitions import OF_SESSIONS, OF_STATEMENTS, Move, Review, ReviewReason
 from shared.sdrp.classify import MeteredBatchSettled, MeteredUsageAccepted, StandardSettled
 
-MAX_WHY = 4000
-"""Characters."""
 REJECTED = "rejected"
 """Reason of an event that a person decided to have no effect."""
 
@@ -62,7 +60,7 @@ _AT_THE_SHOP: Final = (ReviewReason.METERED_INTEGRATION_REQUIRED, ReviewReason.M
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person decided, checked as it is made. Raises InvalidDecision."""
+    """What a person decided, checked as it is made. Raises InvalidDecision, InvalidWhy."""
 
     resolution: Resolution
     why: str
@@ -72,8 +70,7 @@ class Decision:
     """Although the payment and the order do not fit; for `link-order`, `accept-metered` and `accept-mismatch`."""
 
     def __post_init__(self) -> None:
-        if not is_keepable(self.why, longest=MAX_WHY):
-            raise InvalidDecision(f"say why in 1 to {MAX_WHY} characters: it is kept with the review")
+        require_why(self.why)
         if self.resolution is Resolution.LINK_ORDER and not self.order_id:
             raise InvalidDecision("link-order needs the order that the payment is for: name it with --order")
         if self.resolution is not Resolution.LINK_ORDER and self.order_id is not None:

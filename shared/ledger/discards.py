@@ -9,16 +9,7 @@ import orjson
 from shared.errors import KessaiError
 from shared.ledger.database import Connection
 from shared.ledger.dead_letter_search import DeadLetterNotFound, DeadLetterState
-
-MAX_WHY = 1000
-"""Characters of a stated reason."""
-
-
-class InvalidWhy(KessaiError):
-    def __init__(self) -> None:
-        super().__init__(
-            f"say why in 1 to {MAX_WHY} characters, not blank, in UTF-8 and without NUL: the audit keeps it"
-        )
+from shared.ledger.text import require_why
 
 
 class NothingSelected(KessaiError):
@@ -88,14 +79,11 @@ async def reopen(connection: Connection, chosen: Selection, *, actor: str, why: 
 async def _move(
     connection: Connection, chosen: Selection, old: DeadLetterState, new: DeadLetterState, *, actor: str, why: str
 ) -> list[int]:
-    if not why.strip() or len(why) > MAX_WHY or "\0" in why or why.encode("utf-8", "ignore").decode() != why:
-        raise InvalidWhy
+    stated = require_why(why)
     async with connection.transaction():
         ids = await _lock(connection, chosen, old)
         await connection.execute(MOVE, ids, new)
-        await connection.execute(
-            AUDIT, ids, actor, _ACTIONS[new], old, new, orjson.dumps({"why": why.strip()}).decode()
-        )
+        await connection.execute(AUDIT, ids, actor, _ACTIONS[new], old, new, orjson.dumps({"why": stated}).decode())
     return ids
 
 

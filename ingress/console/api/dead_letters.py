@@ -12,9 +12,10 @@ from ingress.api.problems import CONFLICT, NOT_FOUND
 from ingress.console import cursors
 from ingress.console.api.call import Call, Page
 from ingress.console.api.operation import AnyOperation, act, read
+from ingress.console.api.texts import Why
 from shared.ledger import dead_letter_search, discards, receipts
 from shared.ledger.dead_letter_search import DeadLetter, DeadLetterFilter, DeadLetterState
-from shared.ledger.discards import MAX_WHY, Selection
+from shared.ledger.discards import Selection
 from shared.ledger.noted_groups import NotedGroup, noted_groups
 from shared.ledger.proved_receipts import ProvedReceipt, prove_receipts
 
@@ -73,7 +74,7 @@ class Chosen(Input):
     version: Annotated[
         Text | None, Field(description="Of the group, where it was listed: refused when letters came or left since.")
     ] = None
-    why: Annotated[str, Field(min_length=1, max_length=MAX_WHY, pattern=r"^[^\x00]*\S[^\x00]*$")]
+    why: Why
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> "Chosen":

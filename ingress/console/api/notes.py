@@ -1,9 +1,7 @@
 """What people wrote down about a thing, and writing down more."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final
-
-from pydantic import Field
+from typing import Any, Final
 
 from ingress.api.inputs import Input, Text
 from ingress.api.operation import Listed, Thing
@@ -12,8 +10,9 @@ from ingress.console.api.operation import AnyOperation, act, read
 from ingress.console.api.orders import OfOrder
 from ingress.console.api.replays import OfReplay
 from ingress.console.api.reviews import OfReview
+from ingress.console.api.texts import NoteBody
 from shared.ledger import notes
-from shared.ledger.notes import MAX_BODY, Note, NoteThing
+from shared.ledger.notes import Note, NoteThing
 
 
 class OfGroup(Input):
@@ -21,7 +20,7 @@ class OfGroup(Input):
 
 
 class NewNote(Input):
-    body: Annotated[str, Field(min_length=1, max_length=MAX_BODY, pattern=r"^[^\x00]*\S[^\x00]*$")]
+    body: NoteBody
 
 
 class NoteOnOrder(OfOrder, NewNote):

@@ -9,18 +9,19 @@ from ingress.console.plans import TooManyPlans
 from shared.ledger.api_tokens import InvalidLabel, LabelTaken, TokenNotFound
 from shared.ledger.dead_letter_search import DeadLetterNotFound
 from shared.ledger.decisions import InvalidDecision
-from shared.ledger.discards import DeadLetterElsewhere, GroupChanged, InvalidWhy, NothingSelected
+from shared.ledger.discards import DeadLetterElsewhere, GroupChanged, NothingSelected
 from shared.ledger.events import EventNotFound
 from shared.ledger.notes import InvalidNote, NothingToNote
 from shared.ledger.orders import InvalidOrder, OrderConflict, OrderNotFound, OrderNotPending
 from shared.ledger.passwords import PasswordRefused
 from shared.ledger.receipts import NoReceiptKept
-from shared.ledger.replays.jobs import NoReason, NotPossibleNow, ReplayNotFound
+from shared.ledger.replays.jobs import NotPossibleNow, ReplayNotFound
 from shared.ledger.replays.plans import BeyondHorizon, NothingToReplay
 from shared.ledger.replays.selection import EmptyFilter
 from shared.ledger.resolve import CannotApprove, CannotResolve, WaitsForApproval
 from shared.ledger.reviews import ReviewChanged, ReviewNotFound, ReviewTaken
 from shared.ledger.suggested import NothingSuggested
+from shared.ledger.text import InvalidWhy
 from shared.ledger.users import InvalidName, NotYourself, UserExists, UserNotFound
 
 DOCUMENT: Final = "/api/v1/openapi.json"
@@ -65,7 +66,6 @@ _NOT_SO: Final = (
     PasswordRefused,
     NothingSelected,
     EmptyFilter,
-    NoReason,
     NothingToReplay,
     BeyondHorizon,
 )

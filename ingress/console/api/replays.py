@@ -11,6 +11,7 @@ from ingress.api.operation import Listed, Thing
 from ingress.api.problems import CONFLICT
 from ingress.console.api.call import Call, Page
 from ingress.console.api.operation import ROOT, AnyOperation, act, read
+from ingress.console.api.texts import Why
 from shared.ledger.books import Outcome
 from shared.ledger.database import Connection
 from shared.ledger.replays import items, jobs
@@ -70,7 +71,7 @@ class NewPlan(Input):
 
 
 class Start(OfReplay):
-    why: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*\S[^\x00]*$")]
+    why: Why
     canary: Annotated[int, Field(ge=0, le=100_000, description="So many first, judged before the rest.")] = (
         DEFAULT_CANARY
     )

@@ -11,10 +11,11 @@ from ingress.api.operation import Listed, Thing
 from ingress.api.problems import CONFLICT
 from ingress.console.api.call import Call, Page
 from ingress.console.api.operation import AnyOperation, act, read
+from ingress.console.api.texts import Why
 from shared.ledger import audit, notes, resolve, reviews, suggested
 from shared.ledger.audit import ActFilter, RecordedAct
 from shared.ledger.database import Connection
-from shared.ledger.decisions import MAX_WHY, Decision, Resolution, choices
+from shared.ledger.decisions import Decision, Resolution, choices
 from shared.ledger.notes import Note, NoteThing
 from shared.ledger.resolve import Resolved
 from shared.ledger.reviews import RecordedReview, ReviewFilter
@@ -22,8 +23,6 @@ from shared.ledger.transitions import ReviewQueue, ReviewReason, ReviewState
 
 MAX_ACTS: Final = 100
 """Of a review, that are shown with it."""
-
-Why = Annotated[str, Field(min_length=1, max_length=MAX_WHY, pattern=r"^[^\x00]*\S[^\x00]*$")]
 
 
 @dataclass(frozen=True, slots=True)

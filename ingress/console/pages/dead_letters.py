@@ -14,11 +14,12 @@ from shared.ledger.dead_letter_search import (
     DeadLetterState,
     GroupNotFound,
 )
-from shared.ledger.discards import DeadLetterElsewhere, GroupChanged, InvalidWhy, NothingSelected, Selection
+from shared.ledger.discards import DeadLetterElsewhere, GroupChanged, NothingSelected, Selection
 from shared.ledger.noted_groups import noted_groups
 from shared.ledger.notes import InvalidNote, NoteThing
 from shared.ledger.proved_receipts import prove_receipts
 from shared.ledger.slices import DEAD_LETTERS, take_slice
+from shared.ledger.text import InvalidWhy
 
 ANY = "any"
 GROUPS = 200

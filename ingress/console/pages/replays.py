@@ -19,7 +19,7 @@ from shared.ledger import audit, notes
 from shared.ledger.books import Outcome
 from shared.ledger.notes import InvalidNote, NoteThing
 from shared.ledger.replays import items, jobs
-from shared.ledger.replays.jobs import Act, NoReason, NotPossibleNow, ReplayChanged, ReplayNotFound, ReplayState, Terms
+from shared.ledger.replays.jobs import Act, NotPossibleNow, ReplayChanged, ReplayNotFound, ReplayState, Terms
 from shared.ledger.replays.plans import BeyondHorizon, NothingToReplay
 from shared.ledger.replays.selection import EmptyFilter, Selection, Source
 from shared.ledger.replays.terms import (
@@ -31,6 +31,7 @@ from shared.ledger.replays.terms import (
     parse_share,
 )
 from shared.ledger.slices import Slice
+from shared.ledger.text import InvalidWhy
 
 USUAL: Final = {"canary": str(DEFAULT_CANARY), "rate": USUAL_RATE, "stop_on_fail": USUAL_STOP_ON_FAIL}
 """What the form that starts a replay holds at first."""
@@ -157,7 +158,7 @@ def _terms(form: Mapping[str, str]) -> tuple[Terms | None, dict[str, str]]:
         problems["stop_on_fail"] = in_words(error)
     try:
         terms = Terms(form.get("why", ""), int(canary) if "canary" not in problems else 0, rate, share)
-    except NoReason as error:
+    except InvalidWhy as error:
         problems["why"] = in_words(error)
         return None, problems
     return None if problems else terms, problems

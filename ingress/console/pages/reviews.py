@@ -25,6 +25,7 @@ from shared.ledger.resolve import CannotApprove, CannotResolve, WaitsForApproval
 from shared.ledger.reviews import ReviewChanged, ReviewFilter, ReviewNotFound, ReviewTaken
 from shared.ledger.slices import REVIEWS, take_slice
 from shared.ledger.suggested import NothingSuggested
+from shared.ledger.text import InvalidWhy
 from shared.ledger.transitions import OF_SESSIONS, OF_STATEMENTS, ReviewQueue, ReviewReason, ReviewState
 
 ANY = "any"
@@ -192,6 +193,8 @@ async def decide(visit: Visit) -> web.Response:
                 version=_version(form),
                 approvals=visit.services.approvals,
             )
+    except InvalidWhy as error:
+        return await _page(visit, review_id, back=Returned(DECIDE, form, {"why": in_words(error)}), status=400)
     except InvalidDecision as error:
         return await _page(visit, review_id, back=Returned(DECIDE, form, {"": in_words(error)}), status=400)
     except OrderNotFound:

@@ -13,6 +13,7 @@ from shared.ledger.database import Connection
 from shared.ledger.replays.plans import require_claims
 from shared.ledger.replays.terms import DEFAULT_CANARY, DEFAULT_RATE, DEFAULT_STOP_ON_FAIL
 from shared.ledger.replays.turn import rewind
+from shared.ledger.text import require_why
 
 
 class ReplayState(StrEnum):
@@ -64,10 +65,6 @@ class ReplayChanged(KessaiError):
         super().__init__(f"replay {replay_id} is {state} by now: look again, then tell it to {act} if it still should")
 
 
-class NoReason(KessaiError):
-    """A replay is started for a reason that is kept."""
-
-
 @dataclass(frozen=True, slots=True)
 class Terms:
     """How a job is to run."""
@@ -80,9 +77,8 @@ class Terms:
     """Share of events that may fail again."""
 
     def __post_init__(self) -> None:
-        """Raises NoReason."""
-        if not self.why.strip() or len(self.why) > 1000 or "\0" in self.why:
-            raise NoReason('say why in 1 to 1000 characters: --why "INC-123, fixed in 1.4"')
+        """Raises InvalidWhy."""
+        require_why(self.why)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,7 @@ def test_a_group_is_worked_on_together(kessai: Terminal, given_books: Given) -> 
         (("dead-letters", "discard", "--group", "g", "--why", "x"), "go together"),
         (("dead-letters", "discard", "1", "--version", "v", "--why", "x"), "go together"),
         (("dead-letters", "discard", "1", "--why", " "), "say why"),
+        (("replay", "start", "1", "--why", "half a character: \udcff"), "say why"),
         (("dead-letters", "discard", "4711", "--why", "x"), "no dead letter 4711"),
         (("dead-letters", "discard", "1"), "--why"),
         (("dead-letters", "verify", "4711"), "no dead letter 4711"),

@@ -24,7 +24,7 @@ async def test_a_group_is_discarded_as_it_was_seen_and_opened_again(pool: Pool, 
         return await desk.post(f"{page}/{what}", form_token=form.form_token, version=version, why=why)
 
     blank = await send("discard", " ")
-    assert (blank.status, "Say why in 1 to 1000 characters" in blank.words) == (400, True)
+    assert (blank.status, "Say why in 1 to 4000 characters" in blank.words) == (400, True)
     await desk.act("/dead-letters/1/discard", on="/dead-letters/1", why="one leaves")
     await bury(pool, 1)  # and another comes
     stale = await send("discard", "of a test")

@@ -109,7 +109,7 @@ async def test_wrong_terms_are_said_at_their_fields_and_nothing_typed_is_lost(bo
     page = await desk.fill(f"{address}/start", wrong, on=address)
     assert page.status == 400
     assert problems(page) == [
-        "Say why in 1 to 1000 characters, as in “INC-123, fixed in 1.4”.",
+        "Say why in 1 to 4000 characters of text, not blank and without NUL: the reason is kept on record.",
         "Write a number of events, from 0 to 100,000.",
         "'fast <b>' is no rate: write 50/s, 600/m, or none.",
         "'200%' is no share of the events: write 2%, or 0.02.",

@@ -9,7 +9,8 @@ from shared.broker.envelope import Failure
 from shared.ledger import dead_letter_search, dead_letters, discards
 from shared.ledger.database import connected
 from shared.ledger.dead_letter_search import DeadLetter, DeadLetterFilter, DeadLetterNotFound, DeadLetterState
-from shared.ledger.discards import DeadLetterElsewhere, GroupChanged, InvalidWhy, NothingSelected, Selection
+from shared.ledger.discards import DeadLetterElsewhere, GroupChanged, NothingSelected, Selection
+from shared.ledger.text import InvalidWhy
 from tests.given import NOW, challenge_hash, envelope, new_order, payment
 from tests.integration.ledger.books import TestBooks
 
@@ -175,7 +176,7 @@ async def test_a_discard_can_be_taken_back(dead_books: TestBooks) -> None:
         (Selection(ids=[1]), " ", InvalidWhy),
         (Selection(ids=[1]), "a\0b", InvalidWhy),
         (Selection(ids=[1]), "a\udcffb", InvalidWhy),
-        (Selection(ids=[1]), "x" * 1001, InvalidWhy),
+        (Selection(ids=[1]), "x" * 4001, InvalidWhy),
     ],
 )
 async def test_a_selection_that_does_not_fit_changes_nothing(

@@ -19,6 +19,8 @@ from shared.ledger.decisions import (
     choices,
     decide,
 )
+from shared.ledger.replays.jobs import Terms
+from shared.ledger.text import InvalidWhy
 from shared.ledger.transitions import OF_SESSIONS, OF_STATEMENTS, TABLE, Fact, Move, OrderState, ReviewReason
 from shared.sdrp.money import Currency
 from tests.given import ENDPOINT, challenge_hash, confirmation, incoming, payment, session, settlement, usage
@@ -154,9 +156,6 @@ def test_a_reason_that_fits_nothing_leaves_rejection() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((Resolution.REJECT, " "), "say why"),
-        ((Resolution.REJECT, "x" * 4001), "say why"),
-        ((Resolution.REJECT, "a\0b"), "say why"),
         ((Resolution.LINK_ORDER, "because"), "name it with --order"),
         ((Resolution.REJECT, "because", "order-1"), "takes no order"),
         ((Resolution.REPROCESS, "because", None, True), "accepts no mismatch"),
@@ -165,3 +164,11 @@ def test_a_reason_that_fits_nothing_leaves_rejection() -> None:
 def test_a_decision_says_what_it_must_and_no_more(arguments: tuple[Resolution, str], says: str) -> None:
     with pytest.raises(InvalidDecision, match=says):
         Decision(*arguments)
+
+
+@pytest.mark.parametrize("why", ["", " ", "x" * 4001, "a\0b", "half a surrogate pair: \udcff"])
+def test_a_reason_is_text_that_the_books_can_keep(why: str) -> None:
+    with pytest.raises(InvalidWhy, match="say why"):
+        Decision(Resolution.REJECT, why)
+    with pytest.raises(InvalidWhy, match="say why"):
+        Terms(why)
