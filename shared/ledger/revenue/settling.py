@@ -110,6 +110,7 @@ MAY_END = f"""
          OR {_is_accepted(ReviewReason.BATCH_ROWS_MISMATCH, _OF_ROW, _UNIT_OF_BATCH)})
 """
 
+# The limit makes Postgres look each row up: without statistics it would rather read all usage.
 DUE_SINCE_ACCEPTED = f"""
 UPDATE kessai.statement_batches AS batch
 SET orders_due = true
@@ -123,11 +124,14 @@ FROM (
     JOIN kessai.statement_usage USING (settlement_batch_id)
     WHERE contradicted.endpoint = $1 AND contradicted.disputed IS NOT NULL
 ) AS held_back
-JOIN kessai.statement_usage AS stated USING (metered_usage_id)
+CROSS JOIN LATERAL (SELECT *
+                    FROM kessai.statement_usage
+                    WHERE metered_usage_id = held_back.metered_usage_id
+                    LIMIT 1) AS stated
 JOIN kessai.metered_usage AS booked
     ON booked.endpoint = stated.endpoint AND booked.requirement_id = stated.paired_with
 JOIN kessai.orders ON orders.order_id = booked.order_id
-WHERE stated.endpoint = $1 AND batch.settlement_batch_id = stated.settlement_batch_id
+WHERE batch.settlement_batch_id = stated.settlement_batch_id
   AND batch.money IN {FINAL_MONEY} AND NOT batch.orders_due AND {MAY_END}
 RETURNING batch.settlement_batch_id
 """
