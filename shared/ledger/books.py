@@ -69,7 +69,13 @@ class Claim(NamedTuple):
 
     receipt_id: UUID
     digest: bytes
+    """Of the bytes that came first under it."""
     outcome: Outcome
+
+    @property
+    def has_effect(self) -> bool:
+        """The event has had its effect, or the books held it already: no bytes under this id have another."""
+        return self.outcome in (Outcome.APPLIED, Outcome.DUPLICATE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,8 @@ class Case:
     """The order that its requirement has paid already."""
     is_rejected: bool = False
     """A person has rejected the payment of its challenge."""
+    has_effect: bool = False
+    """Its event has had an effect, or a duplicate, by other bytes under the same event id."""
     session: StatedSession | None = None
     """What the platform says is paid, where no event does."""
     challenge_hash: str | None = None
@@ -133,11 +135,17 @@ def decide(decision: Decision, case: Case, shops: Mapping[str, Shop]) -> Answer:
         return _of_statement(decision)
     if case.reason in OF_SESSIONS:
         return _of_session(decision, case, shops)
+    return _of_event(decision, case, shops)
+
+
+def _of_event(decision: Decision, case: Case, shops: Mapping[str, Shop]) -> Answer:
+    incoming = case.incoming
     if decision.resolution is Resolution.REJECT:
         return _REJECTED
-    incoming = case.incoming
     if incoming is None:
         return Refusal("the bytes of its event are no longer kept, so nothing can be counted: reject it")
+    if case.has_effect:
+        return _had_effect(decision, case)
     match decision.resolution:
         case Resolution.REPROCESS:
             return _reprocessed(case, incoming, shops)
@@ -164,7 +172,7 @@ def choices(reason: str, *, challenge_hash: str | None, order_id: str | None) ->
         Resolution.ACCEPT_METERED: reason == ReviewReason.METERED_INTEGRATION_REQUIRED and not is_lost,
         Resolution.ACCEPT_MISMATCH: reason in MISFITS and not is_lost,
         Resolution.REJECT: True,
-        Resolution.REPROCESS: reason != ReviewReason.EVENT_ID_CONFLICT,
+        Resolution.REPROCESS: True,
     }
     return [resolution for resolution, fits in fitting.items() if fits]
 
@@ -224,9 +232,16 @@ def _session_accepted(case: Case, session: StatedSession, order: Order, shops: M
     return _applied(Ruling(outcome, reason=reason, spent_on=payable.spent_on if reason else None), order)
 
 
-def _reprocessed(case: Case, incoming: Incoming, shops: Mapping[str, Shop]) -> Answer:
-    if case.reason is ReviewReason.EVENT_ID_CONFLICT:  # ruling on these bytes alone could only miss the conflict
+def _had_effect(decision: Decision, case: Case) -> Answer:
+    if decision.resolution is Resolution.REPROCESS and case.reason is ReviewReason.EVENT_ID_CONFLICT:
         return Unchanged()
+    return Refusal(
+        "other bytes under its event id were counted, or are in the books already, and an event counts once: "
+        f"choose {Resolution.REJECT}"
+    )
+
+
+def _reprocessed(case: Case, incoming: Incoming, shops: Mapping[str, Shop]) -> Answer:
     ruling = _rule(case, incoming, shops)
     return Unchanged() if ruling.review is case.reason else Verdict(ruling)
 

@@ -8,7 +8,7 @@ from shared.ledger.books import Order, Shop
 from shared.ledger.database import Connection
 from shared.ledger.decisions import Answer, Case, Decision, Resolution, choices, decide
 from shared.ledger.incoming import Incoming
-from shared.ledger.lookup import find_batches, find_spent
+from shared.ledger.lookup import find_batches, find_spent, has_effect
 from shared.ledger.missed_webhooks import case_of
 from shared.ledger.reviews import RecordedReview
 from shared.ledger.transitions import OF_SESSIONS, ReviewReason
@@ -62,6 +62,7 @@ async def _case(connection: Connection, review: RecordedReview) -> Case:
         await find_batches(connection, [batch_id]) if batch_id else {},
         spent_on=spent.get(incoming.requirement) if incoming.requirement else None,
         is_rejected=is_rejected,
+        has_effect=await has_effect(connection, incoming),
     )
 
 

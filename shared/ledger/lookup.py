@@ -95,6 +95,12 @@ async def find_claims(connection: Connection, keys: Sequence[tuple[str, str]]) -
     }
 
 
+async def has_effect(connection: Connection, incoming: Incoming) -> bool:
+    """Whether an event whose review is open has had its effect: by other bytes under its id, since its own wait."""
+    claims = await find_claims(connection, [incoming.key])
+    return any(claim.has_effect for claim in claims.values())
+
+
 FIND_BATCHES = """
 SELECT settlement_batch_id, pricing_band, chain_receipt_id, usage_event_digest, settled_at
 FROM kessai.settlement_batches

@@ -22,7 +22,8 @@ REASON: Final = ReviewReason.MISSED_WEBHOOK
 def heard_sql(endpoint: str, order_id: str, requirement_id: str, challenge_hash: str) -> str:
     """Whether the order has that payment, or the order's own endpoint has an event of it in a review.
 
-    A copy that came to another endpoint is no webhook of the order's shop: it can only be a mismatch there.
+    A copy that came to another endpoint is no webhook of the order's shop: it can only be a mismatch there. Bytes that
+    contradict earlier ones under their event id may be impossible to count.
     """
     return f"""
     (EXISTS (SELECT FROM kessai.orders AS paid
@@ -31,7 +32,7 @@ def heard_sql(endpoint: str, order_id: str, requirement_id: str, challenge_hash:
                     OR {requirement_id} IS NULL AND paid.state NOT IN ('pending', 'cancelled')))
      OR EXISTS (SELECT FROM kessai.reviews AS of_event
                 WHERE of_event.endpoint = {endpoint} AND of_event.challenge_hash = {challenge_hash}
-                  AND of_event.event_id IS NOT NULL))
+                  AND of_event.event_id IS NOT NULL AND of_event.reason <> '{ReviewReason.EVENT_ID_CONFLICT}'))
     """
 
 
@@ -84,12 +85,12 @@ async def was_decided(connection: Connection, endpoint: str, session_id: str) ->
 async def was_rejected(connection: Connection, endpoint: str, challenge_hash: str) -> bool:
     """Whether a person has rejected the payment of a challenge, and nobody has anything of it left to decide.
 
-    The rejection of a copy that came to another endpoint says nothing of the payment; while that copy waits for a
-    decision, a person may still count it.
+    The rejection of a copy that came to another endpoint, or of bytes that contradict earlier ones under their event
+    id, says nothing of the payment. While either waits for a decision, a person may still count it.
     """
     rejected = await connection.fetchval(
         """
-        SELECT coalesce(bool_or(endpoint = $1 AND resolution = $3), false)
+        SELECT coalesce(bool_or(endpoint = $1 AND resolution = $3 AND reason <> $4), false)
                AND NOT coalesce(bool_or(state = 'open'), false)
                AND NOT EXISTS (SELECT FROM kessai.dead_letters WHERE challenge_hash = $2 AND state = 'open')
         FROM kessai.reviews
@@ -98,6 +99,7 @@ async def was_rejected(connection: Connection, endpoint: str, challenge_hash: st
         endpoint,
         challenge_hash,
         Resolution.REJECT,
+        ReviewReason.EVENT_ID_CONFLICT,
     )
     return bool(rejected)
 

@@ -26,7 +26,7 @@ from shared.ledger.decisions import (
 )
 from shared.ledger.effects import write_effects
 from shared.ledger.incoming import Incoming
-from shared.ledger.lookup import find_spent, load_books, lock_hashes
+from shared.ledger.lookup import find_spent, has_effect, load_books, lock_hashes
 from shared.ledger.missed_webhooks import case_of, reject_challenge
 from shared.ledger.orders import OrderNotFound
 from shared.ledger.reviews import Ending, RecordedReview, ReviewChanged, ReviewTaken
@@ -167,9 +167,13 @@ async def _open_case(
         order = await _lock_order(connection, decision.order_id)
         await _lock_hash(connection, incoming)
         review = await reviews.lock_open(connection, review_id, version=version)
-        owner, spent = await _owner(connection, incoming), await find_spent(connection, [incoming])
-        spent_on = spent.get(incoming.requirement) if incoming.requirement else None
-        return review, Case(ReviewReason(review.reason), incoming, order, {}, belongs_to=owner, spent_on=spent_on)
+        spent = await find_spent(connection, [incoming])
+        return review, Case(
+            *(ReviewReason(review.reason), incoming, order, {}),
+            belongs_to=await _owner(connection, incoming),
+            spent_on=spent.get(incoming.requirement) if incoming.requirement else None,
+            has_effect=await has_effect(connection, incoming),
+        )
     books = await load_books(connection, [incoming])
     review = await reviews.lock_open(connection, review_id, version=version)
     return review, Case(
@@ -179,6 +183,7 @@ async def _open_case(
         books.batches,
         spent_on=books.spent.get(incoming.requirement) if incoming.requirement else None,
         is_rejected=incoming.challenge_hash in books.rejected,
+        has_effect=await has_effect(connection, incoming),
     )
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from shared.errors import KessaiError
-from shared.ledger import audit
+from shared.ledger import audit, claims
 from shared.ledger.changes import Ruling
 from shared.ledger.conditions import Conditions
 from shared.ledger.database import Connection
@@ -231,12 +231,7 @@ async def propose(connection: Connection, review: RecordedReview, proposed: Mapp
 async def close(
     connection: Connection, endings: Sequence[Ending], *, by: str, resolution: str, why: str | None = None
 ) -> None:
-    """Close locked reviews and settle the claims of their events, each table at once.
-
-    A claim of other bytes under the same event id stays as it is, and so does one that is settled already.
-    """
-    review_ids = [ending.review_id for ending in endings]
-    order_ids = [ending.ruling.order.order_id if ending.ruling.order else None for ending in endings]
+    """Close locked reviews and settle the claims of their events, each table at once. Raises NotLookedFor."""
     await connection.execute(
         """
         UPDATE kessai.reviews
@@ -245,27 +240,13 @@ async def close(
         FROM unnest($1::bigint[], $2::text[]) AS ended (review_id, order_id)
         WHERE reviews.review_id = ended.review_id
         """,
-        review_ids,
-        order_ids,
+        [ending.review_id for ending in endings],
+        [ending.ruling.order.order_id if ending.ruling.order else None for ending in endings],
         by,
         resolution,
         why,
     )
-    await connection.execute(
-        """
-        UPDATE kessai.webhook_events AS claim
-        SET outcome = ended.outcome, reason = ended.reason, order_id = coalesce(ended.order_id, claim.order_id),
-            applied_at = clock_timestamp()
-        FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS ended (review_id, order_id, outcome, reason)
-        JOIN kessai.reviews USING (review_id)
-        WHERE claim.endpoint = reviews.endpoint AND claim.event_id = reviews.event_id
-          AND claim.body_digest = reviews.body_digest AND claim.outcome = 'review'
-        """,
-        review_ids,
-        order_ids,
-        [ending.ruling.outcome for ending in endings],
-        [ending.ruling.reason for ending in endings],
-    )
+    await claims.settle(connection, {ending.review_id: ending.ruling for ending in endings})
 
 
 async def record(

@@ -228,7 +228,9 @@ def _same_settlement(known: Batch, told: Batch) -> bool:
 def _asks_for_new_ruling(incoming: Incoming, claim: Claim | None) -> bool:
     """Whether a replay brings the very bytes of a claim to be ruled on anew."""
     mark = incoming.envelope.replay
-    return mark is not None and mark.rule_again and claim is not None and claim.digest == incoming.digest
+    if mark is None or not mark.rule_again or claim is None:
+        return False
+    return claim.digest == incoming.digest and not claim.has_effect
 
 
 def _add_known(changes: Changes, incoming: Incoming, claim: Claim, books: Books, now: datetime) -> None:

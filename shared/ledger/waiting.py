@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from shared.ledger import archive, audit, reviews
 from shared.ledger.audit import Act
-from shared.ledger.books import Order
+from shared.ledger.books import Order, Outcome
 from shared.ledger.changes import Changes, Ruling
 from shared.ledger.database import Connection
 from shared.ledger.effects import write_effects
@@ -45,10 +45,15 @@ async def apply_waiting(
     ruled: list[tuple[Ending, Incoming]] = []
     waiting = await _lock_waiting(connection, hashes)
     spent = await find_spent(connection, [incoming for _, incoming, _ in waiting])
+    applied: set[tuple[str, str]] = set()
     for review_id, incoming, order in waiting:
+        if incoming.key in applied:  # other bytes under one event id: the event has one effect
+            continue
         now_is = changes.orders.get(order.order_id, order)
         ruling = rule_waiting(incoming, now_is, spent_on=spent_by(incoming, spent, changes))
         add_effects(changes, incoming, ruling, now)
+        if ruling.outcome is Outcome.APPLIED:
+            applied.add(incoming.key)
         ruled.append((Ending(review_id, ruling), incoming))
     if ruled:
         await reviews.close(connection, [ending for ending, _ in ruled], by=actor, resolution=became)
@@ -58,6 +63,7 @@ async def apply_waiting(
 
 
 async def _lock_waiting(connection: Connection, hashes: Sequence[str]) -> list[tuple[int, Incoming, Order]]:
+    """Without the events that have had their effect by other bytes."""
     rows = await connection.fetch(
         """
         SELECT review_id, archived.*, orders.order_id, orders.endpoint AS order_endpoint, amount_minor, currency,
@@ -69,6 +75,9 @@ async def _lock_waiting(connection: Connection, hashes: Sequence[str]) -> list[t
         WHERE reviews.state = 'open'
           AND reason IN ('unknown_challenge_hash', 'unknown_metered_challenge_hash')
           AND challenge_hash = ANY ($1::text[])
+          AND NOT EXISTS (SELECT FROM kessai.webhook_events AS claim
+                          WHERE claim.endpoint = reviews.endpoint AND claim.event_id = reviews.event_id
+                            AND claim.outcome IN ('applied', 'duplicate'))
         ORDER BY received_at, review_id
         FOR UPDATE OF reviews
         """,

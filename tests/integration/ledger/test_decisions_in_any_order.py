@@ -50,13 +50,24 @@ _steps = st.one_of(
     st.tuples(st.just("opt"), st.booleans()),
 )
 
+# Where other bytes under its event id were counted, the review of the first ones is left to a person.
 LEFT_BEHIND = """
 SELECT event_id
 FROM kessai.webhook_events AS claim
-WHERE (outcome = 'review') <> EXISTS (
+WHERE (outcome, reason) IS DISTINCT FROM ('applied', 'event_id_conflict') AND (outcome = 'review') <> EXISTS (
     SELECT FROM kessai.reviews
     WHERE (endpoint, event_id, body_digest) = (claim.endpoint, claim.event_id, claim.body_digest) AND state = 'open'
 )
+"""
+
+
+EFFECTS = """
+SELECT count(*)
+FROM (SELECT event_id FROM kessai.audit WHERE action = 'order.moved' AND event_id IS NOT NULL
+      UNION ALL
+      SELECT event_id FROM kessai.settlement_batches) AS effects
+GROUP BY event_id
+HAVING count(*) > 1
 """
 
 
@@ -72,6 +83,7 @@ async def test_every_effect_happens_once(books: TestBooks, steps: list[tuple[Any
         except KessaiError:
             continue
     assert not await books.rows(LEFT_BEHIND)
+    assert not await books.rows(EFFECTS)
     moves = await books.moves()
     assert set(Counter(order_id for order_id, _, _ in moves).values()) <= {1}
     assert {before for _, before, _ in moves} <= {"pending"}

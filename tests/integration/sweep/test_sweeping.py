@@ -403,6 +403,43 @@ async def test_an_order_that_a_copy_at_another_endpoint_has_paid_waits_for_no_we
     ]
 
 
+async def contradict(stall: Stall) -> None:
+    """Take in the webhook after other bytes under its event id, which lacked a field."""
+    (webhook,) = stall.receiver.confirmed()
+    incomplete = orjson.loads(webhook.raw)
+    del incomplete["data"]["settlement_status"]
+    await stall.books.apply(orjson.dumps(incomplete))
+    await stall.hear()
+    await stall.wait()
+
+
+async def test_bytes_that_contradict_earlier_ones_are_not_the_missing_webhook(stall: Stall) -> None:
+    """Rejecting both of them does not say that the money was sent back."""
+    await stall.sell(drop=False)
+    await contradict(stall)
+    assert await stall.found() == [("order-1", "missed webhook")]
+    desk = Desk(stall.books)
+    for review_id in (1, 2):
+        await desk.resolve(review_id, "reject", why="nobody knows what it says")
+    await stall.books.rows("UPDATE kessai.reviews SET state = 'closed' WHERE review_id = 3")  # nothing left to decide
+    with pytest.raises(PaymentUnderway):
+        await stall.start()
+    await stall.books.rows("UPDATE kessai.reviews SET state = 'open' WHERE review_id = 3")
+    assert (await desk.resolve(3, "accept-session")).order_state == "paid"
+
+
+async def test_a_payment_that_its_contradicted_event_has_paid_is_missed_no_more(stall: Stall) -> None:
+    await stall.sell(drop=False)
+    await contradict(stall)
+    assert await stall.found() == [("order-1", "missed webhook")]
+    assert (await Desk(stall.books).resolve(2, "reprocess")).order_state == "paid"
+    assert await stall.found() == []
+    assert (await stall.reviews())[1:] == [
+        ("order-1", "event_id_conflict", "closed"),
+        ("order-1", "missed_webhook", "closed"),
+    ]
+
+
 async def test_a_dead_letter_of_another_endpoint_holds_up_no_look(stall: Stall) -> None:
     await stall.sell(drop=False)
     (webhook,) = stall.receiver.confirmed()

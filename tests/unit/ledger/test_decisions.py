@@ -78,6 +78,7 @@ def cases(draw: st.DrawFn) -> Case:
         draw(st.sampled_from([{}, {"batch-1": BATCH}])),
         draw(st.sampled_from([None, "order-9"])),
         is_rejected=draw(st.booleans()),
+        has_effect=draw(st.sampled_from([False, False, True])),
         session=draw(st.sampled_from([None, session(), session(settlement_status=None)])),
         challenge_hash=challenge_hash("order-1"),
         is_heard=draw(st.booleans()),
@@ -100,6 +101,7 @@ def test_an_order_only_moves_along_the_table(decision: Decision, case: Case, sho
         assert case.order.state is move[0]
         assert move in MOVES[Fact.PAYMENT] | MOVES[Fact.USAGE]
         assert not case.is_rejected or is_said(decision, case)
+        assert not case.has_effect or case.reason in OF_SESSIONS
     if decision.resolution in MOVES_MONEY:
         assert isinstance(answer, Refusal) or _counts(answer)
     if case.reason in OF_STATEMENTS:
@@ -150,7 +152,8 @@ def test_a_reason_that_fits_nothing_leaves_rejection() -> None:
     for reason in set(ReviewReason) - OF_STATEMENTS:
         offered = choices(reason, challenge_hash=challenge_hash("order-1"), order_id="order-1")
         assert Resolution.REJECT in offered
-    assert choices(ReviewReason.EVENT_ID_CONFLICT, challenge_hash=None, order_id=None) == [Resolution.REJECT]
+    offered = choices(ReviewReason.EVENT_ID_CONFLICT, challenge_hash=None, order_id=None)
+    assert offered == [Resolution.REJECT, Resolution.REPROCESS]
 
 
 @pytest.mark.parametrize(
