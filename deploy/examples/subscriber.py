@@ -19,7 +19,8 @@ async def main() -> None:
             fact = json.loads(message.body)
             if fact["fact_id"] not in seen:
                 seen.add(fact["fact_id"])
-                print(fact["fact"], fact["order_id"], fact["amount_minor"], fact["currency"], flush=True)  # noqa: T201
+                amount = fact.get("paid_amount_minor", fact["amount_minor"])  # the price, where nothing is final yet
+                print(fact["fact"], fact["order_id"], amount, fact.get("paid_currency", fact["currency"]), flush=True)  # noqa: T201
 
 
 asyncio.run(main())
