@@ -1,7 +1,4 @@
-"""A person's decision, carried out: locked, ruled, written and told in one transaction, or nothing of it.
-
-Locks are taken in the order of lookup.py, then the review: the order, the hash of the challenge, the review, the claim.
-"""
+"""A person's decision, carried out: locked, ruled, written and told in one transaction, or nothing of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +6,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 from shared.errors import KessaiError
-from shared.ledger import archive, reviews
+from shared.ledger import reviews
 from shared.ledger.actors import is_same_person
-from shared.ledger.books import Order, Shop
+from shared.ledger.books import Shop
+from shared.ledger.cases import open_case
 from shared.ledger.changes import Changes
 from shared.ledger.database import Connection
 from shared.ledger.decisions import (
@@ -25,14 +23,11 @@ from shared.ledger.decisions import (
     decide,
 )
 from shared.ledger.effects import write_effects
-from shared.ledger.incoming import Incoming
-from shared.ledger.lookup import find_spent, has_effect, load_books, lock_hashes
-from shared.ledger.missed_webhooks import case_of, reject_challenge
-from shared.ledger.orders import OrderNotFound
+from shared.ledger.missed_webhooks import reject_challenge
 from shared.ledger.reviews import Ending, RecordedReview, ReviewChanged, ReviewTaken
 from shared.ledger.rulings import add_effects
 from shared.ledger.session_payments import put_session_payment
-from shared.ledger.transitions import OF_SESSIONS, ReviewReason
+from shared.ledger.transitions import ReviewReason
 from shared.ledger.waiting import Became, apply_waiting
 
 
@@ -95,7 +90,7 @@ async def resolve(
     Raises ReviewNotFound, ReviewChanged, ReviewTaken, WaitsForApproval, OrderNotFound, CannotResolve.
     """
     async with connection.transaction():
-        review, case = await _open_case(connection, review_id, decision, version=version)
+        review, case = await open_case(connection, review_id, decision, version=version)
         if review.proposed is not None:
             raise WaitsForApproval(review, review.proposed)
         if review.assignee not in (None, actor):
@@ -126,7 +121,7 @@ async def approve(
             await reviews.lock_open(connection, review_id, version=version)
             raise CannotApprove(f"review {review_id} has no decision that waits for approval: resolve it yourself")
         decision = _decision(seen.proposed)
-        review, case = await _open_case(connection, review_id, decision, version=version)
+        review, case = await open_case(connection, review_id, decision, version=version)
         if review.proposed != seen.proposed:
             raise ReviewChanged(review_id, "has another proposal by now")
         _refuse_own(seen.proposed, review_id, actor)
@@ -148,69 +143,6 @@ async def withdraw(connection: Connection, review_id: int, *, actor: str, versio
             )
         await reviews.record(connection, review, actor=actor, action="review.withdrawn", detail=review.proposed)
         return await reviews.propose(connection, review, None)
-
-
-async def _open_case(
-    connection: Connection, review_id: int, decision: Decision, *, version: int | None
-) -> tuple[RecordedReview, Case]:
-    """The review and what the books hold of it, locked; to reject an event takes neither its bytes nor its order."""
-    seen, evidence = await reviews.find(connection, review_id)
-    if seen.reason in OF_SESSIONS:
-        order = await _lock_order(connection, seen.order_id or "")
-        review = await reviews.lock_open(connection, review_id, version=version)
-        return review, await case_of(connection, review, evidence, order)
-    incoming = None if decision.resolution is Resolution.REJECT else await archive.of_review(connection, seen)
-    if incoming is None:
-        review = await reviews.lock_open(connection, review_id, version=version)
-        return review, Case(ReviewReason(review.reason), None, None, {})
-    if decision.order_id is not None:
-        order = await _lock_order(connection, decision.order_id)
-        await _lock_hash(connection, incoming)
-        review = await reviews.lock_open(connection, review_id, version=version)
-        spent = await find_spent(connection, [incoming])
-        return review, Case(
-            *(ReviewReason(review.reason), incoming, order, {}),
-            belongs_to=await _owner(connection, incoming),
-            spent_on=spent.get(incoming.requirement) if incoming.requirement else None,
-            has_effect=await has_effect(connection, incoming),
-        )
-    books = await load_books(connection, [incoming])
-    review = await reviews.lock_open(connection, review_id, version=version)
-    return review, Case(
-        ReviewReason(review.reason),
-        incoming,
-        books.orders.get(incoming.challenge_hash) if incoming.challenge_hash else None,
-        books.batches,
-        spent_on=books.spent.get(incoming.requirement) if incoming.requirement else None,
-        is_rejected=incoming.challenge_hash in books.rejected,
-        has_effect=await has_effect(connection, incoming),
-    )
-
-
-async def _lock_order(connection: Connection, order_id: str) -> Order:
-    """The order that the person named. Raises OrderNotFound."""
-    row = await connection.fetchrow("SELECT * FROM kessai.orders WHERE order_id = $1 FOR UPDATE", order_id)
-    if row is None:
-        raise OrderNotFound(order_id)
-    return Order.from_row(row)
-
-
-async def _lock_hash(connection: Connection, incoming: Incoming) -> None:
-    """The challenge that is to become the order's own, unless an order has it already.
-
-    A worker that waited for the hash wants that order next: whoever held the order and wanted the hash as well would
-    deadlock with it.
-    """
-    if incoming.challenge_hash is not None and await _owner(connection, incoming) is None:
-        await lock_hashes(connection, [incoming.challenge_hash])
-
-
-async def _owner(connection: Connection, incoming: Incoming) -> str | None:
-    """The order that has the event's challenge; nobody else can take it while its hash is locked."""
-    owner: str | None = await connection.fetchval(
-        "SELECT order_id FROM kessai.checkout_attempts WHERE challenge_hash = $1", incoming.challenge_hash
-    )
-    return owner
 
 
 async def _carry_out(
