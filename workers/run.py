@@ -21,22 +21,25 @@ from shared.ledger.database import Pool, open_pool
 from shared.ledger.retention import Keep
 from shared.observe import log as logging
 from shared.observe.admin import AdminServer, Readiness
-from shared.observe.metrics import ArchiveMetrics, OutboxMetrics, WorkerMetrics, new_registry
+from shared.observe.metrics import new_registry
 from shared.settings import Settings, TopologyMode
 from shared.stopping import stop_at_signals, wait_or_stop
 from workers.archive_months import archive_months
+from workers.confirmations.metrics import ConfirmationMetrics
 from workers.confirmations.role import Confirmations
 from workers.database import RetryingDatabase
-from workers.dead_letters.archive import DeadLetters
-from workers.dead_letters.replay import Replays
+from workers.dead_letters.metrics import DeadLetterMetrics
+from workers.dead_letters.role import DeadLetters
 from workers.folding import fold_tallies
 from workers.housekeeping import Housekeeping
-from workers.outbox.relay import Outbox
+from workers.outbox.metrics import OutboxMetrics
+from workers.outbox.role import Outbox
 from workers.reconcile.metrics import ReconcileMetrics, SweepMetrics
 from workers.reconcile.providers import providers, providers_of
 from workers.reconcile.role import AT_ONCE, Reconcile
 from workers.reconcile.sweep_role import Sweep
 from workers.reconcile.sweep_settings import swept
+from workers.replays.role import Replays
 from workers.retention import retention
 from workers.reviews.evidence import EvidenceTerms
 from workers.reviews.metrics import ReviewMetrics
@@ -129,7 +132,7 @@ async def _parts(
     """
     match name:
         case RoleName.CONFIRMATIONS:
-            metrics = WorkerMetrics(registry)
+            metrics = ConfirmationMetrics(registry)
             confirmations = Confirmations(
                 settings.require_amqp_url(),
                 books=RetryingDatabase(pool, retried=metrics.retried, holding=metrics.holding),
@@ -145,7 +148,7 @@ async def _parts(
             archive = DeadLetters(
                 settings.require_amqp_url(),
                 books=RetryingDatabase(pool),
-                metrics=ArchiveMetrics(registry),
+                metrics=DeadLetterMetrics(registry),
                 batch_size=min(100, settings.batch_size),
                 largest=settings.max_body,
                 drain_timeout=settings.drain_timeout,

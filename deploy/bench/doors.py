@@ -13,9 +13,10 @@ from aiohttp import web
 from ingress.webhooks import replies
 from ingress.webhooks.app import open_door
 from ingress.webhooks.connection import Handler, Limits
+from ingress.webhooks.metrics import IngressMetrics
 from ingress.webhooks.receive import PATH, Reception, Refused
 from shared.observe.listening import bind
-from shared.observe.metrics import IngressMetrics, new_registry
+from shared.observe.metrics import new_registry
 from shared.settings import Settings
 
 

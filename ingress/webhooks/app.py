@@ -13,6 +13,7 @@ import uvloop
 from aiohttp import http_parser, web
 
 from ingress.webhooks.connection import Door, Handler, Limits
+from ingress.webhooks.metrics import UNKNOWN_ENDPOINT, IngressMetrics
 from ingress.webhooks.receive import Reception
 from ingress.webhooks.renewal import Renewal
 from shared.broker import topology
@@ -23,7 +24,7 @@ from shared.garbage import collect_rarely
 from shared.observe import log as logging
 from shared.observe.admin import AdminServer, Readiness
 from shared.observe.listening import BACKLOG, bind, port_of
-from shared.observe.metrics import UNKNOWN_ENDPOINT, IngressMetrics, new_registry
+from shared.observe.metrics import new_registry
 from shared.settings import Settings, TopologyMode
 from shared.stopping import stop_at_signals
 

@@ -17,6 +17,7 @@ from multidict import istr
 
 from ingress.webhooks import replies
 from ingress.webhooks.connection import SlowRequest
+from ingress.webhooks.metrics import UNKNOWN_ENDPOINT, IngressMetrics
 from ingress.webhooks.receipts import receipt_id
 from ingress.webhooks.sparse_log import SparseLog
 from shared.broker.envelope import Envelope, Failure, encode
@@ -24,7 +25,6 @@ from shared.broker.errors import InFlightFull
 from shared.broker.topology import CONFIRMATION, DEAD, DEAD_LETTER, EVENTS
 from shared.endpoints import Endpoint
 from shared.errors import BrokerUnavailable
-from shared.observe.metrics import UNKNOWN_ENDPOINT, IngressMetrics
 from shared.sdrp.events import MalformedEvent, parse
 from shared.sdrp.signature import SignatureRefused, Verified, verify
 

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
+from ingress.webhooks.metrics import IngressMetrics
 from ingress.webhooks.receive import Reception
 from shared.endpoints import Endpoint
 from shared.errors import SettingsError
-from shared.observe.metrics import IngressMetrics
 from shared.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.ingress")

@@ -13,14 +13,14 @@ from shared.ledger.books import Shop
 from shared.ledger.changes import Changes
 from shared.ledger.database import Connection
 from shared.ledger.incoming import Incoming
-from shared.observe.metrics import WorkerMetrics
+from workers.confirmations.metrics import ConfirmationMetrics
 from workers.database import RetryingDatabase
 
 log = structlog.get_logger("kessai.worker")
 
 
 class Applier:
-    def __init__(self, books: RetryingDatabase, shops: Mapping[str, Shop], metrics: WorkerMetrics) -> None:
+    def __init__(self, books: RetryingDatabase, shops: Mapping[str, Shop], metrics: ConfirmationMetrics) -> None:
         self._books = books
         self._shops = shops
         self._metrics = metrics

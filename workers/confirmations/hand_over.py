@@ -9,7 +9,7 @@ import structlog
 from shared.broker.backoff import Backoff
 from shared.broker.errors import HoldTooLong
 from shared.broker.publisher import Publisher
-from shared.observe.metrics import WorkerMetrics
+from workers.confirmations.metrics import ConfirmationMetrics
 from workers.confirmations.set_aside import SetAside
 from workers.database import HOLD_SECONDS
 
@@ -17,7 +17,7 @@ log = structlog.get_logger("kessai.worker")
 
 
 class HandOver:
-    def __init__(self, publisher: Publisher, metrics: WorkerMetrics) -> None:
+    def __init__(self, publisher: Publisher, metrics: ConfirmationMetrics) -> None:
         self._publisher = publisher
         self._metrics = metrics
 

@@ -10,9 +10,9 @@ from shared.broker.topology import CONFIRMATIONS_QUEUE, REPLAYS_QUEUE
 from shared.ledger.books import Shop
 from shared.ledger.incoming import Incoming
 from shared.observe.admin import Readiness
-from shared.observe.metrics import WorkerMetrics
 from workers.confirmations.applier import Applier
 from workers.confirmations.hand_over import HandOver
+from workers.confirmations.metrics import ConfirmationMetrics
 from workers.confirmations.prepare import Poison, prepare
 from workers.confirmations.set_aside import UnknownEndpoint, bury_poison, route
 from workers.database import RetryingDatabase
@@ -35,7 +35,7 @@ class Confirmations:
         books: RetryingDatabase,
         shops: Mapping[str, Shop],
         publisher: Publisher,
-        metrics: WorkerMetrics,
+        metrics: ConfirmationMetrics,
         batch_size: int,
         largest: int = LARGEST,
         drain_timeout: float = 20.0,

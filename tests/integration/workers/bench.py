@@ -16,13 +16,16 @@ from shared.broker.envelope import Envelope, encode
 from shared.broker.publisher import Publisher
 from shared.broker.topology import CONFIRMATION, CONFIRMATIONS_QUEUE, EVENTS, ORDERS
 from shared.ledger.database import Pool
-from shared.observe.metrics import ArchiveMetrics, OutboxMetrics, WorkerMetrics, new_registry
+from shared.observe.metrics import new_registry
 from tests.integration.ledger.books import TestBooks
+from workers.confirmations.metrics import ConfirmationMetrics
 from workers.confirmations.role import Confirmations
 from workers.database import RetryingDatabase
-from workers.dead_letters.archive import DeadLetters
-from workers.dead_letters.replay import Replays
-from workers.outbox.relay import Outbox
+from workers.dead_letters.metrics import DeadLetterMetrics
+from workers.dead_letters.role import DeadLetters
+from workers.outbox.metrics import OutboxMetrics
+from workers.outbox.role import Outbox
+from workers.replays.role import Replays
 
 
 class Running(Protocol):
@@ -60,13 +63,13 @@ class Bench:
             books=self.retrying_database(),
             shops=self.books.shops,
             publisher=self.publisher,
-            metrics=WorkerMetrics(new_registry()),
+            metrics=ConfirmationMetrics(new_registry()),
             batch_size=batch_size,
         )
 
     def dead_letters(self) -> DeadLetters:
         return DeadLetters(
-            self.amqp_url, books=self.retrying_database(), metrics=ArchiveMetrics(new_registry()), batch_size=100
+            self.amqp_url, books=self.retrying_database(), metrics=DeadLetterMetrics(new_registry()), batch_size=100
         )
 
     def replays(self) -> Replays:

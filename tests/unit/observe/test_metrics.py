@@ -2,7 +2,11 @@
 
 from prometheus_client import CollectorRegistry
 
-from shared.observe.metrics import ArchiveMetrics, IngressMetrics, OutboxMetrics, WorkerMetrics, new_registry
+from ingress.webhooks.metrics import IngressMetrics
+from shared.observe.metrics import new_registry
+from workers.confirmations.metrics import ConfirmationMetrics
+from workers.dead_letters.metrics import DeadLetterMetrics
+from workers.outbox.metrics import OutboxMetrics
 
 
 def test_the_door_counts_answers_by_endpoint_status_and_reason() -> None:
@@ -44,7 +48,7 @@ def test_gauges_are_read_when_scraped() -> None:
 
 def test_the_worker_counts_outcomes_batches_and_waits() -> None:
     registry = CollectorRegistry()
-    metrics = WorkerMetrics(registry)
+    metrics = ConfirmationMetrics(registry)
     metrics.settled(endpoint="siglume", kind="standard_settled", outcome="applied", events=7)
     metrics.committed(events=7, seconds=0.02)
     metrics.waited(0.3)
@@ -65,8 +69,8 @@ def test_the_worker_counts_outcomes_batches_and_waits() -> None:
 def test_every_role_fits_into_one_registry() -> None:
     registry = new_registry()
     IngressMetrics(registry)
-    WorkerMetrics(registry)
-    outbox, archive = OutboxMetrics(registry), ArchiveMetrics(registry)
+    ConfirmationMetrics(registry)
+    outbox, archive = OutboxMetrics(registry), DeadLetterMetrics(registry)
     outbox.published("order.paid", 2)
     outbox.lag(1.5)
     outbox.relayed(0.01)

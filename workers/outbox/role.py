@@ -20,9 +20,9 @@ from shared.ledger import outbox
 from shared.ledger.database import Connection, TransientConflict
 from shared.ledger.outbox import WaitingFact
 from shared.observe.admin import Readiness
-from shared.observe.metrics import OutboxMetrics
 from shared.stopping import wait_or_stop
 from workers.database import RetryingDatabase
+from workers.outbox.metrics import OutboxMetrics
 from workers.readiness import of_publisher
 
 PAGE = 500

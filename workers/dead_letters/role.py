@@ -17,8 +17,8 @@ from shared.ledger import dead_letters
 from shared.ledger.bisection import bisect
 from shared.ledger.database import Connection, UnacceptableRow
 from shared.observe.admin import Readiness
-from shared.observe.metrics import ArchiveMetrics
 from workers.database import RetryingDatabase
+from workers.dead_letters.metrics import DeadLetterMetrics
 from workers.readiness import of_consumers
 
 Letter = tuple[Envelope, Failure]
@@ -34,7 +34,7 @@ class DeadLetters:
         amqp_url: str,
         *,
         books: RetryingDatabase,
-        metrics: ArchiveMetrics,
+        metrics: DeadLetterMetrics,
         batch_size: int,
         largest: int = LARGEST,
         drain_timeout: float = 20.0,
