@@ -1,4 +1,4 @@
-"""The CSV export of a settlement batch: a file of somebody's, or fetched from Siglume, and read row by row."""
+"""The CSV export of a settlement batch: opened as a file or fetched from Siglume, and read row by row."""
 
 import asyncio
 import sys
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 500
 BYTES_AT_ONCE = 64 * 1024
 TRIES = 3
-"""Of the request for an export: a person waits."""
+"""Attempts to fetch an export; few, since a person waits."""
 
 
 class CannotRead(KessaiError):
-    """The file is not there, is not ours to read, or is no whole export of the batch."""
+    """The file is missing or not readable, or is no complete export of the batch."""
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def opened(file: str) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def fetched(batch_id: str) -> Iterator[IO[bytes]]:
-    """As Siglume exports it now, in a file that is gone afterwards: nothing of the books is held while it comes.
+    """Fetch the present export from Siglume into a temporary file; no connection to the books is held meanwhile.
 
     Raises UnknownBatch, SettingsError where the batch's endpoint has no token, SiglumeApiError and CannotRead.
     """
@@ -57,7 +57,7 @@ def fetched(batch_id: str) -> Iterator[IO[bytes]]:
             file.seek(0)
         except OSError as error:
             raise CannotRead(
-                f"cannot keep the export of {batch_id}: {error.strerror}; let TMPDIR name a folder with room"
+                f"cannot keep the export of {batch_id}: {error.strerror}; let TMPDIR name a folder with free space"
             ) from None
         yield file
 
@@ -76,7 +76,7 @@ async def _fetch(access: "Access", batch_id: str, file: IO[bytes]) -> None:
 
 
 async def pages(batch_id: str, name: str, source: IO[bytes]) -> "AsyncIterator[list[ProviderUsageEvent]]":
-    """Rows as they are read. Raises CannotRead where the file is not what it should be, or is cut off."""
+    """Yield rows as they are read. Raises CannotRead where the file is malformed or cut off."""
     from shared.sdrp.api.errors import UnusableAnswer
     from shared.sdrp.api.usage_csv import UsageCsv
 

@@ -1,4 +1,4 @@
-"""`kessai bench`: what this machine makes of Kessai, measured on a private stack."""
+"""`kessai bench`: measures Kessai's speed on this machine, on a private stack."""
 
 import signal
 from importlib.util import find_spec
@@ -11,15 +11,20 @@ from shared.errors import KessaiError
 
 Only = Annotated[
     str,
-    typer.Option(help="Parts to measure: accept, apply, end-to-end, peer, growth, replay, desk, reconcile, memory."),
+    typer.Option(
+        help="Parts, separated by commas; all when omitted: accept, apply, end-to-end, peer, growth, replay, desk, "
+        "reconcile, memory."
+    ),
 ]
-Quick = Annotated[bool, typer.Option("--quick", help="Tiny sizes: shows that it works, says nothing about speed.")]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Use tiny sizes: shows that the bench works, and nothing about speed.")
+]
 Peer = Annotated[bool, typer.Option(help="Measure the official SDK's own FastAPI route beside Kessai.")]
 Out = Annotated[
     Path,
     typer.Option("--out", "--output", help="Folder for bench.json, bench.png, bench.svg and the programs' logs."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 NEEDED = {"matplotlib": "bench"}
 NEEDED_BY_PEER = dict.fromkeys(
@@ -28,7 +33,7 @@ NEEDED_BY_PEER = dict.fromkeys(
 
 
 class BenchCannotRun(KessaiError):
-    """Something the bench needs is not here, or was not understood."""
+    """Something that the bench needs is missing, or a part is unknown."""
 
 
 def bench(
@@ -36,7 +41,7 @@ def bench(
 ) -> None:
     """Measure accept, apply, end-to-end, growth, replay, desk, reconcile and memory figures, and the SDK's own route.
 
-    Takes about half an hour and, for a while, 20 GB of disk; starts its own Postgres and RabbitMQ and stops them again.
+    It takes about half an hour and up to 20 GB of disk. It starts its own Postgres and RabbitMQ, and stops them again.
     """
     _require(NEEDED | (NEEDED_BY_PEER if peer else {}))
     from rich.console import Console
@@ -46,7 +51,7 @@ def bench(
     from shared.observe import log
 
     log.configure(style="console", level="warning")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what Ctrl-C stops in order, SIGTERM does too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM stops everything in order, as Ctrl-C does
     parts = [part for part in _chosen(only) if peer or part != "peer"]
     report = run([Part(part) for part in parts], QUICK if quick else Sizes(), out=out)
     if as_json:
@@ -62,7 +67,7 @@ def _chosen(only: str) -> list[str]:
     named = [name.strip() for name in only.split(",") if name.strip()]
     unknown = [name for name in named if name not in set(Part)]
     if unknown:
-        raise BenchCannotRun(f"there is no part {', '.join(unknown)}: name some of {', '.join(Part)}")
+        raise BenchCannotRun(f"there is no part {', '.join(unknown)}: choose from {', '.join(Part)}")
     return [part for part in Part if not named or part in named]
 
 
@@ -71,5 +76,5 @@ def _require(modules: dict[str, str]) -> None:
     if missing:
         raise BenchCannotRun(
             f"{', '.join(missing)} not installed: pip install 'kessai[{','.join(sorted(set(missing.values())))}]'"
-            + (", or leave the peer out with --no-peer" if "peer" in missing.values() else "")
+            + (", or omit the peer with --no-peer" if "peer" in missing.values() else "")
         )

@@ -1,4 +1,4 @@
-"""How does a person get at the bytes of a webhook? Saved as they are, or shown with escapes."""
+"""Saves the bytes of a webhook unchanged, or prints them with escapes."""
 
 import sys
 from pathlib import Path
@@ -6,14 +6,15 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.show import printable, say
+from deploy.cli.output import printable, say
 from shared.errors import KessaiError
 
 SHOWN = 4096
-"""Bytes of a body that are shown."""
+"""Bytes of a body that are printed."""
 
 SaveRaw = Annotated[
-    str | None, typer.Option("--raw", metavar="FILE", help="Save the body, byte for byte; - is standard output.")
+    str | None,
+    typer.Option("--raw", metavar="FILE", help="Save the body to this file, byte for byte; - is standard output."),
 ]
 
 
@@ -34,7 +35,7 @@ def save(body: bytes, where: str) -> None:
 
 
 def as_text(body: bytes) -> str:
-    """What is no UTF-8 is written as escapes."""
+    """Decode a body; bytes that are not UTF-8 become escapes."""
     return body.decode("utf-8", "backslashreplace")
 
 

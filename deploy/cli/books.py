@@ -1,4 +1,4 @@
-"""How does a command reach the books? One connection, one piece of work, the driver's errors in our words."""
+"""Connects a command to the books: one connection, one unit of work, and errors that name what to do next."""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRIES = 3
-"""Of one transaction that others were in the way of."""
+"""Attempts at one transaction that conflicts with others."""
 
 
 class BooksOutdated(KessaiError):
-    """The database has no books of this build of Kessai."""
+    """The schema in the database is not that of this build of Kessai."""
 
 
 def with_books(work: "Callable[[Connection], Awaitable[T]]", *, tries: int = TRIES) -> T:
-    """Run one piece of work that commits or changes nothing. Raises KessaiError."""
+    """Run one unit of work, which commits or changes nothing. Raises KessaiError."""
     import asyncio
 
     return asyncio.run(_with_books(work, tries))
@@ -34,7 +34,7 @@ async def _with_books(work: "Callable[[Connection], Awaitable[T]]", tries: int) 
 
 @asynccontextmanager
 async def open_books(*, as_worker: bool = False) -> "AsyncIterator[Pool]":
-    """The books that the environment names, for several pieces of work, or as a worker reaches them.
+    """Open the books that the environment names, for several units of work, or as a worker opens them.
 
     Raises SettingsError.
     """
@@ -56,7 +56,7 @@ async def open_books(*, as_worker: bool = False) -> "AsyncIterator[Pool]":
 
 
 async def commit(pool: "Pool", work: "Callable[[Connection], Awaitable[T]]", *, tries: int = TRIES) -> T:
-    """Run a unit of work, again when other transactions were in its way. Raises KessaiError."""
+    """Run a unit of work, and again when it conflicts with other transactions. Raises KessaiError."""
     from asyncpg import UndefinedColumnError, UndefinedFunctionError, UndefinedTableError
 
     from shared.errors import DatabaseUnavailable
@@ -67,12 +67,14 @@ async def commit(pool: "Pool", work: "Callable[[Connection], Awaitable[T]]", *, 
         return await retry_conflicts(lambda: run(pool, work), tries=tries)
     except DatabaseUnavailable as error:
         if isinstance(error.__cause__, outdated):
-            raise BooksOutdated("the database does not hold the books of this Kessai: run `kessai migrate`") from error
+            raise BooksOutdated(
+                "the schema in the database is not that of this Kessai: run `kessai migrate`"
+            ) from error
         raise
 
 
 def actor() -> str:
-    """Who acts, as the audit names them."""
+    """Return the name of the acting user, as the audit records it."""
     import pwd
 
     number = os.getuid()

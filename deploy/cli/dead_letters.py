@@ -1,4 +1,4 @@
-"""`kessai dead-letters`: what could not be applied, with its bytes."""
+"""`kessai dead-letters`: webhooks that could not be applied, with their bytes."""
 
 from dataclasses import asdict
 from enum import StrEnum
@@ -8,15 +8,30 @@ import typer
 
 from deploy.cli.bodies import SaveRaw, as_text, save, show_body
 from deploy.cli.books import actor, with_books
-from deploy.cli.show import AsJson, Limit, print_fields, print_json, print_table, printable
+from deploy.cli.options import (
+    MAX_ID,
+    AsJson,
+    Limit,
+    NoteText,
+    OnlyChallenge,
+    OnlyEndpoint,
+    OnlyEvent,
+    OnlyKind,
+    OnlyOrder,
+    OnlyType,
+    at_most,
+)
+from deploy.cli.output import print_fields, print_json, print_table, printable
 from deploy.cli.times import Since, Until
 from shared.plurals import counted
 
 if TYPE_CHECKING:
-    from shared.ledger.dead_letter_search import DeadLetterState
+    from shared.ledger.dead_letter_search import DeadLetter, DeadLetterState
     from shared.ledger.discards import Selection
 
-app = typer.Typer(name="dead-letters", help="What could not be applied, with its bytes.", no_args_is_help=True)
+app = typer.Typer(
+    name="dead-letters", help="Examine and discard webhooks that could not be applied.", no_args_is_help=True
+)
 
 
 class InState(StrEnum):
@@ -27,37 +42,36 @@ class InState(StrEnum):
 
 
 LetterId = Annotated[
-    int, typer.Argument(metavar="DEAD_LETTER_ID", min=1, max=2**63 - 1, help="See `kessai dead-letters list`.")
+    int,
+    typer.Argument(metavar="DEAD_LETTER_ID", min=1, callback=at_most(MAX_ID), help="See `kessai dead-letters list`."),
 ]
 LetterIds = Annotated[
     list[int] | None,
-    typer.Argument(metavar="[DEAD_LETTER_ID]...", min=1, max=2**63 - 1, help="Some dead letters, or --group."),
+    typer.Argument(
+        metavar="DEAD_LETTER_ID", min=1, callback=at_most(MAX_ID), help="The dead letters; omit them with --group."
+    ),
 ]
 State = Annotated[InState, typer.Option("--state", help="Only dead letters in this state.")]
 OfGroup = Annotated[
     str | None, typer.Option("--group", metavar="GROUP", help="Only this group: see `kessai dead-letters groups`.")
 ]
 AllOfGroup = Annotated[str | None, typer.Option("--group", metavar="GROUP", help="All of this group, instead of ids.")]
-OfReason = Annotated[str | None, typer.Option("--reason", help="Only dead letters of this reason.")]
-OfType = Annotated[str | None, typer.Option("--type", help="Only events of this type, as the platform names it.")]
-OfKind = Annotated[str | None, typer.Option("--kind", help="Only events of this kind, as they were classified.")]
-AtEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only dead letters of this endpoint.")]
-OfEvent = Annotated[str | None, typer.Option("--event", metavar="EVENT_ID", help="Only dead letters of this event.")]
-OfOrder = Annotated[str | None, typer.Option("--order", metavar="ORDER_ID", help="Only dead letters of this order.")]
-OfChallenge = Annotated[str | None, typer.Option("--challenge-hash", help="Only dead letters of this challenge.")]
-Holding = Annotated[str | None, typer.Option("--text", help="Only bodies that hold this text, byte for byte.")]
+OfReason = Annotated[str | None, typer.Option("--reason", help="Only this reason.")]
+Holding = Annotated[str | None, typer.Option("--text", help="Only bodies that contain this text, byte for byte.")]
 Version = Annotated[
     str | None,
-    typer.Option("--version", help="Of the group, as `groups` told it: refused when letters came or left since."),
+    typer.Option(
+        "--version",
+        help="Version of the group, as `groups` printed it; refused when the group has changed since.",
+    ),
 ]
 Group = Annotated[str, typer.Argument(metavar="GROUP", help="See `kessai dead-letters groups`.")]
-Text = Annotated[str, typer.Argument(metavar="TEXT", help="What the next person should know.")]
-Why = Annotated[str, typer.Option("--why", help="For the audit, and for whoever looks at it later.")]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Reason, kept in the audit.")]
 
 
 @app.command()
 def groups(state: State = InState.OPEN, as_json: AsJson = False) -> None:
-    """Dead letters by the error that they share, the most frequent first."""
+    """List dead letters by the error that they share, the most frequent first."""
     from shared.ledger.noted_groups import noted_groups
 
     found = with_books(lambda connection: noted_groups(connection, state=_state(state)))
@@ -86,18 +100,18 @@ def list_dead_letters(
     group: OfGroup = None,
     state: State = InState.ALL,
     reason: OfReason = None,
-    type_: OfType = None,
-    kind: OfKind = None,
-    endpoint: AtEndpoint = None,
-    event: OfEvent = None,
-    order: OfOrder = None,
-    challenge_hash: OfChallenge = None,
+    type_: OnlyType = None,
+    kind: OnlyKind = None,
+    endpoint: OnlyEndpoint = None,
+    event: OnlyEvent = None,
+    order: OnlyOrder = None,
+    challenge_hash: OnlyChallenge = None,
     text: Holding = None,
     since: Since = None,
     until: Until = None,
     as_json: AsJson = False,
 ) -> None:
-    """The newest dead letters and why each is one."""
+    """List the newest dead letters, and why each could not be applied."""
     from shared.ledger.dead_letter_search import DeadLetterFilter, search
 
     wanted = DeadLetterFilter(
@@ -117,32 +131,13 @@ def list_dead_letters(
     found = with_books(lambda connection: search(connection, wanted, limit=limit))
     if as_json:
         print_json(found)
-        return
-    print_table(
-        ("dead letter", "received", "group", "state", "reason", "error", "endpoint", "event", "attempts"),
-        [
-            (
-                d.dead_letter_id,
-                d.received_at,
-                d.group_id,
-                d.state,
-                d.reason,
-                d.error,
-                d.endpoint,
-                d.event_id,
-                d.attempts,
-            )
-            for d in found
-        ],
-        empty="no dead letters: everything could be applied"
-        if wanted == DeadLetterFilter()
-        else "no dead letter fits all of that: leave a filter out",
-    )
+    else:
+        _print_list(found, is_filtered=wanted != DeadLetterFilter())
 
 
 @app.command()
 def show(letter_id: LetterId, raw: SaveRaw = None, as_json: AsJson = False) -> None:
-    """One dead letter and its body; control characters are shown as escapes."""
+    """Show one dead letter and its body; control characters are shown as escapes."""
     from shared.ledger import dead_letter_search
 
     letter, body = with_books(lambda connection: dead_letter_search.find(connection, letter_id))
@@ -157,35 +152,38 @@ def show(letter_id: LetterId, raw: SaveRaw = None, as_json: AsJson = False) -> N
 
 @app.command()
 def verify(letter_id: LetterId, as_json: AsJson = False) -> None:
-    """Prove again that the body carries its signature. The exit code is 0 only when it does."""
-    from deploy.cli.proofs import secrets_here, tell
+    """Verify the signature of the kept body again.
+
+    Exit code 1 when it does not verify.
+    """
+    from deploy.cli.proofs import configured_secrets, print_proofs
     from shared.ledger import receipts
     from shared.ledger.proved_receipts import prove_receipts
 
-    secrets = secrets_here()
+    secrets = configured_secrets()
     endpoint, receipt = with_books(lambda connection: receipts.of_dead_letter(connection, letter_id))
-    tell(prove_receipts(endpoint, [receipt], secrets), as_json=as_json)
+    print_proofs(prove_receipts(endpoint, [receipt], secrets), as_json=as_json)
 
 
 @app.command()
 def discard(
     why: Why, ids: LetterIds = None, group: AllOfGroup = None, version: Version = None, as_json: AsJson = False
 ) -> None:
-    """Close open dead letters that nobody will replay. Their bytes stay, and they can be opened again."""
+    """Close open dead letters that nobody will replay. Their bytes are kept, and `reopen` opens them again."""
     from shared.ledger import discards
 
     chosen = _chosen(ids, group, version)
     done = with_books(lambda connection: discards.discard(connection, chosen, actor=actor(), why=why))
-    _tell_moved(done, InState.DISCARDED, as_json=as_json)
+    _print_moved(done, InState.DISCARDED, as_json=as_json)
 
 
 @app.command()
-def note(group: Group, text: Text, as_json: AsJson = False) -> None:
-    """Write down what the next person should know of a group; `groups` shows the newest note of each."""
+def note(group: Group, text: NoteText, as_json: AsJson = False) -> None:
+    """Add a note to a group; `kessai dead-letters groups` shows the newest note of each."""
     from shared.ledger import notes
 
-    thing = notes.NoteThing.DEAD_LETTER_GROUP
-    kept = with_books(lambda connection: notes.add(connection, thing, group, text, author=actor()))
+    kind = notes.NoteThing.DEAD_LETTER_GROUP
+    kept = with_books(lambda connection: notes.add(connection, kind, group, text, author=actor()))
     if as_json:
         print_json(kept)
     else:
@@ -196,12 +194,28 @@ def note(group: Group, text: Text, as_json: AsJson = False) -> None:
 def reopen(
     why: Why, ids: LetterIds = None, group: AllOfGroup = None, version: Version = None, as_json: AsJson = False
 ) -> None:
-    """Take back a discard: the dead letters wait for a person again."""
+    """Take back a discard: the dead letters are open again."""
     from shared.ledger import discards
 
     chosen = _chosen(ids, group, version)
     done = with_books(lambda connection: discards.reopen(connection, chosen, actor=actor(), why=why))
-    _tell_moved(done, InState.OPEN, as_json=as_json)
+    _print_moved(done, InState.OPEN, as_json=as_json)
+
+
+def _print_list(found: "list[DeadLetter]", *, is_filtered: bool) -> None:
+    print_table(
+        ("dead letter", "received", "group", "state", "reason", "error", "endpoint", "event", "attempts"),
+        [
+            (
+                *(d.dead_letter_id, d.received_at, d.group_id, d.state, d.reason, d.error, d.endpoint),
+                *(d.event_id, d.attempts),
+            )
+            for d in found
+        ],
+        empty="no dead letter fits all of these filters: omit one of them"
+        if is_filtered
+        else "no dead letters: everything could be applied",
+    )
 
 
 def _state(state: InState) -> "DeadLetterState | None":
@@ -214,13 +228,13 @@ def _chosen(ids: list[int] | None, group: str | None, version: str | None) -> "S
     from shared.ledger.discards import Selection
 
     if bool(ids) == (group is not None):
-        raise typer.BadParameter("name dead letters by their ids, or a group with --group: one of the two")
+        raise typer.BadParameter("name dead letters by their ids, or a group with --group, but not both")
     if (group is None) != (version is None):
-        raise typer.BadParameter("--group and --version go together: both as `kessai dead-letters groups` tells them")
+        raise typer.BadParameter("--group and --version belong together: `kessai dead-letters groups` prints both")
     return Selection(ids=ids or (), group_id=group, version=version or "")
 
 
-def _tell_moved(ids: list[int], state: InState, *, as_json: bool) -> None:
+def _print_moved(ids: list[int], state: InState, *, as_json: bool) -> None:
     if as_json:
         print_json({"state": state, "count": len(ids), "dead_letter_ids": ids})
     else:

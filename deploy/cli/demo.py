@@ -1,4 +1,4 @@
-"""`kessai demo`: Kessai at work for a minute, from nothing."""
+"""`kessai demo`: runs the whole of Kessai for a minute on servers of its own."""
 
 import signal
 import sys
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.show import AsJson, print_json, say
+from deploy.cli.options import AsJson
+from deploy.cli.output import print_json, say
 from shared.errors import KessaiError
 
 if TYPE_CHECKING:
@@ -17,29 +18,29 @@ if TYPE_CHECKING:
     from deploy.showcase.result import Result
 
 USUAL_PORT = 8080
-"""Where `kessai send` looks for an ingress."""
+"""`kessai send` posts to this port unless --url names another."""
 
 
 class DoesNotAddUp(KessaiError):
-    """Something became what it should not."""
+    """The books do not hold what was sent."""
 
 
-Keep = Annotated[bool, typer.Option("--keep", help="Leave everything running, to look around.")]
-Stop = Annotated[bool, typer.Option("--stop", help="End what --keep left running, and delete it.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Leave everything running afterwards, so that you can inspect it.")]
+Stop = Annotated[bool, typer.Option("--stop", help="Stop what --keep left running, and delete it.")]
 
 
 def demo(keep: Keep = False, stop: Stop = False, as_json: AsJson = False) -> None:
     """Send 2,000 signed webhooks of every kind and fault through a private Kessai, and check that the books add up.
 
-    Starts its own Postgres and RabbitMQ unless KESSAI_DATABASE_URL and KESSAI_AMQP_URL name some.
+    It starts its own Postgres and RabbitMQ unless KESSAI_DATABASE_URL and KESSAI_AMQP_URL name some.
 
-    The exit code is 0 only when every webhook became what it should.
+    Exit code 1 when a webhook did not become what it should.
     """
     from deploy.showcase import kept
 
     if stop:
         kept.stop(kept.folder_of())
-        say("the demo is stopped and gone")
+        say("the demo is stopped, and its data is deleted")
         return
     signal.signal(signal.SIGTERM, _leave)
     _perform(keep=keep, as_json=as_json)
@@ -64,20 +65,20 @@ def _perform(*, keep: bool, as_json: bool) -> None:
         programs = open_until_the_end.enter_context(Programs(place.folder, place.environment(), outlive_us=keep))
         (port,) = [USUAL_PORT] if keep and is_free(USUAL_PORT) else free_ports(1)
         demo = Demo(place, programs, stage, port=port)
-        _show(demo.perform(), as_json=as_json, logs=place.folder)
+        _print_result(demo.perform(), as_json=as_json, logs=place.folder)
         if keep:
             kept.remember(folder, programs.leave())
-            say(kept.how_to_look_around(place, demo.url(setting.WEB)))
+            say(kept.inspection_message(place, demo.url(setting.WEB)))
 
 
-def _show(result: "Result", *, as_json: bool, logs: Path) -> None:
+def _print_result(result: "Result", *, as_json: bool, logs: Path) -> None:
     """Raises DoesNotAddUp."""
     from deploy.showcase import report
 
     if as_json:
         print_json(report.as_json(result))
     else:
-        report.show(result)
+        report.print_report(result)
     if not result.adds_up:
         raise DoesNotAddUp(f"the books do not hold what was sent; what the programs logged is in {logs}")
 

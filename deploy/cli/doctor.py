@@ -1,10 +1,11 @@
-"""`kessai doctor`: what is well, what is not, and what to do about it."""
+"""`kessai doctor`: what works, what does not, and what to do about it."""
 
 from typing import TYPE_CHECKING
 
 import typer
 
-from deploy.cli.show import AsJson, print_json, printable, say
+from deploy.cli.options import AsJson
+from deploy.cli.output import print_json, printable, say
 
 if TYPE_CHECKING:
     from deploy.doctor.finding import Finding
@@ -13,12 +14,15 @@ MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Look at settings, Postgres, RabbitMQ, migrations, queues and clocks. Exit code 1 when something fails."""
+    """Check settings, Postgres, RabbitMQ, migrations, queues and clocks.
+
+    Exit code 1 when a check fails.
+    """
     import asyncio
 
     from deploy.doctor.finding import Health
 
-    findings = asyncio.run(_examine(tell=not as_json))
+    findings = asyncio.run(_examine(prints=not as_json))
     failed = sum(finding.health is Health.FAIL for finding in findings)
     if as_json:
         print_json(findings)
@@ -28,18 +32,18 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-async def _examine(*, tell: bool) -> "list[Finding]":
+async def _examine(*, prints: bool) -> "list[Finding]":
     from deploy.doctor.examine import examine
 
     findings = []
     async for finding in examine():
         findings.append(finding)
-        if tell:
-            _tell(finding)
+        if prints:
+            _print_finding(finding)
     return findings
 
 
-def _tell(finding: "Finding") -> None:
+def _print_finding(finding: "Finding") -> None:
     mark, colour = MARKS[finding.health]
     typer.echo(f"{typer.style(mark, fg=colour)} {finding.check:<22} {printable(finding.found)}")
     if finding.advice is not None:

@@ -1,12 +1,12 @@
-"""Is that the name of an endpoint, and of one that is known here?"""
+"""Checks the name of an endpoint that a command takes."""
 
 import typer
 
-from deploy.cli.show import say
+from deploy.cli.output import say
 
 
 def require_name(endpoint: str, *, unknown: str) -> None:
-    """Tell what follows for an endpoint that is not configured here; another machine may know it.
+    """Print a note, with the consequence `unknown`, when the endpoint is not configured on this machine.
 
     Raises BadParameter.
     """

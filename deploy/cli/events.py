@@ -7,7 +7,17 @@ import typer
 
 from deploy.cli.bodies import SaveRaw, save
 from deploy.cli.books import with_books
-from deploy.cli.show import AsJson, Limit, print_fields, print_json, print_table
+from deploy.cli.options import (
+    AsJson,
+    Limit,
+    OnlyChallenge,
+    OnlyEndpoint,
+    OnlyEvent,
+    OnlyKind,
+    OnlyOrder,
+    OnlyType,
+)
+from deploy.cli.output import print_fields, print_json, print_table
 from deploy.cli.times import Since, Until
 from shared.ledger.books import Outcome
 
@@ -16,38 +26,30 @@ if TYPE_CHECKING:
     from shared.ledger.events import RecordedEvent
     from shared.ledger.receipts import Receipt
 
-app = typer.Typer(name="events", help="What became of each webhook event.", no_args_is_help=True)
+app = typer.Typer(name="events", help="Show what became of each webhook event.", no_args_is_help=True)
 
-EventId = Annotated[str, typer.Argument(metavar="EVENT_ID", help="Its id, as the platform gave it.")]
-Endpoint = Annotated[str | None, typer.Option(help="The endpoint it came to, should several know the id.")]
-AtEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only events of this endpoint.")]
-OfOutcome = Annotated[Outcome | None, typer.Option("--outcome", help="Only events that ended so.")]
-OfKind = Annotated[str | None, typer.Option("--kind", help="Only events of this kind, as they were classified.")]
-OfType = Annotated[str | None, typer.Option("--type", help="Only events of this type, as the platform names it.")]
-OfOrder = Annotated[str | None, typer.Option("--order", metavar="ORDER_ID", help="Only events of this order.")]
-OfId = Annotated[str | None, typer.Option("--event", metavar="EVENT_ID", help="Only events of this very id.")]
-OfChallenge = Annotated[
-    str | None, typer.Option("--challenge-hash", help="Only events of this challenge, whatever became of them.")
-]
-OfReason = Annotated[str | None, typer.Option("--reason", help="Only events that ended so for this reason.")]
+EventId = Annotated[str, typer.Argument(metavar="EVENT_ID", help="Id of the event, as the platform gave it.")]
+Endpoint = Annotated[str | None, typer.Option(help="Endpoint of the event, when several endpoints have the id.")]
+OfOutcome = Annotated[Outcome | None, typer.Option("--outcome", help="Only events with this outcome.")]
+OfReason = Annotated[str | None, typer.Option("--reason", help="Only events whose outcome has this reason.")]
 
 
 @app.command("list")
 def list_events(
     limit: Limit = 50,
     outcome: OfOutcome = None,
-    kind: OfKind = None,
-    type_: OfType = None,
-    endpoint: AtEndpoint = None,
-    order: OfOrder = None,
-    event: OfId = None,
-    challenge_hash: OfChallenge = None,
+    kind: OnlyKind = None,
+    type_: OnlyType = None,
+    endpoint: OnlyEndpoint = None,
+    order: OnlyOrder = None,
+    event: OnlyEvent = None,
+    challenge_hash: OnlyChallenge = None,
     reason: OfReason = None,
     since: Since = None,
     until: Until = None,
     as_json: AsJson = False,
 ) -> None:
-    """The newest events and how each ended."""
+    """List the newest events and their outcomes."""
     from shared.ledger.events import EventFilter, search
 
     wanted = EventFilter(
@@ -69,15 +71,15 @@ def list_events(
     print_table(
         ("received", "endpoint", "event", "kind", "outcome", "reason", "order", "deliveries"),
         [(e.received_at, e.endpoint, e.event_id, e.kind, e.outcome, e.reason, e.order_id, e.deliveries) for e in found],
-        empty="no events in the books: `kessai send standard_settled` sends one, `kessai doctor` tells what is missing"
+        empty="no events in the books: `kessai send standard_settled` sends one, `kessai doctor` shows what is missing"
         if wanted == EventFilter()
-        else "no event fits all of that: leave a filter out",
+        else "no event fits all of these filters: omit one of them",
     )
 
 
 @app.command()
 def show(event_id: EventId, endpoint: Endpoint = None, raw: SaveRaw = None, as_json: AsJson = False) -> None:
-    """One event: what it was, how it ended and why, and which of its deliveries are kept."""
+    """Show one event: its fields, its outcome with the reason, and which of its deliveries are kept."""
     event, kept = with_books(lambda connection: _whole(connection, event_id, endpoint))
     if raw is not None:
         save(_deciding(event, kept).raw, raw)
@@ -90,22 +92,25 @@ def show(event_id: EventId, endpoint: Endpoint = None, raw: SaveRaw = None, as_j
     print_table(
         ("receipt", "received", "kept in", "key", "signed", "bytes"),
         [tuple(receipt.values()) for receipt in receipts],
-        empty="its bytes are not kept any more",
+        empty="the bytes of this event are no longer kept",
     )
 
 
 @app.command()
 def verify(event_id: EventId, endpoint: Endpoint = None, as_json: AsJson = False) -> None:
-    """Prove again that the kept bytes carry their signature. The exit code is 0 only when all of them do."""
-    from deploy.cli.proofs import secrets_here, tell
+    """Verify the signatures of the kept bytes again.
+
+    Exit code 1 when one does not verify, or when no bytes are kept.
+    """
+    from deploy.cli.proofs import configured_secrets, print_proofs
     from shared.ledger.proved_receipts import prove_receipts
     from shared.ledger.receipts import NoReceiptKept
 
-    secrets = secrets_here()
+    secrets = configured_secrets()
     event, kept = with_books(lambda connection: _whole(connection, event_id, endpoint))
     if not kept:
         raise NoReceiptKept(event.event_id, event.received_at)
-    tell(prove_receipts(event.endpoint, kept, secrets), as_json=as_json)
+    print_proofs(prove_receipts(event.endpoint, kept, secrets), as_json=as_json)
 
 
 async def _whole(
@@ -118,7 +123,7 @@ async def _whole(
 
 
 def _deciding(event: "RecordedEvent", kept: "list[Receipt]") -> "Receipt":
-    """The delivery that the books went by. Raises NoReceiptKept."""
+    """Return the delivery that decided the outcome. Raises NoReceiptKept."""
     from shared.ledger.receipts import NoReceiptKept
 
     for receipt in kept:

@@ -1,4 +1,4 @@
-"""`kessai export`: the books as a file, for a spreadsheet or a program."""
+"""`kessai export`: writes the books to a file, for a spreadsheet or a program."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ import typer
 
 from deploy.cli.bodies import CannotSave
 from deploy.cli.books import actor, commit, open_books
-from deploy.cli.show import say
+from deploy.cli.output import say
 from deploy.cli.times import Since, Until
 from shared.ledger.export_lines import ExportFormat
 from shared.plurals import counted
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 NAMES = ("orders", "events", "reviews", "dead-letters", "audit")
 
-What = Annotated[str, typer.Argument(metavar="WHAT", help=f"{', '.join(NAMES[:-1])} or {NAMES[-1]}.")]
-Form = Annotated[ExportFormat, typer.Option("--format", help="csv is safe to open as a spreadsheet, jsonl is exact.")]
+What = Annotated[str, typer.Argument(metavar="WHAT", help=f"One of {', '.join(NAMES)}.")]
+Form = Annotated[
+    ExportFormat,
+    typer.Option("--format", help="csv is safe to open as a spreadsheet; jsonl is exact."),
+]
 By = Annotated[
     Literal["registered", "paid"],
-    typer.Option("--by", help="Which time of orders --since and --until speak of: paid leaves out what is not paid."),
+    typer.Option("--by", help="The time of an order that --since and --until compare; paid omits unpaid orders."),
 ]
 Output = Annotated[str, typer.Option("--output", "--out", metavar="FILE", help="File to write; - is standard output.")]
 
@@ -41,10 +44,10 @@ def export(
     by: By = "registered",
     output: Output = "-",
 ) -> None:
-    """Every order, event, review, dead letter or audited act, as the books stood at one moment.
+    """Write every order, event, review, dead letter or audited act, as the books were at one moment.
 
-    --since and --until mean the time at which it was registered, received, opened or done. A file appears only when it
-    is complete. The audit records who exported what.
+    --since and --until compare the time when it was registered, received, opened or done. A file appears when it is
+    complete. The audit records who exported what.
     """
     import asyncio
 
@@ -84,7 +87,7 @@ async def _copy(request: "ExportRequest", write: Write, count_rows: Callable[[in
 
 @contextmanager
 def _opened(output: str) -> Iterator[Write]:
-    """A function that writes to the output. Raises CannotSave: write errors must not look like errors of Postgres."""
+    """Open the output. Raises CannotSave: an error of writing must not look like an error of Postgres."""
     if output == "-":
         yield _to_stdout
         return
@@ -102,7 +105,7 @@ def _opened(output: str) -> Iterator[Write]:
 
 @contextmanager
 def _replacing(path: Path, named: str) -> Iterator[Write]:
-    """Writes under another name first: neither an error nor Ctrl-C leaves half a file or destroys the old one."""
+    """Write under another name until the file is complete, so that an error or Ctrl-C leaves the old file as it was."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("xb") as file:
@@ -135,7 +138,7 @@ def _to_stdout(data: bytes) -> None:
 
 @contextmanager
 def _progress(what: str, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    """Shows progress to a person at a terminal; does nothing when standard error is a pipe."""
+    """Show the number of rows on a terminal, and nothing in a pipe."""
     if not (shown and sys.stderr.isatty()):
         yield lambda _rows: None
         return

@@ -1,4 +1,4 @@
-"""Which kinds of files of orders are there?"""
+"""The formats of a file of orders."""
 
 from enum import StrEnum
 

@@ -1,14 +1,18 @@
-"""`kessai ingress`: the door that takes Siglume's webhooks."""
+"""`kessai ingress`: the server that takes Siglume's webhooks."""
 
 from typing import Annotated
 
 import typer
 
-Host = Annotated[str, typer.Option(help="Address to take webhooks at; plain HTTP, so put TLS in front of it.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to take webhooks at; 0 picks a free one.")]
-AdminHost = Annotated[str, typer.Option(help="Address of /livez, /readyz and /metrics.")]
-AdminPort = Annotated[int, typer.Option(min=0, max=65535, help="Their port; process i has this port + i.")]
-Processes = Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port.")]
+from deploy.cli.options import AdminHost
+
+Host = Annotated[str, typer.Option(help="Address to serve at, in plain HTTP: put a proxy with TLS in front of it.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to serve at; 0 picks a free one.")]
+AdminPort = Annotated[
+    int,
+    typer.Option(min=0, max=65535, help="Admin port; 0 picks a free one. Process i has this port + i."),
+]
+Processes = Annotated[int, typer.Option(min=1, max=64, help="Number of processes that share the port.")]
 
 
 def ingress(
@@ -18,7 +22,10 @@ def ingress(
     admin_port: AdminPort = 9080,
     processes: Processes = 1,
 ) -> None:
-    """Take webhooks at POST /webhooks/{endpoint} and hand them to RabbitMQ. SIGHUP has it read its secrets again."""
+    """Take webhooks at POST /webhooks/{endpoint} and publish them to RabbitMQ.
+
+    SIGHUP makes it read its secrets again.
+    """
     from ingress.webhooks.app import Listen, run
     from ingress.webhooks.processes import supervise
     from shared.settings import Settings

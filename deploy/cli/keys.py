@@ -1,10 +1,11 @@
-"""`kessai keys`: which webhook secrets are used, which one does Siglume sign with, and which may go?"""
+"""`kessai keys`: the webhook secrets, their use, and which of them can be removed."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from deploy.cli.show import AsJson, print_json, print_table, say
+from deploy.cli.options import AsJson, OnlyEndpoint
+from deploy.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,33 +17,31 @@ if TYPE_CHECKING:
     from shared.signing import Signing
 
 app = typer.Typer(
-    name="keys", help="Webhook secrets: their windows, their use, and which may go.", no_args_is_help=True
+    name="keys", help="List webhook secrets, their use, and which of them can be removed.", no_args_is_help=True
 )
-
-Only = Annotated[str | None, typer.Option("--endpoint", help="Only this endpoint's.")]
 
 HEADINGS = ("endpoint", "fingerprint", "state", "from", "until", "first used", "last used", "24 h", "7 d", "30 d")
 
 
 @app.command("list")
-def list_keys(endpoint: Only = None, as_json: AsJson = False) -> None:
-    """Every secret that is configured here, or vouched for a delivery within 30 days, by its fingerprint."""
+def list_keys(endpoint: OnlyEndpoint = None, as_json: AsJson = False) -> None:
+    """List the fingerprint of every secret that is configured here or verified a delivery within 30 days."""
     found = _standings(_endpoints(endpoint), (), endpoint)
     if as_json:
         print_json(found)
         return
     print_table(
-        (*HEADINGS, "given by", "may it go?"),
+        (*HEADINGS, "given by", "removable?"),
         [(*_row(key), key.given_by, key.told) for key in found],
-        empty="no secret is configured here, and none vouched for a delivery within 30 days",
+        empty="no secret is configured here, and none verified a delivery within 30 days",
     )
 
 
 @app.command()
-def check(endpoint: Only = None, as_json: AsJson = False) -> None:
-    """Ask Siglume which secret it signs with; say which may go, and why.
+def check(endpoint: OnlyEndpoint = None, as_json: AsJson = False) -> None:
+    """Ask Siglume which secret it signs with, and show which secrets can be removed, and why.
 
-    Exit code: 0 when Siglume signs each endpoint's webhooks with a live secret, 1 when not, or when it did not say.
+    Exit code 1 when Siglume signs an endpoint's webhooks with a secret that is not live, or did not answer.
     """
     import asyncio
 
@@ -58,8 +57,8 @@ def check(endpoint: Only = None, as_json: AsJson = False) -> None:
         print_json({"ok": not faults, "siglume": [_as_json(each) for each in signings], "keys": found})
     else:
         print_table(
-            (*HEADINGS, "Siglume signs", "may it go?"),
-            [(*_row(key), _WORDS[key.is_signing], key.told) for key in found],
+            (*HEADINGS, "Siglume signs", "removable?"),
+            [(*_row(key), _YES_NO[key.is_signing], key.told) for key in found],
             empty="",
         )
         for fault in faults:
@@ -68,7 +67,10 @@ def check(endpoint: Only = None, as_json: AsJson = False) -> None:
 
 
 def _endpoints(only: str | None, *, required: bool = False) -> "Mapping[str, Endpoint]":
-    """None, where this machine holds no secret and needs none. Raises SettingsError."""
+    """Return the configured endpoints, or none when no secret is configured and none is required.
+
+    Raises SettingsError and BadParameter.
+    """
     from shared.settings import Settings
 
     settings = Settings.from_env()
@@ -77,7 +79,7 @@ def _endpoints(only: str | None, *, required: bool = False) -> "Mapping[str, End
     found = settings.endpoints()
     if only is not None and only not in found:
         raise typer.BadParameter(f"there is no endpoint {only!r} here: there are {', '.join(sorted(found))}")
-    return {name: door for name, door in found.items() if only in (None, name)}
+    return {name: configured for name, configured in found.items() if only in (None, name)}
 
 
 def _standings(
@@ -124,4 +126,4 @@ def _as_json(signing: "Signing") -> dict[str, object]:
     }
 
 
-_WORDS = {True: "yes", False: "no", None: None}
+_YES_NO = {True: "yes", False: "no", None: None}

@@ -1,4 +1,4 @@
-"""`kessai local`: a private Postgres and RabbitMQ for this machine."""
+"""`kessai local`: runs a private Postgres and RabbitMQ on this machine."""
 
 import json
 import os
@@ -10,12 +10,14 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli.options import AsJson
+from deploy.cli.output import say
 from deploy.local.errors import LocalStackError
 from deploy.local.stack import ServiceStatus, Stack
 
 app = typer.Typer(
     name="local",
-    help="A private Postgres and RabbitMQ in the folder of KESSAI_LOCAL_DIR (default: .local of this checkout).",
+    help="Run a private Postgres and RabbitMQ in the folder of KESSAI_LOCAL_DIR (default: .local of this checkout).",
     no_args_is_help=True,
 )
 
@@ -27,33 +29,35 @@ class ServiceName(StrEnum):
     RABBITMQ = "rabbitmq"
 
 
-Named = Annotated[ServiceName, typer.Argument(help="Which of the two.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
+Named = Annotated[ServiceName, typer.Argument(metavar="SERVICE", help="postgres or rabbitmq.", show_default=False)]
 
 
 @app.command()
 def up() -> None:
-    """Start both servers; what runs already is left alone."""
+    """Start both servers; one that runs already is left as it is."""
     stack = Stack.from_env()
-    _say(f"Starting Postgres and RabbitMQ in {stack.folder}")
+    say(f"starting Postgres and RabbitMQ in {stack.folder}")
     stack.up()
     _show(stack)
-    _say('Now run: eval "$(kessai local env)"')
+    say('now run: eval "$(kessai local env)"')
 
 
 @app.command()
 def down(
-    wipe: Annotated[bool, typer.Option("--wipe", help="Also delete the data and the logs.")] = False,
+    wipe: Annotated[bool, typer.Option("--wipe", help="Delete the data and the logs, too.")] = False,
 ) -> None:
-    """Stop both servers; the data stays unless --wipe is given."""
+    """Stop both servers and keep their data, unless --wipe is given."""
     stack = Stack.from_env()
     stack.down(wipe=wipe)
-    _say(f"Stopped, and {stack.folder} wiped" if wipe else f"Stopped; the data stays in {stack.folder}")
+    say(f"stopped; {stack.folder} is deleted" if wipe else f"stopped; the data stays in {stack.folder}")
 
 
 @app.command()
 def env() -> None:
-    """Print what the shell must export to use them: eval "$(kessai local env)"."""
+    """Print shell commands that export the URLs of the servers, for eval "$(kessai local env)".
+
+    Exit code 1 when a server does not run.
+    """
     stack = Stack.from_env()
     stopped = [service.name for service in stack.status() if service.state == "stopped"]
     if stopped:
@@ -64,7 +68,7 @@ def env() -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Tell what runs, under which process number and at which port."""
+    """Show which servers run, with their process numbers and ports."""
     stack = Stack.from_env()
     if as_json:
         services = [asdict(service) for service in stack.status()]
@@ -75,37 +79,32 @@ def status(as_json: AsJson = False) -> None:
 
 @app.command()
 def start(service: Named) -> None:
-    """Start one server again, at the port it had."""
+    """Start one server again, at its former port."""
     Stack.from_env().start(service.value)
-    _say(f"{service.value} is running")
+    say(f"{service.value} is running")
 
 
 @app.command()
 def restart(service: Named) -> None:
     """Stop one server cleanly and start it again, at the same port."""
     Stack.from_env().restart(service.value)
-    _say(f"{service.value} is running again")
+    say(f"{service.value} is running again")
 
 
 @app.command()
 def kill(service: Named) -> None:
-    """Send SIGKILL to one server, to see how the rest takes it."""
+    """Send SIGKILL to one server, to test how Kessai handles the outage."""
     Stack.from_env().kill(service.value)
-    _say(f"{service.value} is killed; `kessai local start {service.value}` brings it back")
+    say(f"{service.value} is killed; `kessai local start {service.value}` starts it again")
 
 
 def shell_lines(stack: Stack, environ: Mapping[str, str]) -> list[str]:
-    """One shell command a line. A secret that the shell has already is kept."""
+    """Return one shell command a line. A secret that the shell already has is kept."""
     values = stack.environment() | {"KESSAI_LOCAL_DIR": str(stack.folder)}
     unset = [f"unset {name}_FILE" for name in values if f"{name}_FILE" in environ]
     if not {"SIGLUME_WEBHOOK_SECRET", "SIGLUME_WEBHOOK_SECRET_FILE"} & set(environ):
         values["SIGLUME_WEBHOOK_SECRET"] = WEBHOOK_SECRET
     return [*unset, *(f"export {name}={shlex.quote(value)}" for name, value in values.items())]
-
-
-def _say(text: str) -> None:
-    """For people, on stderr: stdout belongs to what a script may read."""
-    typer.echo(text, err=True)
 
 
 def _show(stack: Stack) -> None:

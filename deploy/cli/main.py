@@ -36,15 +36,15 @@ from deploy.cli import (
     users,
     worker,
 )
-from deploy.cli.show import printable
+from deploy.cli.output import printable
 from shared.errors import DatabaseUnavailable, KessaiError
 
 app = typer.Typer(name="kessai", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 FAULT_OF_OURS = 70
-"""Exit code for what should never happen (EX_SOFTWARE)."""
+"""Exit code for a fault of Kessai itself (EX_SOFTWARE)."""
 ROLES = ("ingress", "worker", "checkout", "console")
-"""Commands that go on, and log."""
+"""Commands that run until they are stopped, and write a log."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -62,7 +62,10 @@ Version = Annotated[
 
 @app.callback()
 def kessai(version: Version = False) -> None:
-    """Process signed Siglume payment webhooks."""
+    """Process signed Siglume payment webhooks.
+
+    Exit code 1 when a command fails, with one line on stderr that says why; 2 for wrong usage.
+    """
 
 
 app.command()(migrate.migrate)
@@ -94,16 +97,20 @@ app.command()(bench.bench)
 
 
 def run() -> None:
-    """A failure is one line on stderr and an exit code, never a traceback."""
-    logging.getLogger().addHandler(logging.NullHandler())  # or libraries print beside it; the roles set up their own
+    """Run the command; a failure is one line on stderr and an exit code, never a traceback."""
+    logging.getLogger().addHandler(
+        logging.NullHandler()
+    )  # without it libraries print to stderr; roles set up their own
     try:
         code = app(prog_name="kessai", standalone_mode=False) or 0
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it flushes
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # else the interpreter reports an error as it flushes
         code = 1
     except DatabaseUnavailable as error:
-        code = _fail(f"{error}; `kessai doctor` tells what is away", 1)
+        code = _fail(f"{error}; `kessai doctor` shows what is unavailable", 1)
     except KessaiError as error:
         code = _fail(str(error), 1)
     except typer.TyperException as error:
@@ -124,14 +131,14 @@ def _fail(message: str, code: int) -> int:
 
 
 def _wrong_usage(error: typer.TyperException) -> str:
-    """Empty when typer has shown the help instead."""
+    """Return the message, which is empty when typer has printed the help instead."""
     message = error.format_message().strip().removesuffix(".").replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     return f"{message} (see {context.command_path} --help)" if message and context else message
 
 
 def _own_fault(error: Exception) -> int:
-    """A role's log keeps the whole traceback; at a terminal the place is enough for a report."""
+    """Report a fault of Kessai itself: a role logs the traceback, other commands print its place."""
     if sys.argv[1:2] and sys.argv[1] in ROLES:
         import structlog
 

@@ -1,4 +1,4 @@
-"""`kessai migrate`: brings the books in Postgres to the newest revision."""
+"""`kessai migrate`: brings the schema of the books in Postgres to the newest revision."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ Sql = Annotated[bool, typer.Option("--sql", help="Only print the SQL of every re
 
 
 def migrate(sql: Sql = False) -> None:
-    """Create the books in Postgres, or bring them to the newest revision; safe while workers run."""
+    """Create the books in Postgres, or bring them to the newest revision. It is safe while workers run."""
     from shared.ledger import migrate as books
     from shared.settings import Settings
 

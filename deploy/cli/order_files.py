@@ -1,4 +1,4 @@
-"""What orders does a merchant's file hold? CSV or JSON lines, read a line at a time, every bad line named."""
+"""Reads a merchant's file of orders, CSV or JSON lines, one line at a time, and names every bad line."""
 
 import csv
 import io
@@ -20,12 +20,12 @@ WHOLE_NUMBER = re.compile(r"[0-9]{1,16}", re.ASCII)
 
 
 class UnreadableOrders(KessaiError):
-    """A file that is not orders at all."""
+    """The file does not hold orders."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An order and where it stands."""
+    """An order and the number of its line."""
 
     number: int
     order: NewOrder
@@ -41,7 +41,7 @@ Read = Callable[[BinaryIO], Iterator[Line | BadLine]]
 
 
 def reader(form: FileFormat, *, endpoint: str) -> Read:
-    """How to read a file of this form; `endpoint` is for orders that name none. Reading raises UnreadableOrders."""
+    """Return the reader of a format; `endpoint` is for orders that name none. Reading raises UnreadableOrders."""
     read = {FileFormat.CSV: _csv_rows, FileFormat.JSONL: _json_rows}[form]
 
     def orders(file: BinaryIO) -> Iterator[Line | BadLine]:
@@ -112,7 +112,7 @@ def _csv_rows(file: BinaryIO) -> Iterator[tuple[int, Mapping[str, object] | str]
 
 
 def _csv_lines(text: io.TextIOWrapper) -> Iterator[tuple[int, Mapping[str, object] | str]]:
-    """A line is a row: no field of an order spans lines, and so a lost quote costs its own line alone."""
+    """Read each line as one row: no field of an order spans lines, so a missing quote spoils only its own line."""
     heading = text.readline()
     delimiter = _delimiter(heading)
     names = [name.strip() for name in next(csv.reader([heading], delimiter=delimiter), [])]
@@ -141,13 +141,15 @@ def _check_heading(names: list[str]) -> None:
     unknown = [name for name in names if name not in (*REQUIRED, *OPTIONAL)]
     missing = [name for name in REQUIRED if name not in names]
     if missing or unknown or len(set(names)) < len(names):
-        wrong = f"lacks {missing[0]}" if missing else f"has {unknown[0][:40]!r}" if unknown else "repeats a column"
+        wrong = (
+            f"does not name {missing[0]}" if missing else f"has {unknown[0][:40]!r}" if unknown else "repeats a column"
+        )
         raise UnreadableOrders(
             f"the heading {wrong}: the first line names the columns {', '.join(REQUIRED)} "
-            f"and, if you like, {' and '.join(OPTIONAL)}"
+            f"and, optionally, {' and '.join(OPTIONAL)}"
         )
 
 
 def _delimiter(heading: str) -> str:
-    """Spreadsheets write what their country uses."""
+    """Return the delimiter, which spreadsheets choose by country."""
     return max(",;\t", key=heading.count)

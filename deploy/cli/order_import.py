@@ -1,4 +1,4 @@
-"""How does a file of orders get into the books? Checked whole, then registered in chunks, each whole or not at all."""
+"""Imports a file of orders: checks all of it, then registers it in chunks, each completely or not at all."""
 
 import asyncio
 import sys
@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from deploy.cli.books import actor, commit, open_books
 from deploy.cli.file_format import FileFormat
 from deploy.cli.order_files import BadLine, Line, Read, UnreadableOrders, reader
-from deploy.cli.show import printable, say
+from deploy.cli.output import printable, say
 from shared.errors import KessaiError
 from shared.ledger.database import Pool, UnacceptableRow
 from shared.ledger.orders import OrderConflict, Registered, register
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from shared.ledger.database import Connection
 
 CHUNK = 500
-"""Orders of one transaction."""
+"""Orders in one transaction."""
 NAMED_AT_MOST = 20
-"""Bad lines that are named; the rest are counted."""
+"""Bad lines that are printed; the rest are only counted."""
 
 
 class BadLines(KessaiError):
@@ -49,7 +49,7 @@ class Imported:
     known: int = 0
     """Registered before, with the same values."""
     applied: int = 0
-    """Payments that had waited for one of these orders and are applied now."""
+    """Payments that waited for one of these orders and are now applied."""
     reviewed: int = 0
     skipped: int = 0
     """Bad lines, which --skip-bad leaves out."""
@@ -68,7 +68,7 @@ def import_file(path: str, form: FileFormat, *, endpoint: str, skip_bad: bool) -
         good, bad = _check(file, read, progress)
         if bad and not skip_bad:
             raise BadLines(
-                f"{counted(bad, 'bad line')} in {path}: nothing is imported; correct the file, or say --skip-bad"
+                f"{counted(bad, 'bad line')} in {path}: nothing is imported; correct the file, or add --skip-bad"
             )
         file.seek(0)
         lines = (line for line in read(file) if isinstance(line, Line))
@@ -94,7 +94,7 @@ def _opened(path: str) -> Iterator[BinaryIO]:
 
 
 def _check(file: BinaryIO, read: Read, progress: Progress) -> tuple[int, int]:
-    """How many orders and how many bad lines; the first bad lines are told."""
+    """Count orders and bad lines, and print the first bad lines."""
     task = progress.add_task("checking", total=None)
     good = bad = 0
     for line in read(file):
@@ -102,14 +102,14 @@ def _check(file: BinaryIO, read: Read, progress: Progress) -> tuple[int, int]:
             good += 1
         else:
             bad += 1
-            _tell_bad(line, bad)
+            _print_bad(line, bad)
         if (good + bad) % 1000 == 0:
             progress.update(task, completed=good + bad)
     progress.update(task, completed=good + bad, total=good + bad)
     return good, bad
 
 
-def _tell_bad(line: BadLine, bad: int) -> None:
+def _print_bad(line: BadLine, bad: int) -> None:
     if bad <= NAMED_AT_MOST:
         say(f"line {line.number}: {printable(line.problem)}")
     elif bad == NAMED_AT_MOST + 1:
@@ -131,7 +131,7 @@ def _next_chunk(lines: Iterator[Line]) -> list[Line]:
 
 
 async def _register(pool: Pool, chunk: list[Line], imported: Imported, *, skip_bad: bool) -> None:
-    """Register a chunk whole; with `skip_bad` it is halved until the bad lines stand alone."""
+    """Register a chunk completely; with `skip_bad`, halve it until each bad line is alone."""
 
     async def work(connection: "Connection") -> Registered:
         return await register(connection, [line.order for line in chunk], actor=actor(), now=datetime.now(UTC))
@@ -142,11 +142,11 @@ async def _register(pool: Pool, chunk: list[Line], imported: Imported, *, skip_b
         if not skip_bad:
             raise ImportStopped(
                 f"lines {chunk[0].number}-{chunk[-1].number}: {error}; lines before these are registered, these and "
-                "later ones are not: correct the file and import it again, or say --skip-bad"
+                "later ones are not: correct the file and import it again, or add --skip-bad"
             ) from error
         if len(chunk) == 1:
             imported.skipped += 1
-            _tell_bad(BadLine(chunk[0].number, str(error)), imported.skipped)
+            _print_bad(BadLine(chunk[0].number, str(error)), imported.skipped)
             return
         middle = len(chunk) // 2
         await _register(pool, chunk[:middle], imported, skip_bad=True)

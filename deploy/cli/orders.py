@@ -1,4 +1,4 @@
-"""`kessai orders`: what the merchant sells, registered before the buyer pays."""
+"""`kessai orders`: the merchant's orders, registered before the buyer pays."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,8 +10,8 @@ import typer
 from deploy.cli.books import actor, with_books
 from deploy.cli.endpoint_names import require_name
 from deploy.cli.file_format import FileFormat
-from deploy.cli.options import ALL, state_or_all, states_and_all
-from deploy.cli.show import AsJson, Limit, print_fields, print_json, print_table, printable, say, when
+from deploy.cli.options import ALL, AsJson, Limit, NoteText, OnlyEndpoint, at_most, state_or_all, states_and_all
+from deploy.cli.output import print_fields, print_json, print_table, printable, say, when
 from deploy.cli.times import Since, Until
 from shared.endpoints import DEFAULT_ENDPOINT
 from shared.ledger.transitions import OrderState
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from shared.ledger.database import Connection
     from shared.ledger.orders import Registered
 
-app = typer.Typer(
-    name="orders", help="What the merchant sells: register it before the buyer pays.", no_args_is_help=True
-)
+app = typer.Typer(name="orders", help="Register, import, list and cancel the merchant's orders.", no_args_is_help=True)
 
 
 class CurrencyCode(StrEnum):
@@ -32,15 +30,20 @@ class CurrencyCode(StrEnum):
     USD = "USD"
 
 
-NO_PAYMENT = "so no payment can come to it"
+NO_PAYMENT = "so no payment can reach the order"
 
 OrderId = Annotated[str, typer.Argument(metavar="ORDER_ID", help="The merchant's own id of the order.")]
-AmountMinor = Annotated[int, typer.Option(min=1, max=2**53 - 1, help="In minor units: yen, or US cents.")]
-OfCurrency = Annotated[CurrencyCode, typer.Option(case_sensitive=False)]
-ChallengeHash = Annotated[
-    str | None, typer.Option(help="sha256:... of the challenge that the buyer pays; the payment is found by it.")
+AmountMinor = Annotated[
+    int, typer.Option(min=1, callback=at_most(2**53 - 1), help="Amount in minor units: yen, or US cents.")
 ]
-Endpoint = Annotated[str, typer.Option(help="The endpoint whose payments may pay it.")]
+OfCurrency = Annotated[CurrencyCode, typer.Option(case_sensitive=False, help="JPY or USD.")]
+ChallengeHash = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HASH", help="sha256:... of the challenge that the buyer pays; it links the payment to the order."
+    ),
+]
+Endpoint = Annotated[str, typer.Option(help="The endpoint whose payments may pay the order.")]
 InState = Annotated[
     OrderState | None,
     typer.Option(
@@ -51,11 +54,9 @@ InState = Annotated[
         help="Only orders in this state.",
     ),
 ]
-OnlyEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only this endpoint; all when omitted.")]
-NoteText = Annotated[str, typer.Argument(metavar="TEXT", help="What the next person should know.")]
-File = Annotated[str, typer.Argument(metavar="FILE", help="CSV or JSON lines; - is standard input.")]
-Form = Annotated[FileFormat | None, typer.Option("--format", help="When the name of the file does not tell.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Import the good lines even when there are bad ones.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="File of CSV or JSON lines; - is standard input.")]
+Form = Annotated[FileFormat | None, typer.Option("--format", help="Format of the file; by its name when omitted.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Import the good lines even when there are bad lines.")]
 
 
 @app.command()
@@ -67,7 +68,7 @@ def add(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
     as_json: AsJson = False,
 ) -> None:
-    """Register an order; a payment that came before it is applied at once."""
+    """Register an order. A payment that arrived before it is applied at once."""
     from shared.ledger import orders
 
     order = orders.NewOrder(order_id, amount_minor, currency.value, endpoint, challenge_hash)
@@ -81,14 +82,14 @@ def add(
     if as_json:
         print_json(registered)
         return
-    typer.echo(f"order {order_id} is {'registered' if done.new else 'registered already'}: {_standing(registered)}")
+    typer.echo(f"order {order_id} is {'registered' if done.new else 'registered already'}: {_summary(registered)}")
     if done.applied or done.reviewed:
         say(f"payments that waited for it: {done.applied} applied, {done.reviewed} to review")
 
 
 @app.command()
 def show(order_id: OrderId, as_json: AsJson = False) -> None:
-    """One order: its state, what paid it and when."""
+    """Show one order: its state, and which payment paid it when."""
     order = with_books(lambda connection: _whole(connection, order_id))
     if as_json:
         print_json(order)
@@ -137,7 +138,7 @@ def list_orders(
 
 @app.command()
 def timeline(order_id: OrderId, as_json: AsJson = False) -> None:
-    """All that happened to an order, when, by whom, and how long each step took."""
+    """Show all that happened to an order: when, by whom, and how long each step took."""
     from shared.ledger.timeline import timeline
 
     steps = with_books(lambda connection: timeline(connection, order_id))
@@ -153,7 +154,7 @@ def timeline(order_id: OrderId, as_json: AsJson = False) -> None:
 
 @app.command()
 def note(order_id: OrderId, text: NoteText, as_json: AsJson = False) -> None:
-    """Write down what the next person should know; `timeline` shows it."""
+    """Add a note to an order; `kessai orders timeline` shows it."""
     from shared.ledger import notes
 
     kept = with_books(lambda connection: notes.add(connection, notes.NoteThing.ORDER, order_id, text, author=actor()))
@@ -165,7 +166,7 @@ def note(order_id: OrderId, text: NoteText, as_json: AsJson = False) -> None:
 
 @app.command()
 def cancel(order_id: OrderId, as_json: AsJson = False) -> None:
-    """Close a pending order; a payment that comes later opens a review."""
+    """Cancel a pending order. A payment that arrives later opens a review."""
     from shared.ledger import orders
 
     order = with_books(lambda connection: orders.cancel(connection, order_id, actor=actor(), now=datetime.now(UTC)))
@@ -183,9 +184,11 @@ def import_orders(
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
-    """Register a file of orders: order_id, amount_minor, currency and, if there, challenge_hash and endpoint.
+    """Register the orders of a file with order_id, amount_minor, currency and, optionally, challenge_hash and endpoint.
 
-    The whole file is checked first: with a bad line in it, nothing is imported. Importing a file again is harmless.
+    The whole file is checked first: when it has a bad line, nothing is imported. Importing a file again is harmless.
+
+    Exit code 1 when the file has a bad line, unless --skip-bad is given.
     """
     from deploy.cli.order_import import import_file
 
@@ -204,7 +207,7 @@ def _format_of(file: str) -> FileFormat:
     suffix = file.lower().rpartition(".")[2]
     forms = {"csv": FileFormat.CSV, "jsonl": FileFormat.JSONL, "ndjson": FileFormat.JSONL}
     if suffix not in forms:
-        raise typer.BadParameter(f"is {file} CSV or JSON lines? say --format csv or --format jsonl")
+        raise typer.BadParameter(f"the name of {file} does not show its format: add --format csv or --format jsonl")
     return forms[suffix]
 
 
@@ -229,13 +232,13 @@ def _fields(order: "Order") -> dict[str, Any]:
 
 
 def _details(detail: Mapping[str, Any]) -> str:
-    """What is there; the rest is in `--json`."""
-    told = {name: when(value) if isinstance(value, datetime) else value for name, value in detail.items()}
-    return ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
+    """Return the details that are known; `--json` prints all fields."""
+    known = {name: when(value) if isinstance(value, datetime) else value for name, value in detail.items()}
+    return ", ".join(f"{name} {value}" for name, value in known.items() if value is not None)
 
 
 def _lasted(seconds: float | None) -> str | None:
-    """Of the largest two units, as `2 d 3 h`; below a minute in seconds."""
+    """Format a duration in its two largest units, as `2 d 3 h`; below a minute in seconds."""
     if seconds is None:
         return None
     if seconds < 60:
@@ -246,7 +249,7 @@ def _lasted(seconds: float | None) -> str | None:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {int(seconds % 60)} s"
 
 
-def _standing(order: Mapping[str, Any]) -> str:
+def _summary(order: Mapping[str, Any]) -> str:
     hashes = len(order["challenge_hashes"])
     found_by = f"{hashes} challenge{'s' if hashes > 1 else ''}" if hashes else "no challenge, so no payment can find it"
     return f"{order['state']}, {order['amount_minor']} {order['currency']}, {found_by}"

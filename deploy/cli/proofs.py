@@ -1,11 +1,11 @@
-"""How does a person hear whether the kept bytes still carry their signature?"""
+"""Prints whether the kept bytes still carry their signatures."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
-from deploy.cli.show import print_json, print_table, say
+from deploy.cli.output import print_json, print_table, say
 from shared.ledger.proof import Verdict
 
 if TYPE_CHECKING:
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from shared.sdrp.signature import SigningSecret
 
 
-def secrets_here() -> "Mapping[str, Sequence[SigningSecret]]":
-    """By endpoint. Raises SettingsError when none is configured."""
+def configured_secrets() -> "Mapping[str, Sequence[SigningSecret]]":
+    """Return the secrets of each endpoint. Raises SettingsError when none is configured."""
     from shared.settings import Settings
 
     return {name: endpoint.secrets for name, endpoint in Settings.from_env().endpoints().items()}
 
 
 ADVICE = {
-    Verdict.DOES_NOT_MATCH: "the secret is here and does not vouch for the bytes: compare them with a backup",
-    Verdict.KEY_NOT_CONFIGURED: "the secret that vouched for them is not configured here: name it in KESSAI_CONFIG, "
-    "as one of the endpoint's secret_files, and ask again",
-    Verdict.NO_SIGNATURE: "what was kept in place of the signature is none",
+    Verdict.DOES_NOT_MATCH: "the secret is configured, but the signature does not fit: compare the bytes with a backup",
+    Verdict.KEY_NOT_CONFIGURED: "the secret that verified the bytes then is not configured here: name it in "
+    "KESSAI_CONFIG, as one of the endpoint's secret_files, and run this again",
+    Verdict.NO_SIGNATURE: "the text that was kept as the signature has no such form, so nothing can be verified",
 }
 
 
-def tell(proofs: "Sequence[ProvedReceipt]", *, as_json: bool) -> None:
-    """Ends with exit code 1 unless every receipt is proved."""
+def print_proofs(proofs: "Sequence[ProvedReceipt]", *, as_json: bool) -> None:
+    """Print the verdict on each receipt. Raises typer.Exit with code 1 unless every receipt is proved."""
     if as_json:
         print_json(proofs)
     else:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.cli.books import with_books
-from deploy.cli.show import AsJson, print_fields, print_json, say
+from deploy.cli.options import AsJson
+from deploy.cli.output import print_fields, print_json, say
 from shared.errors import KessaiError
 
 if TYPE_CHECKING:

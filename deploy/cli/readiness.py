@@ -1,14 +1,15 @@
-"""`kessai readiness`: may this endpoint take payments? The official tool's checks, and Kessai's own."""
+"""`kessai readiness`: checks whether an endpoint can take payments, as the official tool does and beyond it."""
 
 import re
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from deploy.cli.show import print_json, printable, say
+from deploy.cli.options import AsJson
+from deploy.cli.output import print_json, printable, say
 from shared.endpoints import DEFAULT_ENDPOINT
 
 if TYPE_CHECKING:
@@ -20,29 +21,34 @@ if TYPE_CHECKING:
 
 MARKS = {"pass": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
 WIDTH = 41
-"""Of the longest name."""
+"""Columns of the longest name."""
 CLEAR = "\r\x1b[2K"
-"""The line that the cursor is in."""
+"""Clears the line of the cursor."""
 SECRETS_FROM = 8
-"""Characters; shorter ones stand in other words by chance, and protect nothing."""
+"""Characters; a shorter text occurs in other words by chance, and protects nothing."""
 
-Endpoint = Annotated[str, typer.Option(help="Whose secrets and merchant: an endpoint of the settings.")]
-Merchant = Annotated[str | None, typer.Option(help="Merchant key; else SIGLUME_DIRECT_PAYMENT_MERCHANT.")]
-Origin = Annotated[str | None, typer.Option(help="The shop's origin; else SHOP_PUBLIC_ORIGIN.")]
-WebhookUrl = Annotated[str | None, typer.Option(help="How Siglume reaches the endpoint; else SHOP_WEBHOOK_URL.")]
-Currency = Annotated[str, typer.Option(help="Of the probe: JPY or USD.", envvar="SIGLUME_DIRECT_PAYMENT_TEST_CURRENCY")]
+Endpoint = Annotated[str, typer.Option(help="Endpoint of the settings whose secrets and merchant are checked.")]
+Merchant = Annotated[str | None, typer.Option(help="Merchant key; SIGLUME_DIRECT_PAYMENT_MERCHANT when omitted.")]
+Origin = Annotated[str | None, typer.Option(help="Origin of the shop; SHOP_PUBLIC_ORIGIN when omitted.")]
+WebhookUrl = Annotated[
+    str | None, typer.Option(help="URL that Siglume posts webhooks to; SHOP_WEBHOOK_URL when omitted.")
+]
+Currency = Annotated[
+    str, typer.Option(help="Currency of the probe: JPY or USD.", envvar="SIGLUME_DIRECT_PAYMENT_TEST_CURRENCY")
+]
 AmountMinor = Annotated[
     int,
     typer.Option(
-        help="Of the probe, in minor units; 0: the smallest of the standard band.",
+        help="Amount of the probe in minor units; 0 stands for the smallest amount of the standard band.",
         envvar="SIGLUME_DIRECT_PAYMENT_TEST_AMOUNT_MINOR",
     ),
 ]
-BaseUrl = Annotated[str | None, typer.Option(help="Of Siglume's API; else SIGLUME_API_BASE.")]
-IsSandbox = Annotated[bool, typer.Option("--sandbox", help="Ask a sandbox, as SIGLUME_ENV=sandbox does.")]
-NoApi = Annotated[bool, typer.Option("--no-api", help="Do not ask Siglume; look at the settings and at Kessai alone.")]
-NoProbe = Annotated[bool, typer.Option("--no-probe", help="Try nothing out; never found ready.")]
-Json = Annotated[bool, typer.Option("--json", help="{ok, checks: [{name, status, message}]} when all is asked.")]
+BaseUrl = Annotated[str | None, typer.Option(help="URL of Siglume's API; SIGLUME_API_BASE when omitted.")]
+IsSandbox = Annotated[bool, typer.Option("--sandbox", help="Use a sandbox, as SIGLUME_ENV=sandbox does.")]
+NoApi = Annotated[
+    bool, typer.Option("--no-api", help="Send no request to Siglume: check only the settings and Kessai itself.")
+]
+NoProbe = Annotated[bool, typer.Option("--no-probe", help="Send no probe; the result is then never ready.")]
 
 
 def readiness(
@@ -56,81 +62,97 @@ def readiness(
     sandbox: IsSandbox = False,
     no_api: NoApi = False,
     no_probe: NoProbe = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Ask whether payments can begin: settings, Siglume, a try of both ways, and Kessai itself.
+    """Check whether payments can begin: the settings, Siglume, a probe of checkout and webhook, and Kessai itself.
 
-    The checks of the official `siglume-check readiness` by their names and in their order, then Kessai's own, whose
-    names begin with kessai_. A try opens a checkout session that nobody pays, and has Siglume send one test event.
+    It runs the checks of the official `siglume-check readiness`, by their names and in their order, then Kessai's own.
+    The probe opens a checkout session that nobody pays, and makes Siglume send one test event. --json prints
+    {ok, checks: [{name, status, message}]}.
 
-    Those of Kessai: kessai_settings, kessai_http_parser, kessai_endpoints when there is none, else
+    Kessai's own checks are kessai_settings, kessai_http_parser, kessai_endpoints when there is none, else
     kessai_endpoint_NAME (its secrets by their fingerprints), kessai_database, kessai_clock, kessai_migrations,
     kessai_archive, kessai_outbox, kessai_open_work, kessai_broker, kessai_topology, kessai_queue_confirmations,
-    kessai_queue_dead_letters and kessai_queue_replays; after a try kessai_probe_in_books and
-    kessai_clock_against_siglume. What stands on something that is away is left out.
+    kessai_queue_dead_letters and kessai_queue_replays; after a probe kessai_probe_in_books and
+    kessai_clock_against_siglume. A check is omitted when what it needs is unavailable.
 
-    Exit code: 0 when nothing failed (with --no-api: of what was asked), 1 when something did, 2 for wrong usage.
+    Exit code 1 when a check failed; with --no-api, when one of the remaining checks failed.
     """
-    import asyncio
+    from deploy.readiness.check import any_failed
 
-    from deploy.readiness.check import any_failed, failed
-    from deploy.readiness.examine import Depth
-    from shared.errors import SettingsError
-
-    display = Display(as_json=as_json)
-    stated = (merchant, origin, webhook_url)
-    platform = "sandbox" if sandbox else None
-    try:
-        question = _question(endpoint, stated, (currency, amount_minor), platform=platform, api_base=base_url)
-    except SettingsError as error:
-        checks = [failed("kessai_settings", f"{error}.")]
-        display.show(checks[0])
-    else:
-        checks = asyncio.run(_examined(question, Depth(not no_api, not no_probe), display))
+    given = Given(
+        endpoint, merchant, origin, webhook_url, currency, amount_minor, "sandbox" if sandbox else None, base_url
+    )
+    checks = _checks(given, Display(as_json=as_json), asks_platform=not no_api, probes=not no_probe)
     ok = not any_failed(checks)
     if as_json:
         print_json({"ok": ok, "checks": checks})
     else:
-        say(_verdict(ok=ok, asked_siglume=not no_api))
+        say(_verdict(ok=ok, used_api=not no_api))
     raise typer.Exit(0 if ok else 1)
 
 
-def _question(
-    endpoint: str,
-    stated: tuple[str | None, str | None, str | None],
-    probe: tuple[str, int],
-    *,
-    platform: str | None,
-    api_base: str | None,
-) -> "Question":
-    """What is stated here goes before the settings. Raises SettingsError."""
+class Given(NamedTuple):
+    """The options that override the settings; None where one is omitted."""
+
+    endpoint: str
+    merchant: str | None
+    origin: str | None
+    webhook_url: str | None
+    currency: str
+    amount_minor: int
+    platform: str | None
+    api_base: str | None
+
+
+def _checks(given: Given, display: "Display", *, asks_platform: bool, probes: bool) -> "list[Check]":
+    """Make all checks; settings that cannot be read are one failed check."""
+    import asyncio
+
+    from deploy.readiness.check import failed
+    from deploy.readiness.examine import Depth
+    from shared.errors import SettingsError
+
+    try:
+        question = _question(given)
+    except SettingsError as error:
+        unreadable = failed("kessai_settings", f"{error}.")
+        display.show(unreadable)
+        return [unreadable]
+    return asyncio.run(_examined(question, Depth(asks_platform, probes), display))
+
+
+def _question(given: Given) -> "Question":
+    """Combine the options with the settings. Raises SettingsError and BadParameter."""
     from deploy.readiness.local import Question, smallest_standard
     from shared.settings import Settings
 
     settings = Settings.from_env()
-    known = settings.registrations(platform=platform, api_base=api_base)
-    if endpoint not in known:
-        raise typer.BadParameter(f"there is no endpoint {endpoint!r} here: there are {', '.join(sorted(known))}")
-    currency = probe[0].strip().upper()
-    keys, fault = _live_keys(settings, endpoint)
+    known = settings.registrations(platform=given.platform, api_base=given.api_base)
+    if given.endpoint not in known:
+        raise typer.BadParameter(f"there is no endpoint {given.endpoint!r} here: there are {', '.join(sorted(known))}")
+    currency = given.currency.strip().upper()
+    keys, fault = _live_keys(settings, given.endpoint)
     return Question(
-        registration=known[endpoint].stating(merchant=stated[0], origin=stated[1], webhook_url=stated[2]),
+        registration=known[given.endpoint].stating(
+            merchant=given.merchant, origin=given.origin, webhook_url=given.webhook_url
+        ),
         keys=keys,
         keys_fault=fault,
         currency=currency,
-        amount_minor=probe[1] or smallest_standard(currency),
+        amount_minor=given.amount_minor or smallest_standard(currency),
     )
 
 
 def _live_keys(settings: "Settings", endpoint: str) -> "tuple[tuple[EndpointKey, ...], str | None]":
-    """Or what keeps them from being read."""
+    """Return the live keys, or the error that prevents reading them."""
     from shared.errors import SettingsError
 
     try:
-        door = settings.endpoints().get(endpoint)
+        configured = settings.endpoints().get(endpoint)
     except SettingsError as error:
         return (), str(error)
-    return (() if door is None else door.live_keys(datetime.now(UTC))), None
+    return (() if configured is None else configured.live_keys(datetime.now(UTC))), None
 
 
 async def _examined(question: "Question", depth: "Depth", display: "Display") -> "list[Check]":
@@ -139,13 +161,13 @@ async def _examined(question: "Question", depth: "Depth", display: "Display") ->
     display.hide(question)
     checks = []
     async for check in examine(question, depth, doing=display.doing):
-        checks.append(struck := display.struck(check))
-        display.show(struck)
+        checks.append(safe := display.redacted(check))
+        display.show(safe)
     return checks
 
 
 class Display:
-    """Lines for a person as they come, and below them what is being done; nothing but the end for a script."""
+    """Prints each check when it is done, and the present step below; for --json it prints nothing."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -153,7 +175,7 @@ class Display:
         self._known: re.Pattern[str] | None = None
 
     def hide(self, question: "Question") -> None:
-        """Strike the token and the secrets out of whatever is shown, wherever it came from."""
+        """Redact the token and the secrets in all messages."""
         from shared.observe.redaction import literals
 
         token = question.registration.token
@@ -161,13 +183,13 @@ class Display:
         texts += [token.get_secret_value()] if token is not None else []
         self._known = literals(text for text in texts if len(text) >= SECRETS_FROM)
 
-    def struck(self, check: "Check") -> "Check":
+    def redacted(self, check: "Check") -> "Check":
         from shared.observe.redaction import redacted
 
         return replace(check, message=redacted(check.message, self._known))
 
     def doing(self, what: str) -> None:
-        """On a terminal only, and gone when the next line comes."""
+        """Show the present step on a terminal, until the next line replaces it."""
         if self._moves:
             sys.stderr.write(f"{CLEAR}… {what}")
             sys.stderr.flush()
@@ -182,7 +204,7 @@ class Display:
             sys.stdout.flush()
 
 
-def _verdict(*, ok: bool, asked_siglume: bool) -> str:
+def _verdict(*, ok: bool, used_api: bool) -> str:
     if not ok:
-        return "not ready: see what is marked ✗"
-    return "ready" if asked_siglume else "sound as far as that shows here; Siglume was not asked, and nothing was tried"
+        return "not ready: see the checks that are marked ✗"
+    return "ready" if used_api else "no check failed here; Siglume was not contacted, and no probe was sent"

@@ -1,4 +1,4 @@
-"""`kessai reconcile run`: the platform's statements against the books, now."""
+"""`kessai reconcile run`: compares the platform's statements with the books at once."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from deploy.cli.books import BooksOutdated, commit, open_books
-from deploy.cli.show import AsJson, print_fields, print_json, say
+from deploy.cli.options import AsJson, OnlyEndpoint
+from deploy.cli.output import print_fields, print_json, say
 from deploy.cli.times import Since
 
 if TYPE_CHECKING:
@@ -21,35 +22,36 @@ if TYPE_CHECKING:
     from shared.sdrp.api.access import Access
     from workers.reconcile.result import Reconciled
 
-Endpoint = Annotated[str | None, typer.Option(help="Of this endpoint only; of every one that has a token otherwise.")]
-Whole = Annotated[bool, typer.Option("--whole", help="Read every page, also those that should not have changed.")]
+Whole = Annotated[bool, typer.Option("--whole", help="Read every page, also those that should be unchanged.")]
 
 
 class _Wanted(NamedTuple):
     since: datetime | None
     whole: bool
     warning: "Decimal"
-    """Share of a threshold that exposes its buyer."""
+    """Share of a buyer's threshold from which the buyer is listed as exposed."""
 
 
-def run(endpoint: Endpoint = None, since: Since = None, whole: Whole = False, as_json: AsJson = False) -> None:
-    """Read the statements, tell orders what became of their batches, compare, and open or close reviews.
+def run(endpoint: OnlyEndpoint = None, since: Since = None, whole: Whole = False, as_json: AsJson = False) -> None:
+    """Read the statements, settle orders by their batches, compare both sides, and open or close reviews.
 
-    What `kessai worker reconcile` does every KESSAI_RECONCILE_EVERY seconds. `--since` reads and compares at least that
-    far back. A run that is broken off goes on where it was. Exit code 1 when something is unexplained.
+    `kessai worker reconcile` does the same every KESSAI_RECONCILE_EVERY seconds. It reads every endpoint that has a
+    token. --since reads and compares at least that far back. A run that was interrupted continues where it stopped.
+
+    Exit code 1 when an endpoint could not be read, or when a difference is unexplained.
     """
     from shared.errors import KessaiError
     from shared.settings import Settings
     from workers.reconcile.providers import providers_of
 
     if since is not None and since > datetime.now(UTC):
-        raise typer.BadParameter(f"--since: {since:%Y-%m-%d %H:%M} is still to come: name a time that is past")
+        raise typer.BadParameter(f"--since: {since:%Y-%m-%d %H:%M} is in the future: name a time in the past")
     settings = Settings.from_env()
     providers = providers_of(settings, endpoint)
     try:
         results, failures = asyncio.run(_run_all(providers, _Wanted(since, whole, settings.exposure_warning)))
     except KeyboardInterrupt:
-        say("stopped; what was read is kept, and `kessai reconcile run` goes on from there")
+        say("stopped; what was read is kept, and `kessai reconcile run` continues from there")
         raise
     if as_json:
         print_json({"endpoints": [result.as_json() for result in results], "failed": failures})
@@ -63,7 +65,7 @@ def run(endpoint: Endpoint = None, since: Since = None, whole: Whole = False, as
 
 
 async def _run_all(providers: "Mapping[str, Access]", wanted: _Wanted) -> "tuple[list[Reconciled], dict[str, str]]":
-    """What was done for each endpoint, and why not all of it: one that fails keeps no other from its turn.
+    """Return what was done for each endpoint, and the errors: one that fails does not keep the others from their runs.
 
     Raises DatabaseUnavailable, BooksOutdated and SettingsError, which are the same for all.
     """
@@ -126,12 +128,16 @@ def _show(result: "Reconciled") -> None:
     fields: dict[str, object] = {"endpoint": result.endpoint}
     for what, read in result.lists.items():
         fields[what] = f"{read.rows:,} read, {read.new:,} new, {read.changed:,} changed"
-    fields["orders"] = ", ".join(f"{count:,} {state}" for state, count in sorted(result.moved.items())) or "none moved"
+    fields["orders"] = (
+        ", ".join(f"{count:,} {state}" for state, count in sorted(result.moved.items())) or "none changed"
+    )
     if result.finished_at is None:
-        fields["differences"] = "not compared: what was done is kept, and the next run goes on from there"
+        fields["differences"] = "not compared: what was read is kept, and the next run continues from there"
     else:
         fields["compared until"] = compared.until
-        fields["differences"] = f"{compared.differences:,}, of them {compared.opened:,} new; {compared.closed:,} closed"
+        fields["differences"] = (
+            f"{compared.differences:,}, of which {compared.opened:,} new; {compared.closed:,} closed"
+        )
         fields["unexplained"] = (
             ", ".join(f"{plain(amount)} {unit} ({beside})" for (unit, beside), amount in result.unexplained.items())
             or "none"
@@ -141,6 +147,6 @@ def _show(result: "Reconciled") -> None:
         )
     print_fields(fields)
     if any(result.exposed.counts.values()):
-        say("`kessai revenue exposure` names the buyers of whom the platform takes no more soon, or now")
+        say("the platform takes no more payments of some buyers, or soon will: see `kessai revenue exposure`")
     for note in result.notes:
         say(f"note: {note}")

@@ -1,4 +1,4 @@
-"""`kessai reconcile sweep`: find payments whose webhook never came, by hand."""
+"""`kessai reconcile sweep`: finds payments whose webhook never arrived, at once."""
 
 import asyncio
 from collections import Counter
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from deploy.cli.books import commit, open_books
-from deploy.cli.show import AsJson, print_json, print_table, say
+from deploy.cli.options import AsJson, OnlyEndpoint
+from deploy.cli.output import print_json, print_table, say
 from deploy.cli.times import span
 from shared.plurals import counted
 
@@ -31,26 +32,28 @@ def _span(text: str) -> timedelta:
         raise typer.BadParameter(str(error)) from None
 
 
-OfEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only orders of this endpoint.")]
 OlderThan = Annotated[
     timedelta | None,
     typer.Option(
         "--older-than",
         metavar="SPAN",
         parser=_span,
-        help="Orders pending, and payments without a webhook, for longer than this: 30m, 2h. Else KESSAI_SWEEP_AFTER.",
+        help="Only sessions whose order is pending, or whose payment lacks its webhook, for longer than this: 30m, 2h; "
+        "KESSAI_SWEEP_AFTER when omitted.",
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Ask the platform and only tell what would be done.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Read the sessions and only print what would be done.")]
 
 
 def sweep(
-    endpoint: OfEndpoint = None, older_than: OlderThan = None, dry_run: DryRun = False, as_json: AsJson = False
+    endpoint: OnlyEndpoint = None, older_than: OlderThan = None, dry_run: DryRun = False, as_json: AsJson = False
 ) -> None:
-    """Ask the platform about sessions of orders that are pending for long: a webhook may never have come.
+    """Read the checkout sessions of orders that have been pending for long, to find webhooks that never arrived.
 
-    What `kessai worker reconcile` does every minute. Exit code 1 when a missed webhook was found that no order took: a
-    person decides on it. With `--dry-run`, where nothing is taken, whenever one was found.
+    `kessai worker reconcile` does the same every minute.
+
+    Exit code 1 when a payment without its webhook was found and not applied to its order, so that a person must decide;
+    with --dry-run, when one was found.
     """
     from shared.ledger.hosted_sessions import merchant_untold
     from shared.settings import Settings
@@ -72,7 +75,7 @@ def sweep(
     except PlatformAway as error:
         away = error
     if as_json or away is None or not all(look.is_unsaid for look in looks):
-        _tell(looks, dry_run=dry_run, as_json=as_json)
+        _print_looks(looks, dry_run=dry_run, as_json=as_json)
     if away is not None:
         raise away
     if any(_is_left(look, dry_run=dry_run) for look in looks):
@@ -80,7 +83,7 @@ def sweep(
 
 
 def _is_left(look: "Look", *, dry_run: bool) -> bool:
-    """Whether its webhook is missing still, and nothing made up for it."""
+    """Return whether the webhook is still missing and its payment was not applied."""
     from workers.reconcile.sweep import LookResult
 
     return look.result is LookResult.MISSED or (dry_run and look.result is LookResult.PAID)
@@ -105,7 +108,7 @@ async def _sweep(
 
 
 class _Books:
-    """As the sweep commits to them: an outage ends the command."""
+    """Commits the work of the sweep: an outage ends the command."""
 
     def __init__(self, pool: "Pool") -> None:
         self._pool = pool
@@ -115,7 +118,7 @@ class _Books:
 
 
 async def _work(books: _Books, swept: "SweptEndpoint", looks: "list[Look]") -> None:
-    """Page by page, each in a turn of its own, until none is left."""
+    """Read page by page, each under a lease of its own, until none is left."""
     began, is_waiting = datetime.now(UTC), False
     await books(swept.close_heard)
     while await books(lambda connection: swept.run_of(connection, began=began)):
@@ -127,13 +130,13 @@ async def _work(books: _Books, swept: "SweptEndpoint", looks: "list[Look]") -> N
         )
         if page is None:
             if not is_waiting:
-                say(f"{swept.endpoint}: this minute's looks are made; waiting for the next")
+                say(f"{swept.endpoint}: the limit of this minute is reached; waiting for the next minute")
             is_waiting = True
             await asyncio.sleep(1.0)
 
 
 async def _foresee(books: _Books, swept: "SweptEndpoint", looks: "list[Look]") -> None:
-    """Nothing is written, so no turn is taken; as slow all the same."""
+    """Write nothing, and so take no lease; keep the limit for each minute all the same."""
     began, seen = datetime.now(UTC), 0
     while page := await _page(books, swept, began, skip=seen):
         if seen:
@@ -151,15 +154,15 @@ async def _page(books: _Books, swept: "SweptEndpoint", began: datetime, *, skip:
 def _progress(looks: "list[Look]", look: "Look") -> None:
     looks.append(look)
     if len(looks) % 25 == 0:
-        say(f"{counted(len(looks), 'session')} looked at")
+        say(f"{counted(len(looks), 'session')} read")
 
 
-def _tell(looks: "list[Look]", *, dry_run: bool, as_json: bool) -> None:
+def _print_looks(looks: "list[Look]", *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         print_json(looks)
         return
     print_table(
-        ("order", "attempt", "session", "it says", "would be" if dry_run else "found", "does not fit", "look again"),
+        ("order", "attempt", "session", "its status", "would be" if dry_run else "found", "mismatched", "next check"),
         [
             (
                 *(each.order_id, each.attempt, each.session_id, each.session_status, each.found),
@@ -167,7 +170,7 @@ def _tell(looks: "list[Look]", *, dry_run: bool, as_json: bool) -> None:
             )
             for each in looks
         ],
-        empty="no session to look at: every order that is pending for so long was looked at, or has none",
+        empty="no session to check: each order that is pending for that long was checked recently, or has no session",
     )
     if looks:
         counts = Counter(each.found for each in looks)

@@ -1,11 +1,13 @@
-"""`kessai replay`: hand events over once more, as a job that is planned, watched and kept on record."""
+"""`kessai replay`: handle events again, as a job that is planned, watched and recorded."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deploy.cli.books import actor, with_books
-from deploy.cli.replay_plan import plan_and_tell
+from deploy.cli.options import MAX_ID, AsJson, Limit, at_most
+from deploy.cli.output import cell, print_fields, print_json, print_table, when
+from deploy.cli.replay_plan import plan_and_print
 from deploy.cli.replay_terms import (
     Canary,
     NewStopOnFail,
@@ -15,7 +17,6 @@ from deploy.cli.replay_terms import (
     parse_rate,
     parse_share,
 )
-from deploy.cli.show import AsJson, Limit, cell, print_fields, print_json, print_table, when
 from deploy.cli.times import Since, Until
 from shared.ledger.books import Outcome
 from shared.ledger.replays.selection import Source
@@ -24,9 +25,14 @@ from shared.ledger.replays.terms import DEFAULT_CANARY, USUAL_RATE, USUAL_STOP_O
 if TYPE_CHECKING:
     from shared.ledger.replays.jobs import Act, Replay
 
-app = typer.Typer(name="replay", help="Hand events over once more, as a job.", no_args_is_help=True)
+app = typer.Typer(name="replay", help="Handle events again, as a job.", no_args_is_help=True)
 
-ReplayId = Annotated[int, typer.Argument(metavar="PLAN", min=1, max=2**63 - 1, help="See `kessai replay history`.")]
+ReplayId = Annotated[
+    int,
+    typer.Argument(
+        metavar="PLAN", min=1, callback=at_most(MAX_ID), help="Number of the plan: see `kessai replay history`."
+    ),
+]
 
 
 def _source(text: str) -> Source:
@@ -47,17 +53,21 @@ From = Annotated[
         help="Replay open dead letters, any archived events, or the events of open reviews.",
     ),
 ]
-Reasons = Annotated[list[str] | None, typer.Option("--reason", help="Only of this reason; may be repeated.")]
-Groups = Annotated[list[str] | None, typer.Option("--group", help="Only of this group of dead letters.")]
-Endpoints = Annotated[list[str] | None, typer.Option("--endpoint", help="Only of this endpoint.")]
-Events = Annotated[list[str] | None, typer.Option("--event", help="Only this event id.")]
-Types = Annotated[list[str] | None, typer.Option("--type", help="Only events of this type.")]
-Kinds = Annotated[list[str] | None, typer.Option("--kind", help="Only events classified so.")]
-Outcomes = Annotated[list[Outcome] | None, typer.Option("--outcome", help="Only archived events that ended so.")]
-Everything = Annotated[bool, typer.Option("--all", help="Every one of them; no filter alone never means that.")]
+Reasons = Annotated[
+    list[str] | None, typer.Option("--reason", help="Only this reason; may be repeated, as may all filters.")
+]
+Groups = Annotated[list[str] | None, typer.Option("--group", metavar="GROUP", help="Only this group of dead letters.")]
+Endpoints = Annotated[list[str] | None, typer.Option("--endpoint", help="Only this endpoint; all when omitted.")]
+Events = Annotated[list[str] | None, typer.Option("--event", metavar="EVENT_ID", help="Only this event id.")]
+Types = Annotated[list[str] | None, typer.Option("--type", help="Only events of this type, as the platform names it.")]
+Kinds = Annotated[list[str] | None, typer.Option("--kind", help="Only events of this kind, as Kessai classified them.")]
+Outcomes = Annotated[list[Outcome] | None, typer.Option("--outcome", help="Only archived events with this outcome.")]
+Everything = Annotated[bool, typer.Option("--all", help="All events of the source; required when no filter is given.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Show progress, and return when the job has ended.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Return when the job has ended, without showing progress.")]
-OfOutcome = Annotated[Outcome | None, typer.Option("--outcome", help="Only what came, or would come, to this.")]
+OfOutcome = Annotated[
+    Outcome | None, typer.Option("--outcome", help="Only events with this outcome, predicted or actual.")
+]
 
 
 @app.command()
@@ -75,7 +85,7 @@ def plan(
     everything: Everything = False,
     as_json: AsJson = False,
 ) -> None:
-    """Freeze which events are meant and predict what each would come to. Nothing is replayed yet."""
+    """Fix the list of events and predict the outcome of each. Nothing is replayed yet."""
     from shared.ledger.replays.selection import Selection
 
     selection = Selection(
@@ -91,7 +101,7 @@ def plan(
         until=until,
         everything=everything,
     )
-    plan_and_tell(selection, as_json=as_json)
+    plan_and_print(selection, as_json=as_json)
 
 
 @app.command()
@@ -105,37 +115,37 @@ def start(
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hand a plan to the workers. The canary goes first; the rest follows when it went well.
+    """Start a plan in the workers. The canary is replayed first, and the rest when few enough of it failed.
 
-    Exit code 1 when --watch or --wait is given and the job ends before it is done: stopped or cancelled.
+    Exit code 1 when --watch or --wait is given and the job is stopped or cancelled.
     """
     from shared.ledger.replays import jobs
 
     terms = jobs.Terms(why=why, canary=canary, rate=parse_rate(rate), stop_on_fail=parse_share(stop_on_fail))
     job = with_books(lambda connection: jobs.start(connection, plan_id, terms, actor=actor()))
     if not (watch or wait):
-        _tell(job, as_json)
+        _print_job(job, as_json)
         return
     _follow(plan_id, shows_progress=watch, as_json=as_json)
 
 
 @app.command()
 def status(plan_id: ReplayId, watch: Watch = False, as_json: AsJson = False) -> None:
-    """Show how far a job is and what became of its events so far.
+    """Show the progress of a job and the outcomes so far.
 
-    Exit code 1 when --watch is given and the job ends before it is done: stopped or cancelled.
+    Exit code 1 when --watch is given and the job is stopped or cancelled.
     """
     from shared.ledger.replays import jobs
 
     if watch:
         _follow(plan_id, shows_progress=True, as_json=as_json)
         return
-    _tell(with_books(lambda connection: jobs.find(connection, plan_id)), as_json)
+    _print_job(with_books(lambda connection: jobs.find(connection, plan_id)), as_json)
 
 
 @app.command()
 def pause(plan_id: ReplayId, as_json: AsJson = False) -> None:
-    """Hand over nothing more for now; what is in flight comes to its end."""
+    """Pause a job; events in flight are still handled."""
     from shared.ledger.replays.jobs import Act
 
     _act(plan_id, Act.PAUSE, as_json)
@@ -143,7 +153,7 @@ def pause(plan_id: ReplayId, as_json: AsJson = False) -> None:
 
 @app.command()
 def resume(plan_id: ReplayId, stop_on_fail: NewStopOnFail = None, as_json: AsJson = False) -> None:
-    """Go on with a job that was paused, or that stopped because too many events failed again."""
+    """Resume a job that was paused, or that stopped because too many events failed again."""
     from shared.ledger.replays.jobs import Act
 
     _act(plan_id, Act.RESUME, as_json, stop_on_fail=parse_share(stop_on_fail) if stop_on_fail else None)
@@ -151,7 +161,7 @@ def resume(plan_id: ReplayId, stop_on_fail: NewStopOnFail = None, as_json: AsJso
 
 @app.command()
 def cancel(plan_id: ReplayId, as_json: AsJson = False) -> None:
-    """End a plan or a job; what is in flight comes to its end."""
+    """Cancel a plan or a job; events in flight are still handled."""
     from shared.ledger.replays.jobs import Act
 
     _act(plan_id, Act.CANCEL, as_json)
@@ -159,7 +169,7 @@ def cancel(plan_id: ReplayId, as_json: AsJson = False) -> None:
 
 @app.command()
 def history(limit: Limit = 20, as_json: AsJson = False) -> None:
-    """Plans and jobs, the newest first: who, why, and what came of it."""
+    """List plans and jobs, the newest first: who started them, why, and their results."""
     from shared.ledger.replays import jobs
 
     found = with_books(lambda connection: jobs.newest(connection, limit=limit))
@@ -169,13 +179,13 @@ def history(limit: Limit = 20, as_json: AsJson = False) -> None:
     print_table(
         ("plan", "planned", "by", "from", "state", "events", "done", "failed", "why"),
         [(r.plan_id, r.planned_at, r.planned_by, r.source, r.state, r.total, r.done, r.failed, r.why) for r in found],
-        empty="no replays yet: `kessai replay plan` makes the first",
+        empty="no replays yet: `kessai replay plan` makes a plan",
     )
 
 
 @app.command()
 def events(plan_id: ReplayId, limit: Limit = 50, outcome: OfOutcome = None, as_json: AsJson = False) -> None:
-    """Each event of a plan: what it would change, and what came of it."""
+    """List the events of a plan: the predicted outcome and change of each, and its actual outcome."""
     from shared.ledger.replays import items, jobs
 
     async def work(connection: Any) -> "list[items.ReplayItem]":  # noqa: ANN401 - the ledger's connection
@@ -191,16 +201,16 @@ def events(plan_id: ReplayId, limit: Limit = 50, outcome: OfOutcome = None, as_j
         for e in found
     ]
     print_table(
-        ("item", "received", "endpoint", "event", "would come to", "would change", "came to", "reason"),
+        ("item", "received", "endpoint", "event", "predicted outcome", "predicted change", "outcome", "reason"),
         rows,
-        empty="no such events in this plan",
+        empty="this plan has no such events",
     )
 
 
 def _act(plan_id: int, act: "Act", as_json: bool, *, stop_on_fail: float | None = None) -> None:
     from shared.ledger.replays import jobs
 
-    _tell(
+    _print_job(
         with_books(lambda connection: jobs.tell(connection, plan_id, act, actor=actor(), stop_on_fail=stop_on_fail)),
         as_json,
     )
@@ -212,12 +222,12 @@ def _follow(plan_id: int, *, shows_progress: bool, as_json: bool) -> None:
     from shared.ledger.replays.jobs import ReplayState
 
     ended = follow(plan_id, shows_progress=shows_progress)
-    _tell(ended, as_json)
+    _print_job(ended, as_json)
     if ended.state is not ReplayState.DONE:
         raise typer.Exit(1)
 
 
-def _tell(job: "Replay", as_json: bool) -> None:
+def _print_job(job: "Replay", as_json: bool) -> None:
     if as_json:
         print_json(job)
         return
@@ -226,8 +236,8 @@ def _tell(job: "Replay", as_json: bool) -> None:
             "plan": job.plan_id,
             "state": job.state + (f" ({job.ended_because})" if job.ended_because else ""),
             "events": f"{job.done:,} of {job.total:,} done, {job.in_flight:,} in flight",
-            "would come to": _counts(job.predicted),
-            "came to": _counts(job.results),
+            "predicted": _counts(job.predicted),
+            "outcomes": _counts(job.results),
             "rate": rate_in_words(job.rate),
             "canary, stop on": f"{job.canary}, {job.stop_on_fail:.3%} failed again",
             "planned": f"{when(job.planned_at)} by {job.planned_by}",

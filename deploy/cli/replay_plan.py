@@ -1,9 +1,9 @@
-"""Makes a plan of a replay at a terminal, and tells what each event would come to."""
+"""Makes a plan of a replay at a terminal, and prints the predicted outcomes."""
 
 from typing import TYPE_CHECKING
 
 from deploy.cli.books import actor, open_books
-from deploy.cli.show import print_json, print_table, say
+from deploy.cli.output import print_json, print_table, say
 from shared.plurals import counted
 
 if TYPE_CHECKING:
@@ -11,14 +11,15 @@ if TYPE_CHECKING:
     from shared.ledger.replays.selection import Selection
 
 
-def plan_and_tell(selection: "Selection", *, as_json: bool) -> None:
+def plan_and_print(selection: "Selection", *, as_json: bool) -> None:
+    """Raises KessaiError."""
     made = _make_plan(selection)
     if as_json:
         print_json(made)
         return
-    print_table(("would come to", "events"), sorted(made.predicted.items()), empty="")
-    say(f"plan {made.plan_id}: {counted(made.events, 'event')}; each one: kessai replay events {made.plan_id}")
-    say(f'to go on: kessai replay start {made.plan_id} --why "..." --watch')
+    print_table(("predicted outcome", "events"), sorted(made.predicted.items()), empty="")
+    say(f"plan {made.plan_id}: {counted(made.events, 'event')}; list them: kessai replay events {made.plan_id}")
+    say(f'to start it: kessai replay start {made.plan_id} --why "..." --watch')
 
 
 def _make_plan(selection: "Selection") -> "Plan":

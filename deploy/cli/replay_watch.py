@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from deploy.cli.books import commit, open_books
-from deploy.cli.show import say
+from deploy.cli.output import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from shared.ledger.database import Pool
     from shared.ledger.replays.jobs import Replay
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 UNTAKEN_SECONDS = 5.0
-"""After which it is told that no worker has taken the job up."""
+"""Seconds after which a message states that no worker has taken the job."""
 STALLED_SECONDS = 10.0
-"""Without a result, after which that is told."""
+"""Seconds without a result after which a message states so."""
 
 
 def follow(plan_id: int, *, shows_progress: bool) -> "Replay":
@@ -52,8 +52,8 @@ async def _until_ended(pool: "Pool", plan_id: int, progress: "Progress") -> "Rep
     while job.state not in jobs.ENDED and job.state is not jobs.ReplayState.PLANNED:
         label = f"{job.state}, {job.failed:,} failed" if job.failed else str(job.state)
         progress.update(task, total=job.total, completed=job.done, description=label)
-        await asyncio.sleep(LOOK_SECONDS)
-        seen = await _look(pool, plan_id)
+        await asyncio.sleep(POLL_SECONDS)
+        seen = await _read(pool, plan_id)
         job = seen or job
         concern = concerns.about(seen)
         if concern is not None:
@@ -62,8 +62,8 @@ async def _until_ended(pool: "Pool", plan_id: int, progress: "Progress") -> "Rep
     return job
 
 
-async def _look(pool: "Pool", plan_id: int) -> "Replay | None":
-    """None while Postgres is away: whoever waits for the end waits through that, too."""
+async def _read(pool: "Pool", plan_id: int) -> "Replay | None":
+    """Return None while Postgres is unavailable: waiting goes on through an outage."""
     from shared.errors import DatabaseUnavailable
     from shared.ledger.replays import jobs
 
@@ -74,31 +74,31 @@ async def _look(pool: "Pool", plan_id: int) -> "Replay | None":
 
 
 class Concern(StrEnum):
-    """What somebody who waits should hear."""
+    """A message for a person who waits."""
 
-    AWAY = "Postgres is away: still waiting"
-    UNTAKEN = "no worker has taken the job up yet: is `kessai worker dead-letters` running?"
-    STALLED = "nothing comes back any more: see the workers' logs, and `kessai doctor`"
+    AWAY = "Postgres is unavailable: still waiting"
+    UNTAKEN = "no worker has taken the job yet: is `kessai worker dead-letters` running?"
+    STALLED = "no event has been handled for a while: see the workers' logs, and `kessai doctor`"
 
 
 class Concerns:
-    """Tells each concern once, and again only after the job has moved."""
+    """Returns each concern once, and again only after the job has moved."""
 
     def __init__(self, clock: "Callable[[], float]") -> None:
         self._clock = clock
         self._moved_at = clock()
         self._done = 0
-        self._told: set[Concern] = set()
+        self._reported: set[Concern] = set()
 
     def about(self, job: "Replay | None") -> Concern | None:
-        """`job` as it stands now, None when the books could not be asked."""
+        """`job` is its present state, or None when the books could not be read."""
         if job is not None and (job.done != self._done or job.state != "running"):
             self._moved_at, self._done = self._clock(), job.done
-            self._told.clear()
+            self._reported.clear()
         concern = self._concern(job, waited=self._clock() - self._moved_at)
-        if concern is None or concern in self._told:
+        if concern is None or concern in self._reported:
             return None
-        self._told.add(concern)
+        self._reported.add(concern)
         return concern
 
     def _concern(self, job: "Replay | None", *, waited: float) -> Concern | None:

@@ -1,4 +1,4 @@
-"""`kessai revenue`: what came in, what is still expected or lost, and whether statements and webhooks agree."""
+"""`kessai revenue`: reports revenue, and whether statements and webhooks agree."""
 
 import sys
 from datetime import UTC, datetime
@@ -9,12 +9,13 @@ import typer
 
 from deploy.cli.batch_csv import fetched, opened, pages
 from deploy.cli.books import with_books
-from deploy.cli.revenue_words import say_check, show_report
-from deploy.cli.show import AsJson, print_json, print_table
+from deploy.cli.options import AsJson, OnlyEndpoint
+from deploy.cli.output import print_json, print_table
+from deploy.cli.revenue_output import print_check, print_report
 
 app = typer.Typer(
     name="revenue",
-    help="What came in, what is expected or lost, and whether it is all explained.",
+    help="Report revenue, and whether statements and webhooks agree.",
     no_args_is_help=True,
 )
 
@@ -26,25 +27,24 @@ class ReportFormat(StrEnum):
 
 
 OfPeriod = Annotated[
-    str, typer.Option("--period", help="2026-11, 2026-W47, 2026-11-20, 2026, or SINCE..UNTIL; in UTC.")
+    str, typer.Option("--period", help="Period in UTC: 2026-11, 2026-W47, 2026-11-20, 2026, or SINCE..UNTIL.")
 ]
-OfEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only this endpoint.")]
-Form = Annotated[ReportFormat, typer.Option("--format", help="A table for people, CSV or JSON for programs.")]
-All = Annotated[bool, typer.Option("--all", help="Also buyers who are far from their threshold.")]
-BatchId = Annotated[str, typer.Argument(metavar="BATCH_ID", help="The settlement batch that the file is of.")]
+Form = Annotated[ReportFormat, typer.Option("--format", help="A table for people; CSV or JSON for programs.")]
+All = Annotated[bool, typer.Option("--all", help="List also buyers who are far from their threshold.")]
+BatchId = Annotated[str, typer.Argument(metavar="BATCH_ID", help="The settlement batch of the file.")]
 File = Annotated[
     str | None,
     typer.Argument(
-        metavar="FILE", help="The platform's CSV export; - is standard input. Without one Siglume is asked for it."
+        metavar="FILE", help="Siglume's CSV export; - is standard input. Requested from Siglume when omitted."
     ),
 ]
 
 
 @app.command()
 def report(
-    period: OfPeriod, endpoint: OfEndpoint = None, form: Form = ReportFormat.TABLE, as_json: AsJson = False
+    period: OfPeriod, endpoint: OnlyEndpoint = None, form: Form = ReportFormat.TABLE, as_json: AsJson = False
 ) -> None:
-    """Standard revenue, and micro and nano money by how far it is; `unexplained` is zero when all is well."""
+    """Print standard revenue, and micro and nano money by its state; `unexplained` is 0 when both sides agree."""
     from shared.ledger.revenue.lines import csv_lines
     from shared.ledger.revenue.periods import Period
     from shared.ledger.revenue.report import revenue
@@ -57,12 +57,12 @@ def report(
         case ReportFormat.CSV:
             sys.stdout.buffer.write(csv_lines(found))
         case ReportFormat.TABLE:
-            show_report(found)
+            print_report(found)
 
 
 @app.command()
-def exposure(endpoint: OfEndpoint = None, every: All = False, as_json: AsJson = False) -> None:
-    """Buyers whose micro and nano payments near the amount at which the platform takes no more of them."""
+def exposure(endpoint: OnlyEndpoint = None, every: All = False, as_json: AsJson = False) -> None:
+    """List buyers who approach the amount from which Siglume takes no more micro and nano payments of them."""
     from shared.ledger.revenue.exposure import Level, exposures
     from shared.ledger.revenue.money import plain
     from shared.settings import Settings
@@ -82,13 +82,18 @@ def exposure(endpoint: OfEndpoint = None, every: All = False, as_json: AsJson = 
             )
             for each in shown
         ],
-        empty="nobody is near a threshold" if found and not every else "no buyer owes anything that statements list",
+        empty="no buyer is near a threshold"
+        if found and not every
+        else "no statement lists an amount that a buyer owes",
     )
 
 
 @app.command("check-csv")
 def check_csv(batch_id: BatchId, file: File = None, as_json: AsJson = False) -> None:
-    """Compare the CSV export of a batch with the books; exits with 1 when they differ."""
+    """Compare the CSV export of a batch with the books.
+
+    Exit code 1 when they differ.
+    """
     from shared.ledger.revenue import csv_check
 
     with fetched(batch_id) if file is None else opened(file) as source:
@@ -97,6 +102,6 @@ def check_csv(batch_id: BatchId, file: File = None, as_json: AsJson = False) -> 
     if as_json:
         print_json(check.as_json())
     else:
-        say_check(check)
+        print_check(check)
     if not check.agrees:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`kessai reviews`: what waits for a person's decision, and deciding it."""
+"""`kessai reviews`: cases that wait for a person's decision, and the decisions."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -7,9 +7,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.cli.books import actor, with_books
-from deploy.cli.options import ALL, state_or_all, states_and_all
-from deploy.cli.review_words import proposal, say_what_may_be_done, show_platform, show_sides, story, suggestion
-from deploy.cli.show import AsJson, Limit, print_fields, print_json, print_table, printable
+from deploy.cli.options import (
+    ALL,
+    MAX_ID,
+    AsJson,
+    Limit,
+    NoteText,
+    OnlyChallenge,
+    OnlyEndpoint,
+    OnlyOrder,
+    at_most,
+    state_or_all,
+    states_and_all,
+)
+from deploy.cli.output import print_fields, print_json, print_table, printable
+from deploy.cli.review_output import (
+    decision_message,
+    print_next_steps,
+    print_platform,
+    print_sides,
+    proposal_text,
+    suggestion_text,
+)
 from deploy.cli.times import Since, Until
 from shared.ledger.decisions import Decision, Resolution, choices
 from shared.ledger.transitions import ReviewQueue, ReviewReason, ReviewState
@@ -20,13 +39,15 @@ if TYPE_CHECKING:
     from shared.ledger.notes import Note
     from shared.ledger.reviews import RecordedReview
 
-app = typer.Typer(name="reviews", help="What waits for a person's decision.", no_args_is_help=True)
+app = typer.Typer(name="reviews", help="Examine and decide the cases that need a person.", no_args_is_help=True)
 
 MAX_VERSION = 2**31 - 1
 
 
-ReviewId = Annotated[int, typer.Argument(metavar="REVIEW_ID", min=1, max=2**63 - 1, help="See `kessai reviews list`.")]
-OfQueue = Annotated[ReviewQueue | None, typer.Option("--queue", help="Only reviews of this desk.")]
+ReviewId = Annotated[
+    int, typer.Argument(metavar="REVIEW_ID", min=1, callback=at_most(MAX_ID), help="See `kessai reviews list`.")
+]
+OfQueue = Annotated[ReviewQueue | None, typer.Option("--queue", help="Only this queue.")]
 InState = Annotated[
     ReviewState | None,
     typer.Option(
@@ -37,22 +58,37 @@ InState = Annotated[
         help="Only reviews in this state.",
     ),
 ]
-OfReason = Annotated[ReviewReason | None, typer.Option("--reason", help="Only reviews of this reason.")]
-Reasons = Annotated[list[ReviewReason], typer.Option("--reason", help="Of this reason; may be repeated.")]
-OfAssignee = Annotated[str | None, typer.Option("--assignee", help="Only reviews that this person holds, as cli:ann.")]
-OfEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only reviews of this endpoint.")]
-OfOrder = Annotated[str | None, typer.Option("--order", metavar="ORDER_ID", help="Only reviews of this order.")]
-OfChallenge = Annotated[str | None, typer.Option("--challenge-hash", help="Only reviews of this challenge.")]
-Version = Annotated[
-    int | None, typer.Option(min=1, max=MAX_VERSION, help="The version you saw: refused when it changed since.")
+OfReason = Annotated[
+    ReviewReason | None,
+    typer.Option("--reason", metavar="REASON", help="Only this reason, as `kessai reviews list` prints it."),
 ]
-TakeOver = Annotated[bool, typer.Option("--take-over", help="Also when somebody else holds it.")]
-Text = Annotated[str, typer.Argument(metavar="TEXT", help="What the next person should know.")]
-How = Annotated[Resolution, typer.Argument(metavar="RESOLUTION", help="What becomes of it; `show` says which may.")]
-ForOrder = Annotated[str | None, typer.Option("--order", metavar="ORDER_ID", help="For link-order: which one.")]
-AcceptMismatch = Annotated[bool, typer.Option("--accept-mismatch", help="Although the payment does not fit the order.")]
-Why = Annotated[str, typer.Option(help="Kept with the review, e.g. 'refunded by hand, ticket 4711'.")]
-OwnWhy = Annotated[str | None, typer.Option("--why", help="Kept with the review; else the suggestion's own reason.")]
+Reasons = Annotated[
+    list[ReviewReason], typer.Option("--reason", metavar="REASON", help="Reviews of this reason; may be repeated.")
+]
+OfAssignee = Annotated[
+    str | None, typer.Option("--assignee", help="Only reviews that this person holds, e.g. cli:ann.")
+]
+Version = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        callback=at_most(MAX_VERSION),
+        help="Version of the review, as `show` printed it; refused when the review has changed since.",
+    ),
+]
+TakeOver = Annotated[bool, typer.Option("--take-over", help="Take the review although somebody else holds it.")]
+How = Annotated[Resolution, typer.Argument(metavar="RESOLUTION", help="The decision; `show` lists the permitted ones.")]
+ForOrder = Annotated[str | None, typer.Option("--order", metavar="ORDER_ID", help="The order, for link-order.")]
+AcceptMismatch = Annotated[
+    bool, typer.Option("--accept-mismatch", help="Decide so although the payment does not fit the order.")
+]
+Why = Annotated[
+    str, typer.Option(metavar="TEXT", help="Reason, kept with the review, e.g. 'refunded by hand, ticket 4711'.")
+]
+OwnWhy = Annotated[
+    str | None,
+    typer.Option("--why", metavar="TEXT", help="Reason, kept with the review; that of the suggestion when omitted."),
+]
 
 
 @app.command("list")
@@ -62,14 +98,14 @@ def list_reviews(
     state: InState = None,
     reason: OfReason = None,
     assignee: OfAssignee = None,
-    endpoint: OfEndpoint = None,
-    order: OfOrder = None,
-    challenge_hash: OfChallenge = None,
+    endpoint: OnlyEndpoint = None,
+    order: OnlyOrder = None,
+    challenge_hash: OnlyChallenge = None,
     since: Since = None,
     until: Until = None,
     as_json: AsJson = False,
 ) -> None:
-    """The newest reviews, open and closed."""
+    """List the newest reviews, open and closed."""
     from shared.ledger import reviews
 
     wanted = reviews.ReviewFilter(queue, state, reason, assignee, endpoint, order, challenge_hash, since, until)
@@ -86,13 +122,15 @@ def list_reviews(
             )
             for r in found
         ],
-        empty="no reviews" + (" like that" if wanted != reviews.ReviewFilter() else ": nothing waits for a decision"),
+        empty="no reviews: nothing waits for a decision"
+        if wanted == reviews.ReviewFilter()
+        else "no review fits all of these filters: omit one of them",
     )
 
 
 @app.command()
 def show(review_id: ReviewId, as_json: AsJson = False) -> None:
-    """One review: what the platform says beside what the books say, its notes, who did what, and what may be done."""
+    """Show one review: the platform's data beside the books', notes, past actions, and the permitted decisions."""
     from shared.ledger import audit, notes, reviews
 
     async def work(
@@ -104,20 +142,20 @@ def show(review_id: ReviewId, as_json: AsJson = False) -> None:
         return review, evidence, noted, await audit.newest(connection, of_review, limit=100)
 
     review, evidence, noted, acts = with_books(work)
-    may = choices(review.reason, challenge_hash=review.challenge_hash, order_id=review.order_id)
+    permitted = choices(review.reason, challenge_hash=review.challenge_hash, order_id=review.order_id)
     if as_json:
         more = {"evidence": evidence, "notes": noted, "acts": acts}
-        print_json(asdict(review) | more | {"choices": may if review.state == ReviewState.OPEN else []})
+        print_json(asdict(review) | more | {"choices": permitted if review.state == ReviewState.OPEN else []})
         return
-    print_fields(asdict(review) | {"proposed": proposal(review), "suggested": suggestion(review)})
-    show_sides(evidence)
-    show_platform(evidence)
+    print_fields(asdict(review) | {"proposed": proposal_text(review), "suggested": suggestion_text(review)})
+    print_sides(evidence)
+    print_platform(evidence)
     for note in noted:
         print_fields({"note": note.body, "by": note.author, "at": note.at})
     if acts:
         print_table(("at", "who", "did"), [(act.at, act.actor, act.action) for act in acts], empty="")
     if review.state == ReviewState.OPEN:
-        say_what_may_be_done(review, ", ".join(may))
+        print_next_steps(review, ", ".join(permitted))
 
 
 @app.command()
@@ -128,7 +166,7 @@ def claim(review_id: ReviewId, take_over: TakeOver = False, version: Version = N
     review = with_books(
         lambda connection: reviews.claim(connection, review_id, actor=actor(), take_over=take_over, version=version)
     )
-    _tell(review, f"review {review_id} is yours ({review.assignee}), now at version {review.version}", as_json)
+    _print(review, f"review {review_id} is yours ({review.assignee}), now at version {review.version}", as_json)
 
 
 @app.command()
@@ -137,18 +175,18 @@ def release(review_id: ReviewId, version: Version = None, as_json: AsJson = Fals
     from shared.ledger import reviews
 
     review = with_books(lambda connection: reviews.release(connection, review_id, actor=actor(), version=version))
-    _tell(review, f"review {review_id} is with nobody, now at version {review.version}", as_json)
+    _print(review, f"review {review_id} is released, now at version {review.version}", as_json)
 
 
 @app.command()
-def note(review_id: ReviewId, text: Text, as_json: AsJson = False) -> None:
-    """Write down what the next person should know."""
+def note(review_id: ReviewId, text: NoteText, as_json: AsJson = False) -> None:
+    """Add a note to a review."""
     from shared.ledger import notes
 
     kept = with_books(
         lambda connection: notes.add(connection, notes.NoteThing.REVIEW, str(review_id), text, author=actor())
     )
-    _tell(kept, f"note {kept.note_id} is kept with review {review_id}", as_json)
+    _print(kept, f"note {kept.note_id} is kept with review {review_id}", as_json)
 
 
 @app.command()
@@ -161,7 +199,7 @@ def resolve(
     version: Version = None,
     as_json: AsJson = False,
 ) -> None:
-    """Decide on a review; `kessai reviews show` says what may be done with it."""
+    """Decide on a review; `kessai reviews show` lists the permitted decisions."""
     from shared.ledger import resolve
     from shared.settings import Settings
 
@@ -179,12 +217,12 @@ def resolve(
             approvals=settings.review_approvals,
         )
     )
-    _tell(done, story(done), as_json)
+    _print(done, decision_message(done), as_json)
 
 
 @app.command()
 def follow(review_id: ReviewId, why: OwnWhy = None, version: Version = None, as_json: AsJson = False) -> None:
-    """Decide as the platform's evidence suggests; `kessai reviews show` has the suggestion and its reason."""
+    """Decide as the platform's evidence suggests; `kessai reviews show` prints the suggestion and its reason."""
     from shared.ledger import suggested
     from shared.settings import Settings
 
@@ -201,17 +239,17 @@ def follow(review_id: ReviewId, why: OwnWhy = None, version: Version = None, as_
             approvals=settings.review_approvals,
         )
     )
-    _tell(done, story(done), as_json)
+    _print(done, decision_message(done), as_json)
 
 
 @app.command()
 def reprocess(reason: Reasons, since: Since = None, until: Until = None, as_json: AsJson = False) -> None:
-    """Plan to rule again on open reviews of these reasons, as after an upgrade. Nothing happens before the start."""
-    from deploy.cli.replay_plan import plan_and_tell
+    """Plan a replay of open reviews of these reasons, e.g. after an upgrade. `kessai replay start` runs the plan."""
+    from deploy.cli.replay_plan import plan_and_print
     from shared.ledger.replays.selection import Selection, Source
 
     selection = Selection(source=Source.REVIEWS, reasons=tuple(reason), since=since, until=until)
-    plan_and_tell(selection, as_json=as_json)
+    plan_and_print(selection, as_json=as_json)
 
 
 @app.command()
@@ -226,19 +264,19 @@ def approve(review_id: ReviewId, version: Version = None, as_json: AsJson = Fals
             connection, review_id, actor=actor(), shops=shops, now=datetime.now(UTC), version=version
         )
     )
-    _tell(done, story(done), as_json)
+    _print(done, decision_message(done), as_json)
 
 
 @app.command()
 def withdraw(review_id: ReviewId, version: Version = None, as_json: AsJson = False) -> None:
-    """Take back what was proposed, by whomever."""
+    """Take back a proposed decision, also that of another person."""
     from shared.ledger import resolve
 
     review = with_books(lambda connection: resolve.withdraw(connection, review_id, actor=actor(), version=version))
-    _tell(review, f"review {review_id} has no proposal any more, now at version {review.version}", as_json)
+    _print(review, f"review {review_id} has no proposal any more, now at version {review.version}", as_json)
 
 
-def _tell(done: object, line: str, as_json: bool) -> None:
+def _print(done: object, line: str, as_json: bool) -> None:
     if as_json:
         print_json(done)
     else:

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.cli.show import AsJson, print_json, print_table, say
+from deploy.cli.options import AsJson
+from deploy.cli.output import print_json, print_table, say
 from deploy.cli.times import span
 
 if TYPE_CHECKING:
     from deploy.sandbox.sandbox import Options, Sandbox
 
 PORT = 8787
-"""Where the official SDK looks for a sandbox."""
-OWN_DOOR = "http://127.0.0.1:8080/webhooks/siglume"
-"""Where `kessai ingress` listens."""
+"""The official SDK expects a sandbox at this port."""
+OWN_INGRESS = "http://127.0.0.1:8080/webhooks/siglume"
+"""`kessai ingress` listens at this URL by default."""
 DELIVERY_COLUMNS = (
     *("id", "event_id", "event_type", "delivery_status", "response_status", "attempt_count"),
     "next_attempt_at",
@@ -26,39 +27,58 @@ BATCH_COLUMNS = (
 )
 DECISIONS = ("uncollectible", "written_off", "requeue")
 
-ORIGIN = "The shop's origin; buyers are sent back to it."
-FROZEN = "The clock stands until `kessai sandbox advance` moves it."
-NAMELESS = "Rows of usage do not say of which payment they are, as documented; newer platforms may say it."
-FAULTS = "A fault and its share from 0 to 1, e.g. drop=0.1; 0 switches it off. Without any: show all."
-SECONDS = "How late or how old: of delay and reorder on the sandbox's clock."
+ORIGIN = "Origin of the shop, to which buyers return."
+FROZEN = "Stop the clock; only `kessai sandbox advance` moves it."
+NAMELESS = "Omit the payment from rows of usage, as documented; newer platforms may name it."
+FAULTS = "A fault and its share from 0 to 1, e.g. drop=0.1; 0 switches it off. Lists all faults when omitted."
+SECONDS = "Seconds by which the fault delays or ages; those of delay and reorder pass on the sandbox's clock."
 
 Port = Annotated[
     int, typer.Option(min=0, max=65535, help="Port to serve at; 0 picks a free one.", envvar="SIGLUME_SANDBOX_PORT")
 ]
-Merchant = Annotated[str, typer.Option(help="Merchant key.", envvar="SIGLUME_DIRECT_PAYMENT_MERCHANT")]
+Merchant = Annotated[str, typer.Option(help="Merchant key of the shop.", envvar="SIGLUME_DIRECT_PAYMENT_MERCHANT")]
 Origin = Annotated[str, typer.Option(help=ORIGIN, envvar="SHOP_PUBLIC_ORIGIN")]
-WebhookUrl = Annotated[str, typer.Option(help="Where webhooks are delivered.", envvar="SHOP_WEBHOOK_URL")]
-WebhookSecret = Annotated[str, typer.Option(help="What they are signed with.", envvar="SIGLUME_WEBHOOK_SECRET")]
-Seed = Annotated[int, typer.Option(help="Of the dice that faults throw.")]
+WebhookUrl = Annotated[str, typer.Option(help="URL that webhooks are delivered to.", envvar="SHOP_WEBHOOK_URL")]
+WebhookSecret = Annotated[
+    str, typer.Option(help="Secret that webhooks are signed with.", envvar="SIGLUME_WEBHOOK_SECRET")
+]
+Seed = Annotated[int, typer.Option(help="Seed of the random numbers that decide on faults.")]
 Frozen = Annotated[bool, typer.Option("--frozen", help=FROZEN)]
 Nameless = Annotated[bool, typer.Option("--nameless-usage", help=NAMELESS)]
 
-PortOf = Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port that the sandbox serves at.")]
-Span = Annotated[str, typer.Argument(metavar="SPAN", help="How far: 90s, 15m, 2h, 7d, 4w.")]
+PortOf = Annotated[
+    int | None,
+    typer.Option(
+        "--port",
+        min=1,
+        max=65535,
+        show_default=f"SIGLUME_SANDBOX_PORT, or {PORT}",
+        help="Port of the sandbox that runs.",
+    ),
+]
+Span = Annotated[str, typer.Argument(metavar="SPAN", help="Time to advance by: 90s, 15m, 2h, 7d, 4w.")]
 Switches = Annotated[list[str] | None, typer.Argument(metavar="FAULT=SHARE", help=FAULTS)]
-Times = Annotated[int | None, typer.Option(min=1, help="How often at most; without it, for as long as it is on.")]
+Times = Annotated[int | None, typer.Option(min=1, help="How often the fault occurs, at most; no limit when omitted.")]
 Seconds = Annotated[float | None, typer.Option(min=0, help=SECONDS)]
-DiceSeed = Annotated[int | None, typer.Option("--seed", help="Begin the dice anew with this seed.")]
-Clear = Annotated[bool, typer.Option("--clear", help="First switch all faults off.")]
-Status = Annotated[str | None, typer.Option(help="Only pending, retrying, delivered or failed ones.")]
-Newest = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most, the newest first.")]
-Redeliver = Annotated[str | None, typer.Option(metavar="DELIVERY_ID", help="Send its event once more, signed anew.")]
-SessionId = Annotated[str, typer.Argument(metavar="SESSION_ID", help="The checkout session to pay.")]
-Buyer = Annotated[str | None, typer.Option(metavar="TOKEN", help="Pay as the holder of this token.")]
-BatchId = Annotated[str | None, typer.Argument(metavar="BATCH_ID", help="The batch to decide on.")]
-Decision = Annotated[str | None, typer.Argument(metavar="DECISION", help=f"{', '.join(DECISIONS)}.")]
+DiceSeed = Annotated[int | None, typer.Option("--seed", help="Restart the random numbers with this seed.")]
+Clear = Annotated[bool, typer.Option("--clear", help="Switch all faults off first.")]
+Status = Annotated[str | None, typer.Option(help="Only this status: pending, retrying, delivered or failed.")]
+Newest = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many to list at most, the newest first.")]
+Redeliver = Annotated[
+    str | None, typer.Option(metavar="DELIVERY_ID", help="Deliver this event again, with a new signature.")
+]
+SessionId = Annotated[str, typer.Argument(metavar="SESSION_ID", help="Checkout session to pay.")]
+Buyer = Annotated[str | None, typer.Option(metavar="TOKEN", help="Pay as the buyer with this token.")]
+BatchId = Annotated[str | None, typer.Argument(metavar="BATCH_ID", help="Batch to decide on.")]
+Decision = Annotated[str | None, typer.Argument(metavar="DECISION", help=f"One of {', '.join(DECISIONS)}.")]
 
-app = typer.Typer(name="sandbox", help="Simulate the Siglume platform; the commands steer one that runs.")
+app = typer.Typer(
+    name="sandbox",
+    help="""Serve a simulated Siglume platform on this machine, and print the variables that a shop must set to use it.
+
+    Without a command, `kessai sandbox` serves until Ctrl-C. The commands control a sandbox that already runs.
+    """,
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -67,13 +87,13 @@ def sandbox(
     port: Port = PORT,
     merchant: Merchant = "sandbox_merchant",
     origin: Origin = "http://localhost:3000",
-    webhook_url: WebhookUrl = OWN_DOOR,
+    webhook_url: WebhookUrl = OWN_INGRESS,
     webhook_secret: WebhookSecret = "whsec_sandbox_local",  # noqa: S107 - the official sandbox's
     seed: Seed = 0,
     frozen: Frozen = False,
     nameless: Nameless = False,
 ) -> None:
-    """Serve a simulated Siglume platform on this machine, and print what a shop sets to use it."""
+    """Serve until Ctrl-C, unless a command follows; its help is that of the group."""
     context.obj = port
     if context.invoked_subcommand is not None:
         return
@@ -86,13 +106,13 @@ def sandbox(
 
 @app.command()
 def advance(context: typer.Context, by: Span, port: PortOf = None, as_json: AsJson = False) -> None:
-    """Move the clock forward; what falls into that time happens, in order, and its webhooks go out."""
+    """Move the clock forward. What falls into that time happens in order, and its webhooks are delivered."""
     try:
         seconds = span(by).total_seconds()
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    told = _ask(context, port, "POST", "/advance", {"seconds": seconds})
-    print_json(told) if as_json else typer.echo(f"the clock says {told['now']}")
+    answer = _ask(context, port, "POST", "/advance", {"seconds": seconds})
+    print_json(answer) if as_json else typer.echo(f"the clock is at {answer['now']}")
 
 
 @app.command()
@@ -106,15 +126,15 @@ def faults(
     port: PortOf = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make webhooks, the API and settlements fail on purpose."""
+    """Make webhooks, the API and settlements fail on purpose, or list the faults."""
     wanted = {
         name: {"share": share, "times": times, "seconds": seconds} for name, share in map(_switch, switches or ())
     }
     if wanted or clear or seed is not None:
-        told = _ask(context, port, "POST", "/faults", {"faults": wanted, "clear": clear, "seed": seed})
+        answer = _ask(context, port, "POST", "/faults", {"faults": wanted, "clear": clear, "seed": seed})
     else:
-        told = _ask(context, port, "GET", "/faults")
-    found = told["faults"]
+        answer = _ask(context, port, "GET", "/faults")
+    found = answer["faults"]
     if as_json:
         print_json(found)
         return
@@ -131,7 +151,7 @@ def deliveries(
     port: PortOf = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what webhooks were sent and what they were answered; or send one again."""
+    """List the deliveries of webhooks and their answers, or deliver one again."""
     if redeliver is not None:
         found = [_ask(context, port, "POST", f"/deliveries/{_name(redeliver)}/redeliver")]
     else:
@@ -153,13 +173,13 @@ def batches(
     port: PortOf = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the settlement batches of micro and nano payments; or decide on one as the platform's operator."""
+    """List the settlement batches of micro and nano payments, or decide on one as the platform's operator."""
     if batch_id is None:
         found = _ask(context, port, "GET", "/batches")["batches"]
     elif decision in DECISIONS:
         found = [_ask(context, port, "POST", f"/batches/{_name(batch_id)}/{decision}")]
     else:
-        raise typer.BadParameter(f"say what becomes of batch {batch_id}: {', '.join(DECISIONS)}")
+        raise typer.BadParameter(f"add a decision on batch {batch_id}: one of {', '.join(DECISIONS)}")
     _show(
         found,
         BATCH_COLUMNS,
@@ -172,26 +192,28 @@ def batches(
 def pay(
     context: typer.Context, session_id: SessionId, buyer: Buyer = None, port: PortOf = None, as_json: AsJson = False
 ) -> None:
-    """Pay a checkout session, as its page would."""
-    told = _ask(context, port, "POST", f"/sessions/{_name(session_id)}/pay", {"buyer": buyer})
+    """Pay a checkout session, as its page does."""
+    answer = _ask(context, port, "POST", f"/sessions/{_name(session_id)}/pay", {"buyer": buyer})
     if as_json:
-        print_json(told)
+        print_json(answer)
     else:
-        typer.echo(f"{told['session_id']} is {told['status']}: {told['pricing_band']}, {told['settlement_status']}")
+        typer.echo(
+            f"{answer['session_id']} is {answer['status']}: {answer['pricing_band']}, {answer['settlement_status']}"
+        )
 
 
 @app.command()
 def books(context: typer.Context, port: PortOf = None, as_json: AsJson = False) -> None:
-    """Show what is true: totals by currency, in minor units; --json has every payment and batch, too."""
-    told = _ask(context, port, "GET", "/books")
+    """Print the simulated platform's own totals by currency, in minor units; --json adds each payment and batch."""
+    answer = _ask(context, port, "GET", "/books")
     if as_json:
-        print_json(told)
+        print_json(answer)
         return
     names = ("standard_payments", "standard_gross", "metered_payments", "metered_gross", "metered_fee")
     states = ("settled", "unsettled", "past_due", "uncollectible", "written_off")
-    rows = [(name.replace("_", " "), *(told["totals"][code][name] for code in ("JPY", "USD"))) for name in names]
+    rows = [(name.replace("_", " "), *(answer["totals"][code][name] for code in ("JPY", "USD"))) for name in names]
     rows += [
-        (f"metered, {name.replace('_', ' ')}", *(told["totals"][code][name] for code in ("JPY", "USD")))
+        (f"metered, {name.replace('_', ' ')}", *(answer["totals"][code][name] for code in ("JPY", "USD")))
         for name in states
     ]
     print_table(("minor units", "JPY", "USD"), rows, empty="")
@@ -203,14 +225,14 @@ def _serve(options: "Options") -> None:
     from shared.sdrp.challenge import InvalidChallenge
     from shared.sdrp.signature import UnusableSecret
 
-    def tell(running: "Sandbox") -> None:
+    def print_variables(running: "Sandbox") -> None:
         for name, value in environment(running).items():
             typer.echo(f"{name}={shlex.quote(value)}")
         sys.stdout.flush()
-        say(f"the sandbox serves at {running.base_url}; Ctrl-C ends it and forgets everything")
+        say(f"the sandbox serves at {running.base_url}; Ctrl-C stops it and deletes its state")
 
     try:
-        serve(options, started=tell)
+        serve(options, started=print_variables)
     except (Refused, InvalidChallenge, UnusableSecret) as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -228,7 +250,7 @@ def _switch(text: str) -> tuple[str, float]:
     try:
         return name, float(share) if share else 1.0
     except ValueError:
-        raise typer.BadParameter(f"{text!r} switches nothing: write e.g. drop=0.1") from None
+        raise typer.BadParameter(f"{text!r} is no share of a fault: write e.g. drop=0.1") from None
 
 
 def _name(text: str) -> str:

@@ -1,4 +1,4 @@
-"""`kessai send`: be the platform for a moment."""
+"""`kessai send`: builds, signs and posts events as the platform does."""
 
 import secrets
 import sys
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.cli.books import with_books
-from deploy.cli.show import AsJson, print_json, print_table, say
+from deploy.cli.options import AsJson
+from deploy.cli.output import print_json, print_table, say
 from deploy.sending.kinds import Kind
 from shared.errors import KessaiError
 
@@ -23,35 +24,37 @@ if TYPE_CHECKING:
     from shared.sdrp.signature import SigningSecret
 
 STALE_SECONDS = 3600
-"""Far out of the tolerance of signatures."""
+"""An age far beyond the tolerance for signatures."""
 
-ANY_KIND = "What the event is."
-URL = "The endpoint of an ingress."
-SET = "Change a field, e.g. data.amount_minor=1200; the value is JSON or text. Repeatable."
-FOR_ORDER = "Pay this order of the books: its amount, its currency, its newest challenge."
-BODY_FILE = "Send these bytes as they are; - is standard input."
-DUPLICATES = "Deliver each event so many times more, each signed anew."
-SECRET = "Sign with this instead of the endpoint's secret; other users see it in the list of processes."  # noqa: S105
-EXPECT = "Succeed when every answer is this one, instead of any 2xx."
+ANY_KIND = "Kind of the event."
+URL = "URL of a webhook endpoint."
+SET = "Change a field, e.g. data.amount_minor=1200; the value is JSON or text. May be repeated."
+FOR_ORDER = "Pay this order of the books: use its amount, its currency and its newest challenge."
+BODY_FILE = "Send the bytes of this file unchanged; - is standard input."
+DUPLICATES = "Number of further deliveries of each event, each with a new signature."
+SECRET = "Sign with this secret instead of the endpoint's; other users see it in the list of processes."  # noqa: S105
+EXPECT = "The status that every answer must have; any 2xx when omitted."
 
 KindName = Annotated[Kind | None, typer.Argument(metavar="KIND", help=ANY_KIND, show_default="standard_settled")]
 To = Annotated[str, typer.Option("--url", help=URL)]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help=SET)]
 ForOrder = Annotated[str | None, typer.Option(metavar="ORDER_ID", help=FOR_ORDER)]
-EventId = Annotated[str | None, typer.Option(metavar="ID", help="The event's id, instead of a fresh one for each.")]
+EventId = Annotated[
+    str | None, typer.Option(metavar="ID", help="Id of the event; a fresh one for each event when omitted.")
+]
 BodyFile = Annotated[str | None, typer.Option(metavar="FILE", help=BODY_FILE)]
-Count = Annotated[int, typer.Option(min=1, max=10_000_000, help="How many events.")]
-Rate = Annotated[float | None, typer.Option(min=0.001, help="Requests a second at most.")]
+Count = Annotated[int, typer.Option(min=1, max=10_000_000, help="Number of events.")]
+Rate = Annotated[float | None, typer.Option(min=0.001, help="Requests a second, at most; no limit when omitted.")]
 Duplicates = Annotated[int, typer.Option(min=0, max=1000, help=DUPLICATES)]
-Concurrency = Annotated[int, typer.Option(min=1, max=1000, help="Requests at once.")]
-Stale = Annotated[bool, typer.Option("--stale", help="Sign with a timestamp of an hour ago.")]
-WrongSecret = Annotated[bool, typer.Option("--wrong-secret", help="Sign with a secret that nobody has.")]
+Concurrency = Annotated[int, typer.Option(min=1, max=1000, help="Number of requests at the same time.")]
+Stale = Annotated[bool, typer.Option("--stale", help="Sign with the time of an hour ago.")]
+WrongSecret = Annotated[bool, typer.Option("--wrong-secret", help="Sign with a secret that no endpoint has.")]
 Secret = Annotated[str | None, typer.Option(metavar="SECRET", show_default=False, help=SECRET)]
 Expect = Annotated[int | None, typer.Option(metavar="STATUS", min=100, max=599, help=EXPECT)]
 
 
 class CannotSend(KessaiError):
-    """The request cannot be made, or nobody took it."""
+    """The request cannot be built, or no server answers it."""
 
 
 def send(
@@ -71,9 +74,11 @@ def send(
     expect: Expect = None,
     as_json: AsJson = False,
 ) -> None:
-    """Build, sign and post events to an ingress, and tell what it answered.
+    """Build, sign and post events to an ingress, and print its answers.
 
     The secret is that of the endpoint in the URL: SIGLUME_WEBHOOK_SECRET, or the one in the file of KESSAI_CONFIG.
+
+    Exit code 1 when an answer is not 2xx, or not the status of --expect, or when the ingress does not answer.
     """
     from deploy.sending.post import Posting, address
 
@@ -81,7 +86,7 @@ def send(
     if body_file is None:
         next_body = _events(kind or Kind.STANDARD_SETTLED, settings or [], for_order, event_id, endpoint=url.name)
     elif kind or settings or for_order or event_id:
-        raise typer.BadParameter("--body-file sends bytes as they are: leave out what would change them")
+        raise typer.BadParameter("--body-file sends bytes unchanged: omit KIND and every option that changes the event")
     else:
         next_body = _same(_read(body_file))
     signing = _secret(secret, endpoint=url.name, wrong=wrong_secret)
@@ -90,7 +95,7 @@ def send(
     bodies = (next_body() if number else first for number in range(count))
     postings = (Posting(url, body, signing, age + copy) for body in bodies for copy in range(1 + duplicates))
     answers = _post(postings, total=count * (1 + duplicates), concurrency=concurrency, rate=rate)
-    _tell(answers, str(url), event_id=_id_of(first) if count == 1 else None, as_json=as_json)
+    _print_answers(answers, str(url), event_id=_id_of(first) if count == 1 else None, as_json=as_json)
     if not all(_as_expected(status, expect) for status in answers.statuses):
         raise typer.Exit(1)
 
@@ -123,7 +128,7 @@ def _terms_of(order_id: str) -> "Terms":
         hashes = await attempts.hashes_of(connection, order_id)
         if not hashes:
             raise CannotSend(
-                f"order {order_id!r} has no challenge to pay: give it one, e.g. with kessai orders add {order_id} "
+                f"order {order_id!r} has no challenge to pay: add one, e.g. with kessai orders add {order_id} "
                 f"--amount-minor {order.amount_minor} --currency {order.currency} --challenge-hash sha256:..."
             )
         return Terms(order.amount_minor, order.currency, hashes[0])
@@ -150,10 +155,10 @@ def _secret(given: str | None, *, endpoint: str, wrong: bool) -> "SigningSecret"
         return SigningSecret.from_text(f"whsec_wrong_{secrets.token_hex(12)}")
     if given is not None:
         return SigningSecret.from_text(given)
-    doors = Settings.from_env().endpoints()
-    if endpoint not in doors:
-        raise CannotSend(f"no secret for endpoint {endpoint!r} is configured here: give one with --secret")
-    live = doors[endpoint].live_secrets(datetime.now(UTC).timestamp())
+    endpoints = Settings.from_env().endpoints()
+    if endpoint not in endpoints:
+        raise CannotSend(f"no secret for endpoint {endpoint!r} is configured here: set it, or give one with --secret")
+    live = endpoints[endpoint].live_secrets(datetime.now(UTC).timestamp())
     if not live:
         raise CannotSend(f"no secret of endpoint {endpoint!r} is valid now: see `kessai keys list`, or give --secret")
     return live[0]
@@ -179,7 +184,7 @@ def _post(postings: Iterable["Posting"], *, total: int, concurrency: int, rate: 
         return asyncio.run(sending)
 
 
-def _tell(answers: "Answers", url: str, *, event_id: str | None, as_json: bool) -> None:
+def _print_answers(answers: "Answers", url: str, *, event_id: str | None, as_json: bool) -> None:
     from deploy.sending.post import UNREACHABLE
 
     unanswered = answers.statuses[UNREACHABLE]
@@ -200,7 +205,7 @@ def _tell(answers: "Answers", url: str, *, event_id: str | None, as_json: bool) 
         )
         return
     if event_id is not None and answered.keys() == {204}:
-        typer.echo(f"204 accepted: see what becomes of it with `kessai events show {event_id}`")
+        typer.echo(f"204 accepted: `kessai events show {event_id}` shows what becomes of it")
         return
     rows: list[tuple[object, ...]] = [(status, _phrase(status), number) for status, number in answered.items()]
     if unanswered:
@@ -211,7 +216,12 @@ def _tell(answers: "Answers", url: str, *, event_id: str | None, as_json: bool) 
 
 
 def _phrase(status: int) -> str:
-    meanings = {204: "accepted", 401: "signature refused", 404: "no such endpoint", 503: "not now: send it again"}
+    meanings = {
+        204: "accepted",
+        401: "signature refused",
+        404: "no such endpoint",
+        503: "not accepted: send it again later",
+    }
     try:
         return meanings.get(status) or HTTPStatus(status).phrase
     except ValueError:

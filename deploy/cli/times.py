@@ -1,4 +1,4 @@
-"""How does a person name a moment? As ISO 8601, UTC unless it says otherwise, or as how long ago it is."""
+"""Reads the times that people write: ISO 8601, UTC unless an offset is given, or how long ago it was."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ def moment(text: str, *, now: datetime) -> datetime:
         return given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise ValueError(
-            f"{text[:40]!r} is no time: write 2026-11-20, 2026-11-20T09:00Z, or how long ago, as 15m, 2h, 3d"
+            f"{text[:40]!r} is no time: write 2026-11-20, 2026-11-20T09:00Z, or how long ago it was: 15m, 2h, 3d"
         ) from None
 
 
@@ -44,10 +44,13 @@ def _moment_now(text: str) -> datetime:
 Since = Annotated[
     datetime | None,
     typer.Option(
-        "--since", metavar="TIME", parser=_moment_now, help="From then on: 2026-11-20T09:00Z, or 2h, 3d for ago."
+        "--since",
+        metavar="TIME",
+        parser=_moment_now,
+        help="Only from this time on: 2026-11-20T09:00Z, or 3d for 3 days ago.",
     ),
 ]
 Until = Annotated[
     datetime | None,
-    typer.Option("--until", metavar="TIME", parser=_moment_now, help="Before then, the moment itself not included."),
+    typer.Option("--until", metavar="TIME", parser=_moment_now, help="Only before this time, written as for --since."),
 ]

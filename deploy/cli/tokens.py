@@ -1,4 +1,4 @@
-"""`kessai tokens`: what scripts call the admin API with."""
+"""`kessai tokens`: the tokens that scripts call the admin API with."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -6,30 +6,30 @@ from typing import Annotated
 import typer
 
 from deploy.cli.books import actor, with_books
-from deploy.cli.show import AsJson, print_json, print_table, say
+from deploy.cli.options import AsJson, TokenDays
+from deploy.cli.output import print_json, print_table, say
 
-app = typer.Typer(name="tokens", help="What scripts call the admin API with.", no_args_is_help=True)
+app = typer.Typer(name="tokens", help="Manage the tokens that scripts call the admin API with.", no_args_is_help=True)
 
-User = Annotated[str, typer.Argument(metavar="USER", help="Whom the token speaks for: see `kessai users list`.")]
+User = Annotated[str, typer.Argument(metavar="USER", help="User whose role the token has: see `kessai users list`.")]
 NewLabel = Annotated[str, typer.Option("--label", help="What the token is for: 1 to 64 letters, digits and . _ @ + -")]
-Label = Annotated[str, typer.Argument(metavar="LABEL", help="See `kessai tokens list`.")]
-Days = Annotated[int | None, typer.Option("--days", min=1, max=36500, help="After so many it expires; else never.")]
+Label = Annotated[str, typer.Argument(metavar="LABEL", help="Label of the token: see `kessai tokens list`.")]
 
 
 @app.command()
-def add(user: User, label: NewLabel, days: Days = None) -> None:
-    """Give out a token, which is shown this once. It may do what its user may, as long as the user may come in."""
+def add(user: User, label: NewLabel, days: TokenDays = None) -> None:
+    """Create a token and print it, this once. It has the role of its user, as long as that user is not disabled."""
     from shared.ledger import api_tokens
 
     lifetime = None if days is None else timedelta(days=days)
     token = with_books(lambda connection: api_tokens.add(connection, user, label, lifetime=lifetime, actor=actor()))
     typer.echo(token)
-    say("keep it safe: it is not shown again, and the books cannot tell it")
+    say("keep the token safe: it is not shown again, and the books hold only its hash")
 
 
 @app.command("list")
 def list_tokens(as_json: AsJson = False) -> None:
-    """Every token that was not revoked: whose, what for, and when it was last used."""
+    """List every token that was not revoked: its user, its label, and when it was last used."""
     from shared.ledger import api_tokens
 
     found = with_books(api_tokens.everyone)
@@ -39,13 +39,13 @@ def list_tokens(as_json: AsJson = False) -> None:
     print_table(
         ("user", "label", "role", "added", "last used", "expires", "live"),
         [(t.user_name, t.label, t.role, t.created_at, t.used_at, t.expires_at, t.is_live) for t in found],
-        empty="no tokens: give one out with `kessai tokens add USER --label WHAT-FOR`",
+        empty="no tokens: create one with `kessai tokens add USER --label LABEL`",
     )
 
 
 @app.command()
 def revoke(user: User, label: Label) -> None:
-    """Make a token worthless, now and for good."""
+    """Revoke a token at once and permanently."""
     from shared.ledger import api_tokens
 
     with_books(lambda connection: api_tokens.revoke(connection, user, label, actor=actor()))

@@ -2,12 +2,19 @@
 
 import typer
 
-app = typer.Typer(name="topology", help="The exchanges and queues that Kessai needs in RabbitMQ.", no_args_is_help=True)
+app = typer.Typer(
+    name="topology",
+    help="Create or verify the exchanges and queues that Kessai needs in RabbitMQ.",
+    no_args_is_help=True,
+)
 
 
 @app.command()
 def apply() -> None:
-    """Create what is missing; what is there in another form is named and left alone."""
+    """Create the exchanges and queues that are missing.
+
+    Exit code 1 when one exists in another form: it is named and left unchanged.
+    """
     import asyncio
 
     from shared.broker import topology
@@ -18,7 +25,10 @@ def apply() -> None:
 
 @app.command()
 def verify() -> None:
-    """Tell whether everything is there in the form needed; creates nothing."""
+    """Check that every exchange and queue exists in the form needed; create nothing.
+
+    Exit code 1 when one is missing or has another form.
+    """
     import asyncio
 
     from shared.broker import topology

@@ -1,8 +1,10 @@
-"""`kessai worker`: what consumes the queues and relays the facts."""
+"""`kessai worker`: the program that consumes the queues and publishes the facts."""
 
 from typing import Annotated
 
 import typer
+
+from deploy.cli.options import AdminHost, AdminPort
 
 ALL = "all"
 ROLES = ("confirmations", "dead-letters", "outbox", "reviews", "reconcile")
@@ -10,17 +12,15 @@ ROLES = ("confirmations", "dead-letters", "outbox", "reviews", "reconcile")
 Roles = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="ROLE...",
-        help=f"{', '.join(ROLES)}, or {ALL} of them in one process, as when none is named; {ALL} leaves out reconcile"
-        " while no token of Siglume is set.",
+        metavar="ROLE",
+        help=f"Any of {', '.join(ROLES)}; or {ALL}, which is the default and runs every role that the settings allow: "
+        "reconcile needs a token of Siglume.",
     ),
 ]
-AdminHost = Annotated[str, typer.Option(help="Address of /livez, /readyz and /metrics.")]
-AdminPort = Annotated[int, typer.Option(min=0, max=65535, help="Their port; 0 picks a free one.")]
 
 
 def worker(roles: Roles = None, admin_host: AdminHost = "127.0.0.1", admin_port: AdminPort = 9090) -> None:
-    """Consume confirmations, archive dead letters, relay facts, ask the platform about reviews, compare statements."""
+    """Run roles: apply confirmations, archive and replay dead letters, publish facts, collect evidence, reconcile."""
     from shared.settings import Settings
     from workers.run import Admin, RoleName, roles_for, run
 

@@ -1,4 +1,4 @@
-"""What does the door refuse, and which signed bytes are no event?"""
+"""Webhooks that the ingress refuses, and signed bytes that are no event."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from shared.sdrp.signature import SigningSecret
 
 
 def malformed(cast: Casting, title: str, each: int) -> Scene:
-    """Bytes that the platform signed and that are no event: the same bytes sent again could not do better."""
+    """Bytes that the platform signed and that are no event: another delivery of them would end the same way."""
     bodies: list[bytes] = []
     for n in range(each):
         good = cast.event(Kind.STANDARD_SETTLED, n)
@@ -70,6 +70,6 @@ def encoded(cast: Casting, title: str, number: int) -> Scene:
 
 
 def _refused(cast: Casting, title: str, number: int, status: int, spoil: Callable[[Posting], Posting]) -> Scene:
-    """Good payments of registered orders, each with one thing wrong that the door sees."""
+    """Good payments of registered orders, each with one fault that the ingress detects."""
     scene = cast.scene_of(title, [cast.payment(n) for n in range(number)], fate("refused", str(status)))
     return replace(scene, postings=tuple(map(spoil, scene.postings)))

@@ -1,4 +1,4 @@
-"""What do the books say became of a run? Read row by row, by the ids and bytes that the run sent."""
+"""Reads from the books what became of a run, by the ids and bytes that the run sent."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ from shared.sdrp.events import parse
 from shared.sdrp.signature import SignatureRefused, verify
 
 Fates = dict[str, Counter[str]]
-"""By scene: how often what happened."""
+"""By scene: how often each outcome occurred."""
 
 EVENTS = """
 SELECT split_part(event_id, '_', 3) AS scene, outcome, reason, sum(deliveries - 1) AS repeats, count(*) AS events
@@ -38,7 +38,7 @@ async def fates_of(connection: Connection, run: str, since: datetime, bodies: Ma
     found: Fates = {}
     mine = f"evt\\_{run}\\_%"
     for row in await connection.fetch(EVENTS, since, mine):
-        if row["outcome"] != "dead_letter":  # told by the dead letter itself, bytes and all
+        if row["outcome"] != "dead_letter":  # counted by the dead letter, which holds the bytes
             scene = found.setdefault(row["scene"], Counter())
             scene[fate(row["outcome"], row["reason"])] += row["events"]
             scene[REPEAT] += int(row["repeats"])
@@ -55,20 +55,20 @@ async def fates_of(connection: Connection, run: str, since: datetime, bodies: Ma
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """Of one currency, in minor units; a metered amount is no revenue before its batch settles."""
+    """The amounts of one currency, in minor units; a metered amount is no revenue before its batch settles."""
 
     currency: str
     orders: int
     paid: int
-    """What the paid orders cost."""
-    told: Decimal
-    """What the payments that were applied say, read from their archived bytes."""
+    """The sum of the paid orders."""
+    archived: Decimal
+    """The sum of the applied payments, read from their archived bytes."""
     unsettled: int
-    """What the fulfilled but unsettled orders cost."""
+    """The sum of the fulfilled but unsettled orders."""
 
     @property
     def adds_up(self) -> bool:
-        return self.paid == self.told
+        return self.paid == self.archived
 
 
 ORDERS = """
@@ -95,31 +95,31 @@ class Proof:
     """Archived webhooks whose signature was verified again."""
     unproved: int
     waiting_facts: int
-    """Facts that no relay has published."""
-    told_facts: int
+    """Facts that are not yet published."""
+    published_facts: int
 
 
 async def prove(connection: Connection, run: str, since: datetime, shops: Mapping[str, Shop]) -> Proof:
-    told: dict[str, Decimal] = {}
-    archived = await connection.fetch(ARCHIVED, since, f"evt\\_{run}\\_%")
-    proved = [row for row in archived if _verifies(row["raw"], row["signature"], shops[row["endpoint"]])]
+    amounts: dict[str, Decimal] = {}
+    rows = await connection.fetch(ARCHIVED, since, f"evt\\_{run}\\_%")
+    proved = [row for row in rows if _verifies(row["raw"], row["signature"], shops[row["endpoint"]])]
     for row in proved:
         confirmation = classify(parse(row["raw"])) if row["outcome"] == "applied" else None
         if isinstance(confirmation, StandardSettled) and isinstance(confirmation.amount, Decimal):
             currency = str(confirmation.currency)
-            told[currency] = told.get(currency, Decimal(0)) + confirmation.amount
+            amounts[currency] = amounts.get(currency, Decimal(0)) + confirmation.amount
     waiting, published = await _facts(connection, run)
     return Proof(
-        money=await _money(connection, run, told),
+        money=await _money(connection, run, amounts),
         proved=len(proved),
-        unproved=len(archived) - len(proved),
+        unproved=len(rows) - len(proved),
         waiting_facts=waiting,
-        told_facts=published,
+        published_facts=published,
     )
 
 
 def _verifies(raw: bytes, signature: str, shop: Shop) -> bool:
-    """As of when it was signed: an archived signature is old by now."""
+    """Verify at the time of signing: an archived signature is old by now."""
     signed_at = re.match(r"t=([0-9]+)", signature)
     try:
         verify(raw, signature.encode(), secrets=[shop.secret], now=float(signed_at[1]) if signed_at else 0)
@@ -128,13 +128,13 @@ def _verifies(raw: bytes, signature: str, shop: Shop) -> bool:
     return True
 
 
-async def _money(connection: Connection, run: str, told: Mapping[str, Decimal]) -> tuple[Money, ...]:
+async def _money(connection: Connection, run: str, amounts: Mapping[str, Decimal]) -> tuple[Money, ...]:
     rows = await connection.fetch(ORDERS, f"demo-{run}-%", OrderState.PAID, OrderState.FULFILLED_UNSETTLED)
-    return tuple(Money(**dict(row), told=told.get(row["currency"], Decimal(0))) for row in rows)
+    return tuple(Money(**dict(row), archived=amounts.get(row["currency"], Decimal(0))) for row in rows)
 
 
 async def _facts(connection: Connection, run: str) -> tuple[int, int]:
-    """Waiting and published."""
+    """Return the numbers of waiting and of published facts."""
     row = await connection.fetchrow(FACTS, f"%{run}%")
     assert row is not None  # noqa: S101 - an aggregate always has its row
     return row["waiting"], row["published"]

@@ -1,4 +1,4 @@
-"""May the demo use these servers? Never somebody's real books, never a queue that others consume."""
+"""Checks that the demo may use the servers: no real orders in the books, no other consumer on the queues."""
 
 import asyncio
 
@@ -12,15 +12,19 @@ from shared.errors import DatabaseUnavailable, KessaiError
 
 
 class NotForDemos(KessaiError):
-    """The servers that the environment names are somebody's."""
+    """The servers that the environment names are in use."""
 
 
 def require_free(setting: Setting) -> None:
     """Raises NotForDemos, or KessaiError when a server is away."""
     if "postgres" not in setting.private and _holds_real_orders(setting.database_url):
-        raise NotForDemos("KESSAI_DATABASE_URL names books with orders in them: unset it, and the demo starts its own")
+        raise NotForDemos(
+            "KESSAI_DATABASE_URL names books with real orders: unset it, and the demo starts a Postgres of its own"
+        )
     if "rabbitmq" not in setting.private and asyncio.run(_is_consumed(setting.amqp_url)):
-        raise NotForDemos("workers consume from KESSAI_AMQP_URL: stop them, or unset it, and the demo starts its own")
+        raise NotForDemos(
+            "workers consume from the RabbitMQ of KESSAI_AMQP_URL: stop them, or unset it, and the demo starts its own"
+        )
 
 
 def _holds_real_orders(url: str) -> bool:

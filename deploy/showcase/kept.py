@@ -1,4 +1,4 @@
-"""What did a demo leave running, and how does it end?"""
+"""Records what a demo left running, and stops it."""
 
 import os
 import shlex
@@ -20,7 +20,7 @@ FILE = "demo.json"
 
 
 class StillRunning(KessaiError):
-    """A demo was left running, and there is room for one."""
+    """A demo was left running, and only one may be."""
 
 
 class NothingKept(KessaiError):
@@ -34,7 +34,7 @@ class KeptProgram:
 
 
 def folder_of() -> Path:
-    """Within the folder of the private stack; a shell that looks around in the demo has it for its stack already."""
+    """Return the folder of the demo, within that of the private stack unless the stack is the demo's own already."""
     folder = Stack.from_env().folder
     return folder if (folder / FILE).exists() else folder / "demo"
 
@@ -42,7 +42,7 @@ def folder_of() -> Path:
 def require_free(folder: Path) -> None:
     """Raises StillRunning."""
     if (folder / FILE).exists():
-        raise StillRunning(f"a demo was left running in {folder}: end it with `kessai demo --stop`")
+        raise StillRunning(f"a demo was left running in {folder}: stop it with `kessai demo --stop`")
 
 
 def remember(folder: Path, programs: list[Program]) -> None:
@@ -50,9 +50,9 @@ def remember(folder: Path, programs: list[Program]) -> None:
     (folder / FILE).write_bytes(orjson.dumps(kept))
 
 
-def how_to_look_around(setting: Setting, url: str) -> str:
+def inspection_message(setting: Setting, url: str) -> str:
     kessai = KESSAI.relative_to(Path.cwd()) if KESSAI.is_relative_to(Path.cwd()) else KESSAI
-    lines = ["", "It runs on. Look around:"]
+    lines = ["", "The demo is still running. Inspect it:"]
     if setting.private:
         lines.append(f'  eval "$(KESSAI_LOCAL_DIR={shlex.quote(str(setting.folder))} {kessai} local env)"')
     lines += [
@@ -61,7 +61,7 @@ def how_to_look_around(setting: Setting, url: str) -> str:
         f"  {kessai} dead-letters list",
         f"  {kessai} send --url {url}",
         f"  tail {setting.folder}/*.log",
-        "and end it:",
+        "Stop it:",
         f"  {kessai} demo --stop",
     ]
     return "\n".join(lines)
@@ -89,7 +89,7 @@ def _end(programs: list[KeptProgram]) -> None:
 
 
 def _is_ours(program: KeptProgram) -> bool:
-    """The number may belong to another program by now."""
+    """Return whether the process is still the demo's: its number may belong to another program by now."""
     try:
         command = Path(f"/proc/{program.pid}/cmdline").read_bytes().split(b"\0")
     except OSError:

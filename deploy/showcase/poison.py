@@ -1,4 +1,4 @@
-"""What may lie on a queue that no ingress put there? Messages that would stop a worker that trusted them."""
+"""Poison messages that did not come from an ingress; a worker that trusted them would stop."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,25 +18,25 @@ EACH = 4
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """One message, and the bytes that its dead letter must keep."""
+    """One message, the bytes that its dead letter must keep, and its outcome."""
 
     message: bytes
     kept: bytes
     fate: str
 
 
-def brew(run: str, now: datetime) -> list[Poison]:
-    return [drop for number in range(EACH) for drop in _one_of_each(f"{run}_{SCENE}_{number}", now)]
+def poison_messages(run: str, now: datetime) -> list[Poison]:
+    return [message for number in range(EACH) for message in _one_of_each(f"{run}_{SCENE}_{number}", now)]
 
 
-def fates(drops: list[Poison]) -> Counter[str]:
-    return Counter(drop.fate for drop in drops)
+def fates(messages: list[Poison]) -> Counter[str]:
+    return Counter(message.fate for message in messages)
 
 
-async def pour(drops: list[Poison], amqp_url: str) -> None:
-    """Put them on the queue of the confirmations. Raises BrokerUnavailable."""
+async def publish(messages: list[Poison], amqp_url: str) -> None:
+    """Publish them to the queue of the confirmations. Raises BrokerUnavailable."""
     async with Publisher(amqp_url, name="kessai demo") as publisher:
-        outgoing = [Outgoing(drop.message, exchange=EVENTS, routing_key=CONFIRMATION) for drop in drops]
+        outgoing = [Outgoing(each.message, exchange=EVENTS, routing_key=CONFIRMATION) for each in messages]
         for refused in await publisher.publish_many(outgoing):
             if refused is not None:
                 raise refused
@@ -54,5 +54,5 @@ def _one_of_each(key: str, now: datetime) -> list[Poison]:
 
 
 def _enveloped(raw: bytes, now: datetime, *, signature: str = "t=0") -> bytes:
-    """A signature with a NUL is text that Postgres takes from nobody."""
+    """A signature with a NUL is text that Postgres always refuses."""
     return encode(Envelope(uuid4(), "siglume", now, signature, "0" * 12, raw))

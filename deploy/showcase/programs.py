@@ -1,4 +1,4 @@
-"""How do the demo's own programs come up and go down? Real `kessai` commands, each a process with a log."""
+"""Starts and stops the demo's programs: real `kessai` commands, each a process with a log."""
 
 import ctypes
 import os
@@ -48,13 +48,13 @@ class Program:
 
 @dataclass(slots=True)
 class Programs:
-    """Everything that runs beside the demo."""
+    """The processes that the demo started."""
 
     folder: Path
-    """Of the logs."""
+    """Folder of the logs."""
     environment: Mapping[str, str] = field(repr=False)
     outlive_us: bool = False
-    """Else they end when the demo dies, however it dies."""
+    """When false, they end when the demo ends, however it ends."""
     running: list[Program] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -66,12 +66,12 @@ class Programs:
         self.stop()
 
     def leave(self) -> list[Program]:
-        """Let them run on."""
+        """Leave them running when the demo ends."""
         left, self.running = self.running, []
         return left
 
     def start(self, name: str, *arguments: str) -> Program:
-        """Begin `kessai ARGUMENTS --admin-port ...`."""
+        """Start `kessai ARGUMENTS --admin-port ...`."""
         (admin_port,) = free_ports(1)
         log = self.folder / f"{name}.log"
         with log.open("wb") as written:
@@ -96,16 +96,16 @@ class Programs:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=_ends_with_us(),  # Ctrl-C may come before we hold the process
+            preexec_fn=_ends_with_us(),  # Ctrl-C may come before the process is known here
         )
         try:
-            told, complaint = process.communicate()
+            output, errors = process.communicate()
         finally:
-            process.kill()  # nothing when it has ended; Ctrl-C leaves nobody behind
+            process.kill()  # no effect when it has ended; Ctrl-C must leave no process behind
             process.wait()
         if process.returncode != 0:
-            raise ProgramFailed(f"kessai {' '.join(arguments)}: {complaint.decode(errors='replace').strip()}")
-        return told.decode()
+            raise ProgramFailed(f"kessai {' '.join(arguments)}: {errors.decode(errors='replace').strip()}")
+        return output.decode()
 
     def await_ready(self) -> None:
         deadline = time.monotonic() + READY_WITHIN
@@ -124,7 +124,7 @@ class Programs:
                 )
 
     def stop(self) -> None:
-        """Ask all to finish what they have in hand; kill what does not end in time."""
+        """Send SIGTERM to all, and SIGKILL to those that do not end in time."""
         for program in self.running:
             _signal(program.process.pid, signal.SIGTERM)
         deadline = time.monotonic() + STOPS_WITHIN

@@ -1,4 +1,4 @@
-"""How is the outcome told? A line a scene, then what it all adds up to."""
+"""Prints the result of a demo: one line for each scene, then the sums."""
 
 import sys
 from collections import Counter
@@ -12,9 +12,9 @@ from deploy.showcase.found import Money
 from deploy.showcase.result import Line, Result
 
 MANY = 2
-"""Ends beyond which a line counts the reasons instead of naming each."""
+"""Outcomes of one line that are listed; more are counted together."""
 WIDE = 110
-"""Columns where no terminal says how many it has."""
+"""Columns of the output where there is no terminal."""
 PLURALS = {
     "duplicate": "duplicates",
     "repeat": "repeats",
@@ -23,13 +23,13 @@ PLURALS = {
 }
 
 
-def show(result: Result) -> None:
-    """On stdout, for people."""
+def print_report(result: Result) -> None:
+    """Print the report on stdout, for people."""
     Console(width=None if sys.stdout.isatty() else WIDE, highlight=False).print(report(result))
 
 
 def report(result: Result) -> RenderableType:
-    """A line a scene, then the sums."""
+    """Return one line for each scene, then the sums."""
     return Group(Text(), _scenes(result), Text(), *_sums(result), Text(), _verdict(result))
 
 
@@ -54,13 +54,13 @@ def as_json(result: Result) -> dict[str, object]:
                 "currency": money.currency,
                 "paid_orders": money.orders,
                 "paid_minor": money.paid,
-                "told_minor": str(money.told),
+                "told_minor": str(money.archived),
                 "unsettled_minor": money.unsettled,
             }
             for money in proof.money
         ],
         "signatures_proved": proof.proved,
-        "facts_told": proof.told_facts,
+        "facts_told": proof.published_facts,
     }
 
 
@@ -81,12 +81,12 @@ def _title(line: Line) -> Text:
 
 def _became(line: Line) -> Text:
     if line.as_planned:
-        return Text(_in_words(line.found))
-    return Text(f"{_in_words(line.found) or 'nothing'}, where {_in_words(line.expected)} were due", "red")
+        return Text(_listed(line.found))
+    return Text(f"{_listed(line.found) or 'nothing'}, where {_listed(line.expected)} were due", "red")
 
 
-def _in_words(fates: Counter[str]) -> str:
-    """`30 applied, 30 in review: second_payment`; many reasons of one outcome are counted together."""
+def _listed(fates: Counter[str]) -> str:
+    """List outcomes, as `30 applied, 30 in review: second_payment`; many reasons are counted together."""
     if len(fates) <= MANY:
         return ", ".join(_ended(times, fate) for fate, times in fates.items())
     outcomes: Counter[str] = Counter()
@@ -109,16 +109,16 @@ def _sums(result: Result) -> list[Text]:
         _sum(not proof.unproved, f"{proof.proved:,} archived signatures proved again over their raw bytes"),
         _sum(
             not proof.waiting_facts,
-            f"{proof.told_facts:,} facts told to the exchanges kessai.orders and kessai.reviews, none waits",
+            f"{proof.published_facts:,} facts published to the exchanges kessai.orders and kessai.reviews, none waits",
         ),
     ]
 
 
 def _money(money: Money) -> str:
-    paid, told = _amount(money.paid, money.currency), _amount(money.told, money.currency)
-    said = "as their payments say" if money.adds_up else f"where their payments say {told}"
+    paid, archived = _amount(money.paid, money.currency), _amount(money.archived, money.currency)
+    compared = "the sum of their payments" if money.adds_up else f"but the sum of their payments is {archived}"
     unsettled = f"; {_amount(money.unsettled, money.currency)} metered, no revenue yet" if money.unsettled else ""
-    return f"{money.orders:,} orders paid: {paid}, {said}{unsettled}"
+    return f"{money.orders:,} orders paid: {paid}, {compared}{unsettled}"
 
 
 def _amount(minor: int | Decimal, currency: str) -> str:

@@ -1,4 +1,4 @@
-"""Did everything become what it should? What was sent beside what the books hold."""
+"""The result of a demo: what was sent beside what the books hold."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from deploy.showcase.found import Proof
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One scene: what was due and what was found."""
+    """One scene: the expected and the actual outcomes."""
 
     name: str
     title: str
@@ -25,7 +25,7 @@ class Line:
 class Result:
     webhooks: tuple[Line, ...]
     poison: Line
-    """Messages that were put on the queue behind the door's back."""
+    """Messages that were published to the queue without the ingress."""
     proof: Proof
 
     @property
@@ -37,7 +37,7 @@ class Result:
         return sum(line.sent for line in self.webhooks)
 
     def by_outcome(self) -> Counter[str]:
-        """Webhooks by how they ended, reasons left out."""
+        """Count webhooks by outcome, without reasons."""
         outcomes: Counter[str] = Counter()
         for line in self.webhooks:
             for fate, times in line.found.items():

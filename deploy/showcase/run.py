@@ -1,4 +1,4 @@
-"""How does the demo go? Servers, books, programs, two thousand webhooks; then the books are read."""
+"""Runs the demo: prepares the books, starts the programs, sends two thousand webhooks, and reads the books."""
 
 import asyncio
 import csv
@@ -28,13 +28,13 @@ from shared.sdrp.signature import SigningSecret
 
 ACCEPTED = 204
 RATE = 500.0
-"""Webhooks a second: slow enough to be watched."""
+"""Webhooks a second: slow enough to watch."""
 AT_ONCE = 32
 PATIENCE = 30.0
-"""Seconds without any progress after which what is missing counts as missing."""
-LOOK_EVERY = 0.25
+"""Seconds without progress after which waiting ends."""
+POLL_SECONDS = 0.25
 WORKERS = ("confirmations", "confirmations", "dead-letters", "outbox")
-"""Two of the first, so that they meet over the same events."""
+"""Two workers consume confirmations, so that they compete for the same events."""
 
 
 class Demo:
@@ -49,11 +49,11 @@ class Demo:
         self._began = datetime.now(UTC)
         self._shops = {name: self._shop(name) for name in (WEB, KIOSK)}
         self._scenes = all_scenes(self.run, web=self._shops[WEB], kiosk=self._shops[KIOSK], now=self._began)
-        self._poison = poison.brew(self.run, self._began)
+        self._poison = poison.poison_messages(self.run, self._began)
         self._statuses: dict[str, Counter[int]] = {}
-        """Answers of the door, by scene."""
+        """Statuses that the ingress answered, by scene."""
         self._bodies = {posting.raw: posting.label for scene in self._scenes for posting in scene.postings}
-        self._bodies |= {drop.kept: poison.SCENE for drop in self._poison}
+        self._bodies |= {message.kept: poison.SCENE for message in self._poison}
 
     def perform(self) -> Result:
         """Raises KessaiError."""
@@ -80,7 +80,7 @@ class Demo:
             self._import(known, "orders.csv")
 
     def _import(self, known: Iterable[NewOrder], name: str) -> None:
-        """By the command that a merchant would use."""
+        """Import the orders with the command that a merchant uses."""
         path = self._setting.folder / name
         with path.open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
@@ -111,10 +111,10 @@ class Demo:
             await commit(pool, work)
 
     async def _send_all(self, pool: Pool) -> None:
-        """In no order at all, with poison among them; over when the books hold everything."""
+        """Send in random order, with poison messages among them; return when the books hold everything."""
         postings = [posting for scene in self._scenes for posting in scene.postings]
-        random.Random(self.run).shuffle(postings)  # noqa: S311 - nothing to guess
-        with self._stage.step("sending webhooks", f"{len(postings):,} webhooks are sent and worked off") as bars:
+        random.Random(self.run).shuffle(postings)  # noqa: S311 - no secret depends on it
+        with self._stage.step("sending webhooks", f"{len(postings):,} webhooks are sent and handled") as bars:
             await asyncio.gather(self._post(postings, bars), self._await_books(pool, bars))
 
     async def _post(self, postings: Sequence[Posting], bars: Bars) -> None:
@@ -124,17 +124,17 @@ class Demo:
             self._statuses.setdefault(posting.label, Counter())[status] += 1
             bars.fill("webhooks sent", next(sent), len(postings))
 
-        await poison.pour(self._poison, self._setting.amqp_url)
+        await poison.publish(self._poison, self._setting.amqp_url)
         await post_all(postings, concurrency=AT_ONCE, rate=RATE, answered=answered)
 
     async def _await_books(self, pool: Pool, bars: Bars) -> None:
-        """Return when they hold all that is due, or when nothing has come for a while."""
+        """Return when they hold all that is expected, or after a while without progress."""
         due = len(self._poison) + sum(
             times for scene in self._scenes for end, times in scene.expected.items() if not end.startswith("refused")
         )
         held, moved_at = 0, time.monotonic()
         while held < due and time.monotonic() < moved_at + PATIENCE:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
             self._programs.check()
             now_held = sum(fates.total() for fates in (await self._fates(pool)).values())
             if now_held != held:
@@ -142,17 +142,17 @@ class Demo:
             bars.fill("in the books", held, due)
 
     async def _register_late(self, pool: Pool) -> None:
-        """What came before its order waits in a review until the order is there."""
+        """Register the orders whose payments arrived first and wait in reviews."""
         late = [order for scene in self._scenes for order in scene.late_orders]
-        done = f"{len(late)} late orders are registered: their payments apply"
+        done = f"{len(late)} late orders are registered, and their payments applied"
         with self._stage.step("registering late orders", done):
             await asyncio.to_thread(self._import, late, "late-orders.csv")
 
     async def _read(self, pool: Pool) -> Result:
         fates = await self._fates(pool)
         proof = await self._prove(pool)
-        drops = Line(poison.SCENE, poison.TITLE, len(self._poison), poison.fates(self._poison), fates[poison.SCENE])
-        return Result(tuple(self._line(scene, fates) for scene in self._scenes), drops, proof)
+        poisoned = Line(poison.SCENE, poison.TITLE, len(self._poison), poison.fates(self._poison), fates[poison.SCENE])
+        return Result(tuple(self._line(scene, fates) for scene in self._scenes), poisoned, proof)
 
     def _line(self, scene: Scene, fates: Fates) -> Line:
         found = +fates.get(scene.name, Counter())
@@ -162,14 +162,14 @@ class Demo:
         return Line(scene.name, scene.title, len(scene.postings), scene.expected, found)
 
     async def _prove(self, pool: Pool) -> Proof:
-        """Once the relay has told everything."""
+        """Return the proof when every fact is published, or after a while."""
 
         async def work(connection: Connection) -> Proof:
             return await prove(connection, self.run, self._began, self._shops)
 
         patient_until = time.monotonic() + PATIENCE
         while (proof := await commit(pool, work)).waiting_facts and time.monotonic() < patient_until:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
         return proof
 
     async def _fates(self, pool: Pool) -> Fates:

@@ -1,4 +1,4 @@
-"""What is sent, and what must become of it?"""
+"""A scene of the demo: requests of one sort, and the outcomes that they must have."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from shared.sdrp.challenge import create_challenge
 from shared.sdrp.money import Currency
 from shared.sdrp.signature import SigningSecret
 
-CHALLENGE_SECRET = "demo-challenge-secret"  # noqa: S105 - binds made-up buyers to made-up orders
+CHALLENGE_SECRET = "demo-challenge-secret"  # noqa: S105 - for orders that exist only in the demo
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +38,16 @@ class Scene:
     title: str
     postings: tuple[Posting, ...]
     expected: Counter[str]
-    """What must become of them, as `fate` words it, and how often."""
+    """The outcomes that they must have, as `fate` writes them, and how often."""
     orders: tuple[NewOrder, ...] = ()
     late_orders: tuple[NewOrder, ...] = ()
-    """Registered only after the webhooks came."""
+    """Orders that are registered only after the webhooks arrived."""
     cancelled: tuple[str, ...] = ()
-    """Orders that are closed before the webhooks come."""
+    """Orders that are cancelled before the webhooks arrive."""
 
 
 def fate(outcome: str, reason: str | None = None) -> str:
-    """How an event ended, in the words of the tables."""
+    """Return the outcome and the reason of an event, as the report prints them."""
     return f"{outcome.replace('_', ' ')}: {reason}" if reason else outcome
 
 
@@ -92,23 +92,23 @@ class Casting:
         return NewOrder(order_id, amount_minor, currency, self.shop.endpoint, challenge.hash)
 
     def payment(self, number: int) -> Payment:
-        """Of the standard band: yen, every third in dollars."""
+        """Return a payment in the standard band: in yen, every third in dollars."""
         dollars = number % 3 == 2
         amount = 301 + number * 17 % 9000 if dollars else 501 + number * 31 % 50_000
         order = self.order(number, amount, Currency.USD if dollars else Currency.JPY)
         return self._paying(Kind.STANDARD_SETTLED, order, number)
 
     def usage(self, number: int) -> Payment:
-        """Micro, every fourth nano."""
+        """Return micro usage, every fourth nano."""
         order = self.order(number, 1 + number % 49 if number % 4 == 3 else 50 + number % 451, Currency.JPY)
         return self._paying(Kind.METERED_USAGE_ACCEPTED, order, number)
 
     def again(self, payment: Payment, number: int) -> Payment:
-        """The same payment under another event id."""
+        """Return the same payment under another event id."""
         return Payment(payment.order, {**payment.event, "id": f"evt_{self.key(number, 'b')}"})
 
     def scene_of(self, title: str, payments: Sequence[Payment], became: str) -> Scene:
-        """Registered orders, each with one event that is signed and sent."""
+        """Return a scene of registered orders, each with one event that is signed and sent."""
         return Scene(
             self.scene,
             title,

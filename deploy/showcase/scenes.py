@@ -1,6 +1,6 @@
-"""Which two thousand webhooks does the demo send? Every kind, and every fault that can befall one.
+"""The two thousand webhooks that the demo sends: every kind, and every fault.
 
-Sent in any order they come to the same: the demo shuffles them, so nothing arrives as it happened.
+Their order does not change the result: the demo shuffles them.
 """
 
 from collections import Counter
@@ -14,15 +14,22 @@ from deploy.showcase import faults
 from deploy.showcase.scene import Casting, Payment, Scene, Shop, fate
 
 APPLIED, DUPLICATE, REPEAT = "applied", "duplicate", "repeat"
-"""A repeat is a further delivery of an event that the books hold; a duplicate a new event that tells nothing new."""
+"""A repeat is a further delivery of an event that the books hold; a duplicate is a new event of a known payment."""
+
+At = Callable[[Shop, str], Casting]
+"""Names the shop and the scene for which events are made."""
 
 
 def all_scenes(run: str, *, web: Shop, kiosk: Shop, now: datetime) -> list[Scene]:
-    """`web` leaves metered payments to people, `kiosk` takes them. `run` keeps two demos apart in the same books."""
+    """Return all scenes. `kiosk` has opted in to metered payments; `run` separates two demos in the same books."""
 
     def at(shop: Shop, name: str) -> Casting:
         return Casting(run, shop, name, now)
 
+    return [*_applied(at, web, kiosk), *_reviewed(at, web, kiosk), *_not_applied(at, web)]
+
+
+def _applied(at: At, web: Shop, kiosk: Shop) -> list[Scene]:
     return [
         _payments(at(web, "paid"), "payments", 850),
         _late(at(web, "late"), "payments before their orders", 60),
@@ -30,28 +37,34 @@ def all_scenes(run: str, *, web: Shop, kiosk: Shop, now: datetime) -> list[Scene
         _same_payment(at(web, "same"), "one payment under two event ids", 20),
         _usage(at(kiosk, "usage"), "metered usage, shop opted in", 120),
         _batches(at(web, "batch"), "settlement batches", 30),
-        _batch_again(at(web, "batch-again"), "a batch told twice", 10),
-        _misfits(at(web, "amount"), "another amount", 50, "amount_mismatch", _other_amount),
-        _misfits(at(web, "currency"), "another currency", 30, "currency_mismatch", _other_currency),
-        _misfits(at(web, "merchant"), "another merchant", 20, "merchant_mismatch", _other_merchant),
+        _batch_again(at(web, "batch-again"), "one batch under two event ids", 10),
+    ]
+
+
+def _reviewed(at: At, web: Shop, kiosk: Shop) -> list[Scene]:
+    no_order = "unknown_challenge_hash", "unknown_metered_challenge_hash"
+    return [
+        _mismatches(at(web, "amount"), "another amount", 50, "amount_mismatch", _other_amount),
+        _mismatches(at(web, "currency"), "another currency", 30, "currency_mismatch", _other_currency),
+        _mismatches(at(web, "merchant"), "another merchant", 20, "merchant_mismatch", _other_merchant),
         _band(at(web, "band"), "standard payment of a micro order", 10),
         _second_payment(at(web, "second"), "two payments of one order", 30),
         _spent_requirement(at(web, "spent-requirement"), "one payment for two orders", 10),
         _closed(at(web, "closed"), "payments of cancelled orders", 30),
         _conflict(at(web, "conflict"), "one event id, other bytes", 20),
         _batch_conflict(at(web, "batch-conflict"), "one batch, another receipt", 10),
-        _nobodys(
-            at(web, "nobodys"), Kind.STANDARD_SETTLED, "payments that no order expects", 40, "unknown_challenge_hash"
-        ),
-        _nobodys(
-            at(kiosk, "nobodys-usage"),
-            Kind.METERED_USAGE_ACCEPTED,
-            "usage that no order expects",
-            10,
-            "unknown_metered_challenge_hash",
+        _unknown(at(web, "nobodys"), Kind.STANDARD_SETTLED, "payments that no order expects", 40, no_order[0]),
+        _unknown(
+            at(kiosk, "nobodys-usage"), Kind.METERED_USAGE_ACCEPTED, "usage that no order expects", 10, no_order[1]
         ),
         _opted_out(at(web, "opted-out"), "metered usage, shop not opted in", 60),
-        _strange(at(web, "strange"), "shapes that nobody knows", 6),
+        _strange(at(web, "strange"), "unknown shapes", 6),
+    ]
+
+
+def _not_applied(at: At, web: Shop) -> list[Scene]:
+    """Ignored, kept as dead letters, or refused by the ingress."""
+    return [
         _ignored(at(web, "probe"), Kind.READINESS_PROBE, "readiness probes", 10, "readiness_probe"),
         _ignored(at(web, "spent"), Kind.SPENT, "spent events", 40, "direct_payment.spent"),
         faults.malformed(at(web, "malformed"), "signed, but no event", 5),
@@ -107,7 +120,7 @@ def _second_payment(cast: Casting, title: str, number: int) -> Scene:
 
 
 def _spent_requirement(cast: Casting, title: str, number: int) -> Scene:
-    """Two orders are paid by one requirement: whichever comes first has it."""
+    """Two orders are paid by one requirement: the first event decides which order has it."""
     first, second = [cast.payment(n) for n in range(number)], [cast.payment(n + number) for n in range(number)]
     for payment, other in zip(first, second, strict=True):
         other.data["requirement_id"] = payment.data["requirement_id"]
@@ -116,7 +129,7 @@ def _spent_requirement(cast: Casting, title: str, number: int) -> Scene:
 
 
 def _conflict(cast: Casting, title: str, number: int) -> Scene:
-    """The second body says the same in other bytes: whichever comes first stands."""
+    """The second body has the same payment in other bytes: the first one counts."""
     scene = _payments(cast, title, number)
     others = [cast.sent({**cast.payment(n).event, "note": "not the same bytes"}) for n in range(number)]
     return replace(
@@ -163,7 +176,7 @@ def _batch_conflict(cast: Casting, title: str, number: int) -> Scene:
     )
 
 
-def _misfits(cast: Casting, title: str, number: int, reason: str, change: Callable[[dict[str, Any]], None]) -> Scene:
+def _mismatches(cast: Casting, title: str, number: int, reason: str, change: Callable[[dict[str, Any]], None]) -> Scene:
     payments = [cast.payment(n) for n in range(number)]
     for payment in payments:
         change(payment.data)
@@ -196,7 +209,7 @@ def _band(cast: Casting, title: str, number: int) -> Scene:
     return cast.scene_of(title, payments, fate("review", "band_mismatch"))
 
 
-def _nobodys(cast: Casting, kind: Kind, title: str, number: int, reason: str) -> Scene:
+def _unknown(cast: Casting, kind: Kind, title: str, number: int, reason: str) -> Scene:
     events = [cast.event(kind, n) for n in range(number)]
     return Scene(cast.scene, title, tuple(map(cast.sent, events)), Counter({fate("review", reason): number}))
 
@@ -207,7 +220,7 @@ def _ignored(cast: Casting, kind: Kind, title: str, number: int, reason: str) ->
 
 
 def _strange(cast: Casting, title: str, each: int) -> Scene:
-    """One sort for each reason that the classifier has for `unknown`."""
+    """Events for each reason that the classifier has for `unknown`."""
     changes: dict[str, tuple[Kind, dict[str, Any]]] = {
         "unsupported_confirmation_mode": (Kind.UNKNOWN, {}),
         "invalid_metered_settlement_confirmation": (Kind.METERED_BATCH_SETTLED, {"usage_event_digest": " "}),

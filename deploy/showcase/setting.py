@@ -1,4 +1,4 @@
-"""Where does the demo take place? Servers, a folder, an environment for its programs, and a way to leave it running."""
+"""The servers, the folder and the environment of a demo, for one run or left running."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from deploy.local.temporary import temporary_stack
 from shared.settings import Settings
 
 WEB, KIOSK = "siglume", "kiosk"
-"""The two endpoints: a shop that leaves metered payments to people, and one that takes them."""
+"""The two endpoints: a shop that has not opted in to metered payments, and one that has."""
 MERCHANTS = {WEB: "demo_web", KIOSK: "demo_kiosk"}
 SECRETS = {WEB: WEBHOOK_SECRET, KIOSK: f"{WEBHOOK_SECRET}_kiosk"}
 
@@ -22,14 +22,14 @@ SECRETS = {WEB: WEBHOOK_SECRET, KIOSK: f"{WEBHOOK_SECRET}_kiosk"}
 @dataclass(frozen=True, slots=True)
 class Setting:
     folder: Path
-    """Of logs and files of orders."""
+    """Folder of logs and files of orders."""
     database_url: str = field(repr=False)
     amqp_url: str = field(repr=False)
     private: tuple[str, ...]
-    """The servers that are the demo's own."""
+    """The servers that belong to the demo."""
 
     def environment(self) -> dict[str, str]:
-        """What the demo's programs see: none of the settings of the person who runs it."""
+        """Return the environment of the demo's programs, without the settings of the person who runs it."""
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("KESSAI_", "SIGLUME_"))}
         return ours | {
             "KESSAI_DATABASE_URL": self.database_url,
@@ -52,7 +52,7 @@ class Setting:
 
 @contextmanager
 def passing() -> Iterator[Setting]:
-    """Gone afterwards with everything in it; only the logs stay when the demo fails."""
+    """Provide a setting that is deleted afterwards; when the demo fails, its logs are kept."""
     given = _given()
     missing = tuple(name for name in SERVICES if name not in given)
     folder = Path(tempfile.mkdtemp(prefix="kessai-demo-"))
@@ -70,7 +70,7 @@ def passing() -> Iterator[Setting]:
 
 @contextmanager
 def lasting(folder: Path) -> Iterator[Setting]:
-    """Stays, unless the demo fails before it is done."""
+    """Provide a setting that stays, unless the demo fails."""
     given = _given()
     missing = tuple(name for name in SERVICES if name not in given)
     stack = Stack(folder)
@@ -85,7 +85,7 @@ def lasting(folder: Path) -> Iterator[Setting]:
 
 
 def _given() -> dict[str, str]:
-    """The servers that the environment names."""
+    """Return the URLs of the servers that the environment names."""
     settings = Settings.from_env()
     urls = {"postgres": settings.database_url, "rabbitmq": settings.amqp_url}
     checked = {"postgres": settings.require_database_url, "rabbitmq": settings.require_amqp_url}

@@ -1,4 +1,4 @@
-"""Where is the demo now? A live line for the step at hand, and one line that stays for each that is done."""
+"""Shows the progress of the demo: a live line for the present step, and one line for each that is done."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from rich.text import Text
 
 
 class OnceCounted(ProgressColumn):
-    """A column that shows itself for what has a number."""
+    """A column that is shown only for tasks with a total."""
 
     def __init__(self, column: ProgressColumn) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class OnceCounted(ProgressColumn):
 
 
 class Bars:
-    """The live lines of a step."""
+    """The progress bars of a step."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -43,7 +43,7 @@ class Bars:
 
 
 class Stage:
-    """Speaks on stderr: stdout is for the outcome."""
+    """Writes to stderr: stdout is for the result."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)

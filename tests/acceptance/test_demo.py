@@ -69,7 +69,7 @@ def test_ctrl_c_ends_the_demo_and_all_it_started(kessai: Kessai, tmp_path: Path)
 
 def test_the_demo_keeps_out_of_books_that_are_somebodys(kessai: Kessai) -> None:
     assert kessai("orders", "add", "real", "--amount-minor", "5", "--currency", "JPY").returncode == 0
-    assert_one_line_after_steps(kessai("demo"), says="books with orders in them")
+    assert_one_line_after_steps(kessai("demo"), says="books with real orders")
 
 
 def assert_one_line_after_steps(ran: Ran, *, says: str) -> None:

@@ -159,8 +159,8 @@ def test_a_file_that_contradicts_the_books_stops_there(kessai: Kessai, tmp_path:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "lacks order_id"),
-        ("order_id,amount_minor\n", "lacks currency"),
+        ("", "does not name order_id"),
+        ("order_id,amount_minor\n", "does not name currency"),
         ("order_id,amount_minor,currency,challange_hash\n", "has 'challange_hash'"),
         ("order_id,amount_minor,currency,currency\n", "repeats a column"),
     ],

@@ -10,14 +10,17 @@ from prometheus_client import CollectorRegistry
 
 from ingress.checkout.metrics import CheckoutMetrics
 from ingress.console.metrics import ConsoleMetrics
-from shared.observe.metrics import ArchiveMetrics, IngressMetrics, OutboxMetrics, WorkerMetrics
+from ingress.webhooks.metrics import IngressMetrics
+from workers.confirmations.metrics import ConfirmationMetrics
+from workers.dead_letters.metrics import DeadLetterMetrics
+from workers.outbox.metrics import OutboxMetrics
 from workers.reconcile.metrics import ReconcileMetrics, SweepMetrics
 from workers.reviews.metrics import ReviewMetrics
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = [rule for group in yaml.safe_load((DEPLOY / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
 REGISTERED: tuple[Callable[[CollectorRegistry], object], ...] = (
-    *(IngressMetrics, WorkerMetrics, OutboxMetrics, ArchiveMetrics, ReviewMetrics),
+    *(IngressMetrics, ConfirmationMetrics, DeadLetterMetrics, OutboxMetrics, ReviewMetrics),
     *(ReconcileMetrics, SweepMetrics, CheckoutMetrics, ConsoleMetrics),
 )
 METRIC = re.compile(r"\bkessai_[a-z_]+")

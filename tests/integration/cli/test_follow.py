@@ -9,7 +9,7 @@ MERCHANT = {"SIGLUME_DIRECT_PAYMENT_MERCHANT": "tea_house"}
 def test_a_suggestion_is_shown_and_taken_with_one_command(kessai: Terminal, given_books: Given) -> None:
     given_books(ask_about)
     shown = kessai("reviews", "show", "1")
-    assert "the platform says, asked 2026-11-20 12:00:00Z" in shown.stdout
+    assert "the platform's answer of 2026-11-20 12:00:00Z" in shown.stdout
     assert "to do as suggested: kessai reviews follow 1 --version 2" in shown.stderr
     assert kessai("reviews", "show", "1", "--json").object()["evidence"]["platform"]["session"]["status"] == "paid"
     stale = kessai("reviews", "follow", "1", "--version", "1", environment=MERCHANT)

@@ -75,7 +75,7 @@ def test_sums_of_the_platform_that_the_books_do_not_come_to_are_told(kessai: Ter
     given_books(sums)
     told = kessai("revenue", "report", "--period", "2026-11").stderr
     assert "sum of unsettled JPYC at siglume was 500.5" in told
-    assert "the books came to 396" in told
+    assert "the sum of the books was 396" in told
     assert "sum of settled" not in told
 
 
@@ -90,7 +90,7 @@ def test_exposure_warns_at_the_share_that_was_set(kessai: Terminal, given_books:
         await Accounts(books).sync([], [stated_batch(status="ready", payments=30)])
 
     given_books(owe)
-    assert "nobody is near a threshold" in kessai("revenue", "exposure").stderr
+    assert "no buyer is near a threshold" in kessai("revenue", "exposure").stderr
     half = kessai("revenue", "exposure", "--json", environment={"KESSAI_EXPOSURE_WARNING": "0.5"})
     assert [(each["level"], each["exposure_minor"]) for each in orjson.loads(half.stdout)] == [("warning", "6000")]
     assert "fine" in kessai("revenue", "exposure", "--all").stdout
@@ -200,7 +200,11 @@ def test_a_batch_that_states_no_amounts_is_compared_by_its_rows(
     file = tmp_path / "usage.csv"
     file.write_text(WHOLE)
     ran = kessai("revenue", "check-csv", "batch-1", str(file))
-    assert (ran.returncode, "not stated" in ran.stdout, "agrees as far as" in ran.stderr) == (0, True, True)
+    assert (ran.returncode, "not stated" in ran.stdout, "agrees with the books, as far as" in ran.stderr) == (
+        0,
+        True,
+        True,
+    )
     told = orjson.loads(kessai("revenue", "check-csv", "batch-1", str(file), "--json").stdout)
     assert told["batch"] == dict.fromkeys(["payments", "gross_minor", "fee_minor", "receivable_minor"])
     file.write_text(exported("order-1"))

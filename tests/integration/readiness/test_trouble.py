@@ -202,7 +202,7 @@ async def test_a_terminal_shows_what_is_being_done_and_a_pipe_plain_lines(sandbo
     steps = [line for line in re.split(r"\r\x1b\[2K", found.screen) if line.startswith("… ")]
     assert any("merchant" in step for step in steps)
     assert any("test event" in step for step in steps)
-    assert found.screen.rstrip().endswith("not ready: see what is marked ✗")
+    assert found.screen.rstrip().endswith("not ready: see the checks that are marked ✗")
     assert "✓ hosted_checkout_probe" in found.plain
     assert "\x1b" not in found.plain
 

@@ -60,7 +60,7 @@ async def test_a_run_is_summed_up_for_people_and_for_scripts(person: Person, boo
     there.closed(1, "settled")
     shown = await person.runs()
     assert shown.returncode == 0, shown.stderr
-    for words in ("4 read, 4 new, 0 changed", "1 read, 1 new", "none moved", "2, of them 2 new; 0 closed"):
+    for words in ("4 read, 4 new, 0 changed", "1 read, 1 new", "none changed", "2, of which 2 new; 0 closed"):
         assert words in shown.stdout
     told = (await person.runs("--json", "--whole")).object()
     (result,) = told["endpoints"]
@@ -107,7 +107,7 @@ async def test_a_run_that_is_stopped_goes_on_where_it_was(
     ran = await ended(process)
     assert ran.returncode == (130 if number is signal.SIGINT else -number)
     if number is signal.SIGINT:
-        assert "goes on from there" in ran.stderr
+        assert "continues from there" in ran.stderr
     assert "Traceback" not in ran.stderr
     there.bent.clear()
     there.asked.clear()
@@ -147,7 +147,7 @@ async def test_without_a_token_nothing_is_asked(
 
 async def test_what_is_still_to_come_cannot_be_compared(person: Person, there: Account) -> None:
     assert_one_line(
-        await person.runs("--since", "2999-01-01"), code=2, says="--since: 2999-01-01 00:00 is still to come"
+        await person.runs("--since", "2999-01-01"), code=2, says="--since: 2999-01-01 00:00 is in the future"
     )
     assert there.asked == []
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from deploy.cli.show import WIDE
+from deploy.cli.output import WIDE
 from deploy.sandbox.core.faults import Fault
 from tests.integration.sweep.stall import MERCHANT, TOKEN, Stall
 from tests.programs import Kessai, Ran
@@ -41,7 +41,7 @@ async def test_it_tells_what_it_found(kessai: Kessai, stall: Stall) -> None:
     assert await stall.reviews() == [("order-1", "missed_webhook", "open")]
     show = await asyncio.to_thread(kessai, "reviews", "show", "1")
     assert "the session says" in show.stdout
-    assert "closes by itself when its webhook comes" in show.stderr
+    assert "closes by itself when its webhook arrives" in show.stderr
 
 
 async def code(kessai: Kessai, stall: Stall, *arguments: str, **environment: str) -> int:

@@ -7,7 +7,7 @@ import pytest
 from yarl import URL
 
 from deploy.showcase.found import Money, Proof
-from deploy.showcase.poison import brew, fates
+from deploy.showcase.poison import fates, poison_messages
 from deploy.showcase.report import as_json
 from deploy.showcase.result import Line, Result
 from deploy.showcase.scene import Scene, Shop
@@ -46,8 +46,8 @@ def test_no_order_is_registered_twice(scenes: list[Scene]) -> None:
     assert len(set(orders)) == len(orders)
 
 
-def test_poison_of_every_sort_is_brewed() -> None:
-    drops = brew("run", NOW)
+def test_poison_of_every_sort_is_poison_messagesed() -> None:
+    drops = poison_messages("run", NOW)
     assert set(fates(drops).values()) == {4}
     assert len({drop.kept for drop in drops}) == len(drops) == 12
 
@@ -55,7 +55,7 @@ def test_poison_of_every_sort_is_brewed() -> None:
 def result(**changes: object) -> Result:
     good = Line("paid", "payments", 2, Counter(applied=2), Counter(applied=2))
     poison = Line("poison", "poison", 0, Counter(), Counter())
-    money = Money("JPY", orders=2, paid=2400, told=2400, unsettled=0)  # type: ignore[arg-type]
+    money = Money("JPY", orders=2, paid=2400, archived=2400, unsettled=0)  # type: ignore[arg-type]
     values = {"line": good, "money": money, "unproved": 0, "waiting": 0} | changes
     proof = Proof((values["money"],), 2, values["unproved"], values["waiting"], 2)  # type: ignore[arg-type]
     return Result((values["line"],), poison, proof)  # type: ignore[arg-type]
@@ -72,7 +72,7 @@ def test_what_is_as_planned_adds_up() -> None:
         {"line": Line("paid", "payments", 2, Counter(applied=2), Counter(applied=1))},
         {"line": Line("paid", "payments", 2, Counter(applied=2), Counter(applied=2, repeat=1))},
         {"line": Line("paid", "payments", 3, Counter(applied=2), Counter(applied=2))},
-        {"money": Money("JPY", orders=2, paid=2400, told=2399, unsettled=0)},  # type: ignore[arg-type]
+        {"money": Money("JPY", orders=2, paid=2400, archived=2399, unsettled=0)},  # type: ignore[arg-type]
         {"unproved": 1},
         {"waiting": 1},
     ],

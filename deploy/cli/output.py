@@ -1,9 +1,9 @@
-"""How does a command tell what it found? JSON for scripts, tables for people; times are UTC in both."""
+"""Prints what a command found: JSON for scripts, tables for people. Times are UTC in both."""
 
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import typer
@@ -12,20 +12,17 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
-Limit = Annotated[int, typer.Option(min=1, max=100_000, help="How many at most, the newest first.")]
-
 WIDE = 200
-"""Columns of a table that no terminal shows: wide enough that a grep finds whole ids."""
+"""Columns of a table that is written to a file or a pipe: wide enough that grep finds whole ids."""
 
 
 def say(text: str) -> None:
-    """For people, on stderr: stdout belongs to what a script may read."""
+    """Print a message for people on stderr: stdout holds only what a script may read."""
     typer.echo(text, err=True)
 
 
 def print_json(value: object) -> None:
-    """One JSON document on stdout, indented where a person looks at it."""
+    """Print one JSON document on stdout, indented on a terminal."""
     import orjson
 
     option = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE | (orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0)
@@ -33,7 +30,7 @@ def print_json(value: object) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
-    """A row a thing; `empty` tells what to do when there is none."""
+    """Print one row for each item, or the message `empty` when there is none."""
     if not rows:
         say(empty)
         return
@@ -49,7 +46,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, em
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
-    """One thing, a line a field."""
+    """Print one item, one line for each field."""
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
@@ -61,7 +58,7 @@ def print_fields(fields: Mapping[str, object]) -> None:
 
 
 def cell(value: object) -> "Text":
-    """A value as a table shows it: plain text, whatever markup or control characters it holds."""
+    """Return a value as a table shows it: plain text, whatever markup or control characters it holds."""
     from rich.text import Text
 
     if value is None:
@@ -71,12 +68,12 @@ def cell(value: object) -> "Text":
 
 
 def when(moment: datetime) -> str:
-    """To the second; `--json` has the whole of it."""
+    """Format a time to the second; `--json` has the full precision."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def printable(text: str) -> str:
-    """`text` with control characters written as escapes: payloads must not steer a person's terminal."""
+    """Return `text` with control characters written as escapes: a payload must not control a person's terminal."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
@@ -89,7 +86,7 @@ def _print(renderable: "RenderableType") -> None:
 
 
 def _named(value: object) -> object:
-    """orjson knows dataclasses, not named tuples, and of ids only Python's own, not asyncpg's."""
+    """Convert what orjson does not know: named tuples, and asyncpg's own class of UUIDs."""
     if isinstance(value, UUID):
         return str(value)
     as_dict = getattr(value, "_asdict", None)

@@ -1,8 +1,8 @@
-"""One line tells what an act did."""
+"""One line states what a decision has changed."""
 
 import pytest
 
-from deploy.cli.review_words import story
+from deploy.cli.review_output import decision_message
 from shared.ledger.decisions import Resolution
 from shared.ledger.resolve import Resolved
 
@@ -23,7 +23,7 @@ from shared.ledger.resolve import Resolved
         ),
         (
             Resolved(7, Resolution.REPROCESS, "unchanged", "review", "second_payment"),
-            "review 7 stays as it is: today's ruling is second_payment still",
+            "review 7 stays as it is: the reason today is still second_payment",
         ),
         (
             Resolved(7, Resolution.ACCEPT_MISMATCH, "proposed", order_id="o-1"),
@@ -31,5 +31,5 @@ from shared.ledger.resolve import Resolved
         ),
     ],
 )
-def test_each_end_has_its_words(done: Resolved, line: str) -> None:
-    assert story(done) == line
+def test_each_result_has_its_message(done: Resolved, line: str) -> None:
+    assert decision_message(done) == line

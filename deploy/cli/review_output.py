@@ -1,9 +1,9 @@
-"""How is a review told to the person who is to decide it?"""
+"""Prints a review for the person who decides on it."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from deploy.cli.show import print_table, say
+from deploy.cli.output import print_table, say
 from shared.ledger.decisions import Resolution
 from shared.ledger.evidence import platform_says, sides
 from shared.ledger.transitions import OF_SESSIONS, ReviewReason
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 WAITING = (ReviewReason.UNKNOWN_CHALLENGE_HASH, ReviewReason.UNKNOWN_METERED_CHALLENGE_HASH)
 
 
-def story(done: "Resolved") -> str:
+def decision_message(done: "Resolved") -> str:
+    """State in one line what a decision has changed."""
     order = f", order {done.order_id}" if done.order_id else ""
     if done.done == "unchanged":
-        return f"review {done.review_id} stays as it is: today's ruling is {done.reason} still"
+        return f"review {done.review_id} stays as it is: the reason today is still {done.reason}"
     if done.done == "proposed":
         return f"review {done.review_id} waits for a second person to approve: {done.resolution}{order}"
     if done.resolution is Resolution.ACCEPT_DIFFERENCE:
-        accepted = "the difference is accepted; an order that waited for it ends with its batch"
+        accepted = "the difference is accepted; an order that waited for it takes the state of its batch"
         return f"review {done.review_id} is closed: {accepted}"
     state = f" is {done.order_state}" if done.order_state else ""
     if done.outcome is None:
@@ -35,7 +36,7 @@ def story(done: "Resolved") -> str:
     return f"review {done.review_id} is closed: {done.resolution}, {outcome}{order}{state}{further}"
 
 
-def proposal(review: "RecordedReview") -> str | None:
+def proposal_text(review: "RecordedReview") -> str | None:
     proposed = review.proposed
     if proposed is None:
         return None
@@ -43,7 +44,7 @@ def proposal(review: "RecordedReview") -> str | None:
     return f"{proposed['resolution']}{order} by {proposed['by']}: {proposed['why']}"
 
 
-def suggestion(review: "RecordedReview") -> str | None:
+def suggestion_text(review: "RecordedReview") -> str | None:
     suggested = review.suggested
     if suggested is None:
         return None
@@ -51,45 +52,50 @@ def suggestion(review: "RecordedReview") -> str | None:
     return f"{suggested['resolution']}{order}: {suggested['why']}"
 
 
-def show_platform(evidence: Mapping[str, Any]) -> None:
-    """What the platform said when a worker asked about the review."""
-    told = platform_says(evidence)
-    if told is None:
+def print_platform(evidence: Mapping[str, Any]) -> None:
+    """Print what the platform answered when a worker requested its evidence for the review."""
+    answer = platform_says(evidence)
+    if answer is None:
         return
-    for title, said in told.parts:
+    for title, part in answer.parts:
         print_table(
-            (title, f"the platform says, asked {told.asked_at}", said.ours or "", ""),
-            [(each.field, each.theirs, each.ours, "≠" if each.differs else "") for each in said.said],
+            (title, f"the platform's answer of {answer.asked_at}", part.ours or "", ""),
+            [(each.field, each.theirs, each.ours, "≠" if each.differs else "") for each in part.said],
             empty="",
         )
-    if told.nothing:
-        say(f"the platform, asked {told.asked_at}: {told.nothing}")
+    if answer.nothing:
+        say(f"the platform's answer of {answer.asked_at}: {answer.nothing}")
 
 
-def say_what_may_be_done(review: "RecordedReview", may: str) -> None:
+def print_next_steps(review: "RecordedReview", resolutions: str) -> None:
+    """Print the commands that decide on the review; `resolutions` lists what its reason permits."""
     if review.proposed:
         say(f"a second person may approve it: kessai reviews approve {review.review_id} --version {review.version}")
         return
     if review.suggested:
         say(f"to do as suggested: kessai reviews follow {review.review_id} --version {review.version}")
-    say(f"kessai reviews resolve {review.review_id} ... --version {review.version} --why TEXT, with one of: {may}")
+    say(
+        f"to decide: kessai reviews resolve {review.review_id} RESOLUTION --version {review.version} --why TEXT; "
+        f"RESOLUTION is one of {resolutions}"
+    )
     if review.reason in OF_SESSIONS:
-        say("it closes by itself when its webhook comes: have Siglume deliver it again")
+        say("the review closes by itself when its webhook arrives: have Siglume deliver it again")
     if review.reason in WAITING:
-        say("it closes by itself when its order is registered: kessai orders add ... --challenge-hash")
+        say("the review closes by itself when its order is registered: kessai orders add ... --challenge-hash HASH")
 
 
-def show_sides(evidence: Mapping[str, Any]) -> None:
-    shown = sides(evidence)
-    if shown.ours is None:
+def print_sides(evidence: Mapping[str, Any]) -> None:
+    """Print what the platform states beside what the books hold."""
+    compared = sides(evidence)
+    if compared.ours is None:
         print_table(
-            ("field", shown.theirs),
-            [(each.field, each.theirs) for each in shown.said],
+            ("field", compared.theirs),
+            [(each.field, each.theirs) for each in compared.said],
             empty="the event carries no evidence",
         )
     else:
         print_table(
-            ("field", shown.theirs, shown.ours, ""),
-            [(each.field, each.theirs, each.ours, "≠" if each.differs else "") for each in shown.said],
+            ("field", compared.theirs, compared.ours, ""),
+            [(each.field, each.theirs, each.ours, "≠" if each.differs else "") for each in compared.said],
             empty="",
         )

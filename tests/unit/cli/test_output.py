@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.cli.show import printable, when
+from deploy.cli.output import printable, when
 from shared.plurals import counted
 
 
