@@ -43,7 +43,7 @@ has_rabbitmq() {
     command -v rabbitmq-server >/dev/null 2>&1 || [ -x /usr/sbin/rabbitmq-server ]
 }
 
-# Only the tests look at pages; whoever sources this for them sets with_browser.
+# Only the tests need a browser: deploy/test sets with_browser before it sources this.
 browser_wanted() {
     [ -n "${with_browser:-}" ]
 }
@@ -81,23 +81,34 @@ may_install() {
     [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null
 }
 
-# What the installation itself answers is no verdict: where no init system runs, Debian's packages complain that they
-# could not start their own services. Whether the programs are there is. Such a service must not inherit our lock.
+# Comes before the installation; at a terminal there is time to end the command without a change to the machine.
+announce_installation() {
+    say "this machine lacks programs that Kessai needs: ${wanted% }"
+    say "about to run, as root: apt-get update; apt-get install --yes --no-install-recommends ${wanted% }"
+    say "their services may start, as with every installation of them; Kessai uses a private pair in a folder instead"
+    if [ -t 2 ]; then
+        say "starting in 5 seconds; Ctrl-C ends this without a change to the machine"
+        sleep 5
+    fi
+}
+
+# The exit code of the installation does not decide: where no init system runs, Debian's packages report that they
+# could not start their own services. What decides is that the programs exist. Such a service must not inherit our lock.
 install_programs() {
     wanted=$(missing_packages | tr '\n' ' ')
     [ -n "$wanted" ] || return 0
     advice="install the packages ${wanted% } (names of Debian and Ubuntu), or use the containers of deploy/compose.yaml"
-    may_install || fail "missing on this machine, and not mine to install: $advice"
-    say "installing from the distribution: ${wanted% }"
+    may_install || fail "programs are missing on this machine, and apt-get cannot be run as root without a password: $advice"
+    announce_installation
     log=$(mktemp)
     {
         as_root apt-get update
         # shellcheck disable=SC2086 # one word a package
         as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $wanted
-    } >"$log" 2>&1 </dev/null 9<&- || say "apt-get ended with an error; going on if the programs are there"
+    } >"$log" 2>&1 </dev/null 9<&- || say "apt-get ended with an error; continuing if the programs are installed"
     if [ -n "$(missing_packages)" ]; then
         tail -n 20 "$log" >&2
-        fail "still missing after apt-get (its whole output: $log): $advice"
+        fail "programs are still missing after apt-get, whose whole output is in $log: $advice"
     fi
     rm -f "$log"
 }
@@ -120,7 +131,7 @@ venv_is_sound() {
         grep -qF "$root/.venv/bin/" "$root/.venv/bin/pip"
 }
 
-# pip is heard only when it fails. Modules are compiled when first used: most never are.
+# The output of pip is printed only when it fails. Modules are compiled when first used: most never are.
 fill_venv() {
     log=$(mktemp)
     if {
@@ -133,12 +144,12 @@ fill_venv() {
         return 0
     fi
     tail -n 5 "$log" >&2
-    say "pip's whole output: $log"
+    say "the whole output of pip is in $log"
     return 1
 }
 
 make_venv() {
-    python=$(find_python) || fail "no Python of at least 3.11 here: install one, or name it in PYTHON"
+    python=$(find_python) || fail "there is no Python of at least 3.11 here: install one, or name it in PYTHON"
     say "making .venv with $python"
     "$python" -m venv --clear "$root/.venv" || fail "cannot make .venv: on Debian and Ubuntu install python3-venv"
 }
@@ -152,7 +163,7 @@ prepare_venv() {
     venv_is_sound || make_venv
     say "installing the pinned dependencies into .venv (a minute or two)"
     if ! fill_venv; then
-        say "that failed; once more, from an empty .venv"
+        say "the installation failed; trying once more, with an empty .venv"
         make_venv
         fill_venv || fail "the pinned dependencies cannot be installed"
     fi

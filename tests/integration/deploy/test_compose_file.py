@@ -28,7 +28,7 @@ def test_is_valid_by_the_compose_specification() -> None:
     assert [error.message for error in schema.iter_errors(document())] == []
 
 
-def test_has_two_doors_two_workers_of_each_role_a_console_and_a_checkout() -> None:
+def test_has_two_ingresses_two_workers_of_each_role_a_console_and_a_checkout() -> None:
     assert {service.name: service.replicas for service in kessai_services() if not service.is_one_shot} == {
         "ingress": 2,
         "confirmations": 2,
@@ -90,7 +90,7 @@ def test_grace_period_is_above_the_drain_time(service: Service) -> None:
     assert service.grace >= drain + 5
 
 
-def test_only_doors_and_the_console_are_published_and_on_loopback() -> None:
+def test_only_ingresses_and_the_console_are_published_and_on_loopback() -> None:
     published = {service.name: service.raw["ports"] for service in services().values() if "ports" in service.raw}
     assert published == {
         "ingress": ["127.0.0.1:8080-8081:8080"],
@@ -102,7 +102,7 @@ def test_only_doors_and_the_console_are_published_and_on_loopback() -> None:
     assert outside == ["ingress", "reconcile", "console", "checkout", "readiness"]
 
 
-def test_a_port_is_published_for_each_door() -> None:
+def test_a_port_is_published_for_each_ingress() -> None:
     ingress = services()["ingress"]
     first, last = re.findall(r":(\d+)-(\d+):", ingress.raw["ports"][0])[0]
     assert int(last) - int(first) + 1 == ingress.replicas
@@ -132,21 +132,27 @@ def test_secret_is_read_from_a_granted_file(service: Service) -> None:
     assert {value.removeprefix("/run/secrets/") for value in files.values()} == set(service.secrets)
 
 
-def test_of_what_keeps_running_only_the_door_holds_the_webhook_secret_and_no_password_of_the_books() -> None:
+def test_of_what_keeps_running_only_the_ingress_holds_the_webhook_secret_and_no_password_of_the_books() -> None:
     holders = {service.name for service in services().values() if "siglume_webhook_secret" in service.secrets}
     assert {name for name in holders if not services()[name].is_one_shot} == {"ingress"}
     assert "database_url" not in services()["ingress"].secrets
 
 
 def test_one_container_can_be_asked_whether_payments_can_begin_and_which_secret_signs() -> None:
-    """`kessai readiness` and `kessai keys check` need all of it at once; nobody else waits for them."""
-    asked = services()["readiness"]
-    assert asked.is_one_shot
-    assert not asked.waits_for
-    assert set(asked.secrets) == {"database_url", "amqp_url", "siglume_webhook_secret", "siglume_merchant_auth_token"}
-    assert asked.raw["networks"] == ["inside", "door"]
+    """`kessai readiness` and `kessai keys check` need all of it at once; no other service waits for them."""
+    readiness = services()["readiness"]
+    assert readiness.is_one_shot
+    assert not readiness.waits_for
+    assert set(readiness.secrets) == {
+        "database_url",
+        "amqp_url",
+        "siglume_webhook_secret",
+        "siglume_merchant_auth_token",
+    }
+    assert readiness.raw["networks"] == ["inside", "outside"]
     lines = compose_file.COMPOSE_FILE.read_text(encoding="utf-8")
-    assert "docker compose --profile check run --rm readiness keys check" in lines
+    command = "docker compose --file deploy/compose.yaml --profile check run --rm readiness keys check"
+    assert command in lines, "as it works from the root of the repository"
 
 
 def test_secrets_come_from_files() -> None:
@@ -163,7 +169,7 @@ def test_no_environment_holds_a_secret() -> None:
             assert name.endswith("_FILE") or not re.search("PASS|SECRET|URL|TOKEN", name), f"{service.name}: {value}"
 
 
-def test_door_may_open_more_files_than_connections() -> None:
+def test_an_ingress_may_open_more_files_than_connections() -> None:
     limit = services()["ingress"].raw["ulimits"]["nofile"]["soft"]
     assert limit > Settings.from_env(env_example()).max_connections + 100
 

@@ -59,9 +59,9 @@ def test_every_replica_starts_together_and_webhooks_come_through_to_the_books(ma
         containers = [stack.enter_context(running(machine, role)) for role in replicas]
         for container in containers:
             container.wait_until_healthy()
-        doors = [container for container in containers if container.service.name == "ingress"]
-        assert [_post(door, f"evt_{number}") for number, door in enumerate(doors)] == [204, 204]
-        assert _outcomes(machine, count=len(doors)) == {"evt_0": "ignored", "evt_1": "ignored"}
+        ingresses = [container for container in containers if container.service.name == "ingress"]
+        assert [_post(ingress, f"evt_{number}") for number, ingress in enumerate(ingresses)] == [204, 204]
+        assert _outcomes(machine, count=len(ingresses)) == {"evt_0": "ignored", "evt_1": "ignored"}
         for container in containers:
             container.begin_stop()
         for container in containers:
@@ -105,7 +105,7 @@ def _prepare(machine: Machine) -> None:
         assert ended.process.returncode == 0, f"{name}:\n{ended.output()}"
 
 
-def _post(door: Container, event_id: str) -> int:
+def _post(ingress: Container, event_id: str) -> int:
     """A readiness probe: the one confirmed event that needs no order."""
     event = {
         "id": event_id,
@@ -116,7 +116,7 @@ def _post(door: Container, event_id: str) -> int:
     }
     raw = json.dumps(event).encode()
     header = sign(raw, secret=SigningSecret.from_text(WEBHOOK_SECRET), timestamp=int(time.time()))
-    port = door.ports["8080"]
+    port = ingress.ports["8080"]
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/webhooks/siglume",
         data=raw,
