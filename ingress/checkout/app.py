@@ -1,12 +1,12 @@
-"""How does `kessai checkout` come up, stay up and go down?"""
+"""How does `kessai checkout` start, serve and stop?"""
 
 import asyncio
 from contextlib import AsyncExitStack
 
 import structlog
 
-from ingress.checkout.call import Counter
-from ingress.checkout.door import CheckoutApi
+from ingress.checkout.api import CheckoutApi
+from ingress.checkout.call import EndpointCheckout
 from ingress.checkout.hosted import HostedCheckout
 from ingress.checkout.metrics import CheckoutMetrics
 from ingress.serving import ListenAddress, run_until_signalled, serve_app
@@ -26,7 +26,7 @@ from shared.settings import Settings
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.checkout")
 
 CONNECTIONS = 64
-"""To Siglume, for each endpoint."""
+"""The most connections to Siglume for each endpoint."""
 
 
 def run(settings: Settings, address: ListenAddress) -> None:
@@ -46,7 +46,7 @@ def run(settings: Settings, address: ListenAddress) -> None:
 
 
 def require_startable(settings: Settings) -> dict[str, CheckoutTerms]:
-    """What is configured. Raises SettingsError for whatever forbids a start before any port is opened."""
+    """The terms of each endpoint. Raises SettingsError for anything that forbids a start, before a port is opened."""
     settings.require_database_url()
     shops, terms = settings.shops(), settings.checkouts()
     if not any(each.starts_payments for each in terms.values()):
@@ -54,9 +54,9 @@ def require_startable(settings: Settings) -> dict[str, CheckoutTerms]:
             "no payment can be started: set SIGLUME_MERCHANT_AUTH_TOKEN for Hosted Checkout, or "
             "SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET for challenges"
         )
-    nameless = [name for name, each in terms.items() if each.starts_payments and shops[name].merchant is None]
-    if nameless:
-        raise SettingsError(merchant_untold(nameless[0]))
+    without_merchant = [name for name, each in terms.items() if each.starts_payments and shops[name].merchant is None]
+    if without_merchant:
+        raise SettingsError(merchant_untold(without_merchant[0]))
     return terms
 
 
@@ -76,11 +76,11 @@ async def serve(settings: Settings, address: ListenAddress, *, stop: asyncio.Eve
             keys_only=True,
         )
         stack.callback(pool.terminate)
-        counters = {
-            name: await open_counter(shop, terms[name], settings.checkout_deadline, metrics, stack)
+        checkouts = {
+            name: await open_checkout(shop, terms[name], settings.checkout_deadline, metrics, stack)
             for name, shop in settings.shops().items()
         }
-        api = CheckoutApi(pool=pool, counters=counters, metrics=metrics, deadline=settings.checkout_deadline)
+        api = CheckoutApi(pool=pool, checkouts=checkouts, metrics=metrics, deadline=settings.checkout_deadline)
         collect_rarely()
         await serve_app(
             api.app,
@@ -89,25 +89,25 @@ async def serve(settings: Settings, address: ListenAddress, *, stop: asyncio.Eve
             pool=pool,
             registry=registry,
             drain_timeout=settings.drain_timeout,
-            log=log.bind(endpoints=sorted(counters)),
+            log=log.bind(endpoints=sorted(checkouts)),
             stop=stop,
         )
 
 
-async def open_counter(
+async def open_checkout(
     shop: Shop, terms: CheckoutTerms, deadline: float, metrics: CheckoutMetrics, stack: AsyncExitStack
-) -> Counter:
-    """Of one endpoint, with connections to Siglume that close with the stack."""
+) -> EndpointCheckout:
+    """The checkout of one endpoint, with connections to Siglume that close with the stack."""
     if terms.access is None or shop.merchant is None:
-        return Counter(shop, terms, None)
+        return EndpointCheckout(shop, terms, None)
     transport = await stack.enter_async_context(
         Transport(terms.access, patience=_patience(deadline), connections=CONNECTIONS)
     )
-    return Counter(shop, terms, HostedCheckout(MerchantClient(transport), shop.merchant, metrics))
+    return EndpointCheckout(shop, terms, HostedCheckout(MerchantClient(transport), shop.merchant, metrics))
 
 
 def _patience(deadline: float) -> Patience:
-    """A buyer waits meanwhile: Siglume gets most of a call's time, and what it answers is still written down."""
+    """A buyer waits: Siglume gets most of a call's time, and enough is left to record its answer."""
     return Patience(
         attempts=3,
         connect=min(3.0, deadline / 4),

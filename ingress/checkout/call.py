@@ -1,4 +1,4 @@
-"""What does an operation have at hand? Who calls, the books, and the shop that the caller belongs to."""
+"""What is an operation given? The caller, the books, and the endpoint that the caller belongs to."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -23,27 +23,27 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
-    """Where payments of one endpoint's orders are started."""
+class EndpointCheckout:
+    """What starts the payments of one endpoint's orders."""
 
     shop: Shop
     terms: CheckoutTerms
     hosted: HostedCheckout | None
-    """None: Kessai has no token for it, or does not know the merchant."""
+    """None when the settings hold no token or no merchant key for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What every call shares."""
+    """What all calls share."""
 
     pool: Pool
-    counters: Mapping[str, Counter]
-    """By endpoint."""
+    checkouts: Mapping[str, EndpointCheckout]
+    """By the name of the endpoint."""
     lease: timedelta
-    """How long one call has an attempt to itself: longer than a call may take."""
+    """How long a call keeps an attempt from others: longer than a call may take."""
     metrics: CheckoutMetrics
     document: Callable[[], bytes]
-    """Tells what the API is (OpenAPI)."""
+    """The OpenAPI document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,39 +53,39 @@ class Call:
 
     @property
     def actor(self) -> str:
-        """As the audit names who acts."""
+        """The name of the caller in the audit."""
         return self.client.actor
 
     @property
-    def counter(self) -> Counter:
-        """Raises Refused."""
-        counter = self.services.counters.get(self.client.endpoint)
-        if counter is None:
+    def checkout(self) -> EndpointCheckout:
+        """That of the caller's endpoint. Raises Refused when the settings no longer name it."""
+        checkout = self.services.checkouts.get(self.client.endpoint)
+        if checkout is None:
             raise Refused(
                 FORBIDDEN,
                 f"This token is for endpoint {self.client.endpoint!r}, which is not known here: see KESSAI_CONFIG.",
             )
-        return counter
+        return checkout
 
     async def books(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """One piece of work that commits or changes nothing. Raises KessaiError."""
+        """Do `work` on a connection; it commits as a whole or not at all. Raises KessaiError."""
         return await in_books(self.services.pool, work)
 
-    async def stand(self, order_id: str) -> Stand:
-        """Raises OrderNotFound, for another endpoint's order, too."""
-        at = await self.books(lambda connection: stand(connection, order_id))
-        if at.order.endpoint != self.client.endpoint:
+    async def order_with_attempt(self, order_id: str) -> Stand:
+        """Raises OrderNotFound, also for an order of another endpoint."""
+        found = await self.books(lambda connection: stand(connection, order_id))
+        if found.order.endpoint != self.client.endpoint:
             raise OrderNotFound(order_id)
-        return at
+        return found
 
     def require_payable(self, order: Order) -> None:
-        """Raises OrderNotPayable, and Refused for a band that the shop does not take."""
+        """Raises OrderNotPayable, and Refused for a band that the shop does not accept."""
         if order.state is not OrderState.PENDING:
             raise OrderNotPayable(order)
         band = band_for(order.amount_minor, order.currency)
-        if band is not Band.STANDARD and not self.counter.shop.allow_metered_payments:
+        if band is not Band.STANDARD and not self.checkout.shop.allow_metered_payments:
             raise Refused(
                 METERED,
                 f"{order.amount_minor} {order.currency} is a {band} payment, which settles weeks later in a batch: "
-                "build for that first, then set allow_metered_payments.",
+                "integrate metered payments first, then set allow_metered_payments.",
             )

@@ -1,4 +1,4 @@
-"""Challenges for buyers' programs, which pay an order without a page."""
+"""Challenges for buyers' programs, which pay an order without Siglume's page."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from ingress.api.operation import Thing
 from ingress.api.problems import NOT_FOUND, Refused
 from ingress.checkout.call import Call
 from ingress.checkout.operation import AnyOperation, act
-from ingress.checkout.orders import OfOrder
+from ingress.checkout.orders import OrderRequest
 from ingress.checkout.refusals import CHALLENGES_NOT_ENABLED, OF_STARTS
 from shared.ledger import checkouts, orders
 from shared.ledger.books import Order
@@ -20,7 +20,7 @@ from shared.sdrp.money import Currency
 
 @dataclass(frozen=True, slots=True)
 class GivenChallenge:
-    """What a buyer's program needs to pay. The books know its hash already."""
+    """What a buyer's program needs to pay. The books hold its hash before it is given out."""
 
     order_id: str
     attempt: int
@@ -32,17 +32,17 @@ class GivenChallenge:
     currency: Currency
 
 
-async def give_challenge(call: Call, asked: OfOrder) -> GivenChallenge:
-    counter = call.counter
-    merchant, secret = counter.shop.merchant, counter.terms.challenge_secret
+async def give_challenge(call: Call, request: OrderRequest) -> GivenChallenge:
+    checkout = call.checkout
+    merchant, secret = checkout.shop.merchant, checkout.terms.challenge_secret
     if merchant is None or secret is None:
         raise Refused(
             CHALLENGES_NOT_ENABLED,
             f"Endpoint {call.client.endpoint!r} has no challenge secret or no merchant key here: set "
             "SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET and SIGLUME_DIRECT_PAYMENT_MERCHANT.",
         )
-    order_id, now = asked.order_id, datetime.now(UTC)
-    await call.stand(order_id)  # another endpoint's is not there
+    order_id, now = request.order_id, datetime.now(UTC)
+    await call.order_with_attempt(order_id)  # raises OrderNotFound for an order of another endpoint
 
     def make(order: Order, nonce: str) -> Challenge:
         call.require_payable(order)
@@ -76,7 +76,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         "giveChallenge",
         "/challenges",
         "The challenge of an order for a buyer's program; the same one as long as the attempt is active.",
-        OfOrder,
+        OrderRequest,
         Thing(GivenChallenge),
         give_challenge,
         refuses=(*OF_STARTS, CHALLENGES_NOT_ENABLED, NOT_FOUND),

@@ -1,4 +1,4 @@
-"""What does Siglume say to a session for an order? Each answer and each failure is one of a few outcomes."""
+"""What does Siglume answer about the session of an order? Each answer and each failure is one of a few outcomes."""
 
 import time
 from collections.abc import Awaitable
@@ -23,36 +23,36 @@ from shared.sdrp.api.errors import (
 T = TypeVar("T")
 
 SPENT: Final = frozenset({409, 422})
-"""How a nonce is refused that was used up; anything else would befall the next nonce, too."""
+"""The statuses of a refusal because the nonce was used before; any other refusal would meet the next nonce, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The session of this order, as far as it is."""
+    """The session of this order, and its state."""
 
     session: OpenedSession
 
 
 @dataclass(frozen=True, slots=True)
-class Unfit:
-    """A session that is not what was asked for."""
+class Mismatched:
+    """A session that is not that of the order."""
 
     session_id: str
     fields: tuple[str, ...]
-    """Those that differ."""
+    """The fields that differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotEnabled:
-    """No Hosted Checkout for this merchant; of a session that was there, perhaps that one alone is not."""
+    """There is no Hosted Checkout for this merchant; where a session existed, perhaps only the session is gone."""
 
     code: str
     is_final: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
-    """No answer, or none now; the same may be asked again later."""
+class Unavailable:
+    """There is no answer now; the call may be repeated later."""
 
     why: str
     retry_after: float | None
@@ -60,22 +60,22 @@ class Away:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The platform will not do it."""
+    """The platform refuses the call."""
 
     why: str
     code: str
     status: int | None = None
-    """Of the platform's answer."""
+    """The status of the platform's answer."""
     is_final: bool = False
-    """Whether it is the platform's last word on what was asked, whatever the token."""
+    """Whether no later call, with any token, would get another answer."""
 
     @property
     def may_be_of_nonce(self) -> bool:
-        """Whether that is how a nonce is refused whose session is over."""
+        """Whether the platform refuses a nonce in this way when its session is over."""
         return self.status in SPENT
 
 
-Outcome: TypeAlias = Answered | Unfit | NotEnabled | Away | Denied
+Outcome: TypeAlias = Answered | Mismatched | NotEnabled | Unavailable | Denied
 
 
 class HostedCheckout:
@@ -87,9 +87,9 @@ class HostedCheckout:
         self._metrics = metrics
 
     async def create(self, order: Order, attempt: Attempt) -> Outcome:
-        """The session of the attempt's nonce, whether it is new or there already."""
+        """The session of the attempt's nonce, whether it is new or exists already."""
         try:
-            session = await self._timed(
+            created = await self._timed(
                 "create",
                 self._client.create_checkout_session(
                     merchant=self._merchant,
@@ -101,36 +101,40 @@ class HostedCheckout:
                     metadata={"order_id": order.order_id, "attempt_id": attempt.nonce},
                 ),
             )
-            told: NewCheckoutSession | CheckoutSession = session
-            if None in (session.merchant, session.amount_minor, session.currency):
-                told = await self._timed("get", self._client.get_checkout_session(session.session_id))
+            session: NewCheckoutSession | CheckoutSession = created
+            if None in (created.merchant, created.amount_minor, created.currency):
+                session = await self._timed("get", self._client.get_checkout_session(created.session_id))
         except (SiglumeApiError, InvalidCall) as error:
             return _failed(error)
-        return self._answered(order, told, session.checkout_url)
+        return self._outcome(order, session, created.checkout_url)
 
-    async def look(self, order: Order, attempt: Attempt) -> Outcome:
-        """How far the attempt's session is."""
+    async def check(self, order: Order, attempt: Attempt) -> Outcome:
+        """The state of the attempt's session."""
         session_id, checkout_url = attempt.session_id or "", attempt.checkout_url or ""
         try:
-            told = await self._timed("get", self._client.get_checkout_session(session_id))
+            session = await self._timed("get", self._client.get_checkout_session(session_id))
         except (SiglumeApiError, InvalidCall) as error:
             return _failed(error)
-        return self._answered(order, told, checkout_url, attempt.challenge_hash)
+        return self._outcome(order, session, checkout_url, attempt.challenge_hash)
 
-    def _answered(
+    def _outcome(
         self,
         order: Order,
-        told: NewCheckoutSession | CheckoutSession,
+        session: NewCheckoutSession | CheckoutSession,
         checkout_url: str,
         challenge_hash: str | None = None,
     ) -> Outcome:
-        """`challenge_hash`: of the session as it was kept."""
-        differing = misfits(order, self._merchant, told, challenge_hash)
+        """`challenge_hash` is that of the session in the books, where it is there."""
+        differing = misfits(order, self._merchant, session, challenge_hash)
         if differing:
-            return Unfit(told.session_id, differing)
+            return Mismatched(session.session_id, differing)
         return Answered(
             OpenedSession(
-                told.session_id, checkout_url, told.challenge_hash, told.expires_at, fact=fact_of(told.status)
+                session.session_id,
+                checkout_url,
+                session.challenge_hash,
+                session.expires_at,
+                fact=fact_of(session.status),
             )
         )
 
@@ -144,7 +148,7 @@ class HostedCheckout:
         return found
 
 
-def _failed(error: SiglumeApiError | InvalidCall) -> NotEnabled | Away | Denied:
+def _failed(error: SiglumeApiError | InvalidCall) -> NotEnabled | Unavailable | Denied:
     match error:
         case InvalidCall():
             return Denied(str(error), "INVALID_CALL", is_final=True)
@@ -153,6 +157,6 @@ def _failed(error: SiglumeApiError | InvalidCall) -> NotEnabled | Away | Denied:
         case UnusableAnswer():
             return Denied(str(error), error.code)
         case SiglumeApiError() if error.retryable or isinstance(error, Unreachable):
-            return Away(str(error), error.retry_after)
+            return Unavailable(str(error), error.retry_after)
         case _:
             return Denied(str(error), error.code, error.status, error.is_final)

@@ -1,4 +1,4 @@
-"""What does the checkout count? Answers, what became of starts, and how long Siglume took."""
+"""What does the checkout measure? Answers, the outcomes of starts, and the time that Siglume takes."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -28,7 +28,7 @@ class CheckoutMetrics:
         )
 
     def answered(self, operation: str, status: int, seconds: float) -> None:
-        """`operation` is a name of our table, or `-`."""
+        """`operation` is a name from the table of operations, or `-`."""
         self._answers.labels(operation, str(status)).inc()
         self._seconds.labels(operation).observe(seconds)
 

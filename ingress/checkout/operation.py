@@ -20,17 +20,17 @@ _ANY_ACT: Final = (*_ANY_CALL, *ANY_ACT)
 
 @dataclass(frozen=True, slots=True)
 class PublicRead(Operation[Call, Asked]):
-    """What needs no token."""
+    """An operation that needs no token."""
 
     @property
     def extensions(self) -> dict[str, Any]:
         return {"security": []}
 
 
-def read_by_anybody(
+def public_read(
     name: str, path: str, summary: str, asks: type[Asked], answers: Answers, handler: Handler[Asked]
 ) -> PublicRead[Asked]:
-    """What tells no secret and asks no books."""
+    """An operation without a token, which reveals no secret and does not use the books."""
     refuses = (INVALID, TOO_MANY_FAILURES, INTERNAL, TOO_SLOW)
     return PublicRead(name, "GET", path, summary, asks, answers, handler, refuses)
 
@@ -38,7 +38,7 @@ def read_by_anybody(
 def read(
     name: str, path: str, summary: str, asks: type[Asked], answers: Answers, handler: Handler[Asked]
 ) -> CheckoutOperation[Asked]:
-    """What reads; it changes nothing."""
+    """An operation that changes nothing."""
     return Operation(name, "GET", path, summary, asks, answers, handler, _ANY_CALL)
 
 
@@ -52,7 +52,7 @@ def act(
     *,
     refuses: tuple[Kind, ...],
 ) -> CheckoutOperation[Asked]:
-    """What changes something, audited by what it calls."""
+    """An operation that changes something; what it calls writes the audit."""
     return Operation(name, "POST", path, summary, asks, answers, handler, (*_ANY_ACT, *refuses))
 
 
@@ -66,5 +66,5 @@ def put(
     *,
     refuses: tuple[Kind, ...],
 ) -> CheckoutOperation[Asked]:
-    """What changes something once, however often it is called."""
+    """An operation that changes something once, however often it is called."""
     return Operation(name, "PUT", path, summary, asks, answers, handler, (*_ANY_ACT, *refuses))

@@ -1,4 +1,4 @@
-"""Orders as a merchant's own systems author and read them."""
+"""Orders as a merchant's own systems write and read them."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ class ShownAttempt:
 
 @dataclass(frozen=True, slots=True)
 class CheckoutOrder:
-    """An order as it stands; amounts are minor units: yen, or US cents."""
+    """An order as it is now; amounts are minor units: yen, or US cents."""
 
     order_id: str
     state: OrderState
@@ -56,11 +56,11 @@ class CheckoutOrder:
     endpoint: str
     paid_at: datetime | None
     attempt: ShownAttempt | None
-    """None before its payment was started."""
+    """None until its payment is started."""
 
     @classmethod
-    def of(cls, at: Stand) -> Self:
-        order = at.order
+    def of(cls, found: Stand) -> Self:
+        order = found.order
         return cls(
             order_id=order.order_id,
             state=order.state,
@@ -68,38 +68,40 @@ class CheckoutOrder:
             currency=order.currency,
             endpoint=order.endpoint,
             paid_at=order.paid_at,
-            attempt=None if at.attempt is None else ShownAttempt.of(at.attempt),
+            attempt=None if found.attempt is None else ShownAttempt.of(found.attempt),
         )
 
 
-class OfOrder(Input):
+class OrderRequest(Input):
     order_id: Text
 
 
-class AuthoredOrder(OfOrder):
+class AuthoredOrder(OrderRequest):
     amount_minor: Annotated[int, Field(ge=1, le=MAX_SAFE_INTEGER, description="In minor units: yen, or US cents.")]
     currency: Currency
-    endpoint: Annotated[EndpointName | None, Field(description="Whose payments may pay it: the token's own.")] = None
+    endpoint: Annotated[
+        EndpointName | None, Field(description="The endpoint of the payments that may pay it: that of the token.")
+    ] = None
 
 
-async def put_order(call: Call, asked: AuthoredOrder) -> Made:
-    """Saying the same again changes nothing."""
+async def put_order(call: Call, request: AuthoredOrder) -> Made:
+    """Repeating a call changes nothing."""
     endpoint = call.client.endpoint
-    if asked.endpoint not in (None, endpoint):
+    if request.endpoint not in (None, endpoint):
         raise Refused(FORBIDDEN, f"This token is for orders of endpoint {endpoint!r}.")
-    _ = call.counter
-    order = orders.NewOrder(asked.order_id, asked.amount_minor, asked.currency.value, endpoint)
+    _ = call.checkout  # refuses a token whose endpoint is no longer configured
+    order = orders.NewOrder(request.order_id, request.amount_minor, request.currency.value, endpoint)
 
     async def work(connection: Connection) -> Made:
         is_new = await _author(connection, order, actor=call.actor)
-        at = await stand(connection, order.order_id)
-        return Made(CheckoutOrder.of(at), HTTPStatus.CREATED if is_new else HTTPStatus.OK, location(order.order_id))
+        found = await stand(connection, order.order_id)
+        return Made(CheckoutOrder.of(found), HTTPStatus.CREATED if is_new else HTTPStatus.OK, location(order.order_id))
 
     return await call.books(work)
 
 
 async def _author(connection: Connection, order: orders.NewOrder, *, actor: str) -> bool:
-    """Whether the order is new; one that is known has these values now. Raises OrderConflict, Refused."""
+    """Register the order, or change it to these values; True when it is new. Raises OrderConflict, Refused."""
     try:
         return (await orders.register(connection, [order], actor=actor, now=datetime.now(UTC))).new > 0
     except orders.OrderConflict:  # it is known, with other values
@@ -110,16 +112,16 @@ async def _author(connection: Connection, order: orders.NewOrder, *, actor: str)
         return False
 
 
-async def get_order(call: Call, asked: OfOrder) -> CheckoutOrder:
-    return CheckoutOrder.of(await call.stand(asked.order_id))
+async def get_order(call: Call, request: OrderRequest) -> CheckoutOrder:
+    return CheckoutOrder.of(await call.order_with_attempt(request.order_id))
 
 
-async def cancel_order(call: Call, asked: OfOrder) -> CheckoutOrder:
+async def cancel_order(call: Call, request: OrderRequest) -> CheckoutOrder:
     """The session that a buyer may have open cannot be closed from here: a payment that still comes is reviewed."""
-    at = await call.stand(asked.order_id)
+    found = await call.order_with_attempt(request.order_id)
     now = datetime.now(UTC)
-    order = await call.books(lambda connection: orders.cancel(connection, asked.order_id, actor=call.actor, now=now))
-    return CheckoutOrder.of(Stand(order, at.attempt, at.now))
+    order = await call.books(lambda connection: orders.cancel(connection, request.order_id, actor=call.actor, now=now))
+    return CheckoutOrder.of(Stand(order, found.attempt, found.now))
 
 
 def location(order_id: str) -> str:
@@ -130,19 +132,19 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     put(
         "putOrder",
         "/orders/{order_id}",
-        "Say what an order costs. 201: it is new; 200: it is known, and costs this now. Once its payment was started "
-        "it keeps its amount and currency: another is a 409.",
+        "Set what an order costs. 201: the order is new; 200: it existed, and costs this now. Once its payment was "
+        "started it keeps its amount and currency: another amount or currency is a 409.",
         AuthoredOrder,
         Thing(CheckoutOrder, (HTTPStatus.CREATED, HTTPStatus.OK)),
         put_order,
         refuses=(CONFLICT,),
     ),
-    read("getOrder", "/orders/{order_id}", "One order.", OfOrder, Thing(CheckoutOrder), get_order),
+    read("getOrder", "/orders/{order_id}", "One order.", OrderRequest, Thing(CheckoutOrder), get_order),
     act(
         "cancelOrder",
         "/orders/{order_id}/cancel",
         "Close a pending order; a payment that comes later opens a review.",
-        OfOrder,
+        OrderRequest,
         Thing(CheckoutOrder),
         cancel_order,
         refuses=(CONFLICT,),

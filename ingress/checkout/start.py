@@ -1,4 +1,4 @@
-"""Starting a payment on Siglume's page: one session for an order, however many ask for it at once."""
+"""Starting a payment on Siglume's page: an order has one session, however many calls start it at once."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,16 +13,16 @@ from ingress.api.inputs import invalid
 from ingress.api.operation import Thing
 from ingress.api.problems import BUSY, Fault, Refused
 from ingress.checkout.call import Call
-from ingress.checkout.hosted import Answered, Away, Denied, HostedCheckout, NotEnabled, Outcome, Unfit
+from ingress.checkout.hosted import Answered, Denied, HostedCheckout, Mismatched, NotEnabled, Outcome, Unavailable
 from ingress.checkout.operation import AnyOperation, act
-from ingress.checkout.orders import OfOrder, location
+from ingress.checkout.orders import OrderRequest, location
 from ingress.checkout.refusals import (
     DOES_NOT_FIT,
     NOT_ENABLED,
     OF_SESSIONS,
     OF_STARTS,
-    PLATFORM_AWAY,
     PLATFORM_REFUSED,
+    PLATFORM_UNAVAILABLE,
     TAKEN,
 )
 from shared.errors import KessaiError
@@ -38,45 +38,45 @@ from shared.sdrp.api.urls import MAX_URL
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.checkout")
 
 ROUNDS: Final = 4
-"""Steps of one call: look at a session that is over, begin the next attempt, find its nonce spent, begin again."""
-COME_BACK: Final = 1
-"""Seconds after which to ask for a session that another call is creating."""
-AGAIN_AFTER: Final = 5.0
-"""Seconds after which to ask Siglume again when it does not say."""
+"""Steps of one call: check a session that is over, begin the next attempt, find its nonce used, begin again."""
+RETRY_AFTER_CREATING: Final = 1
+"""Seconds until a caller should repeat the call while another call creates the session."""
+RETRY_AFTER: Final = 5.0
+"""Seconds until a caller should repeat the call when Siglume does not say."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartedCheckout:
-    """Where to send the buyer."""
+    """The page where the buyer pays."""
 
     order_id: str
     attempt: int
     state: AttemptState
     session_id: str | None
     checkout_url: str | None
-    """None while another call creates the session: ask again."""
+    """None while another call creates the session: repeat the call."""
     expires_at: datetime | None
 
 
 Page = Annotated[str | None, Field(min_length=1, max_length=MAX_URL, pattern=r"^[^\x00]+$")]
 
 
-class AskedStart(OfOrder):
+class StartRequest(OrderRequest):
     success_url: Annotated[
-        Page, Field(description="Where the buyer goes after paying, on an origin of the shop; needed once an order.")
+        Page, Field(description="The page after a payment, on an origin of the shop; needed once for each order.")
     ] = None
-    cancel_url: Annotated[Page, Field(description="Where the buyer goes instead.")] = None
+    cancel_url: Annotated[Page, Field(description="The page for a buyer who does not pay.")] = None
     look: Annotated[
         bool,
-        Field(description="First ask Siglume whether the open session still is: when the buyer came to cancel_url."),
+        Field(description="Check the open session at Siglume first, for a buyer who came back to cancel_url."),
     ] = False
 
 
-async def start_checkout(call: Call, asked: AskedStart) -> Made:
-    """One canonical log line and one count for each start, whatever becomes of it."""
+async def start_checkout(call: Call, request: StartRequest) -> Made:
+    """Writes one log line and counts one start, whatever the outcome."""
     outcome = "failed"
     try:
-        made, outcome = await _start(call, asked)
+        made, outcome = await _start(call, request)
         return made
     except Refused as refused:
         outcome = refused.kind.slug
@@ -86,15 +86,15 @@ async def start_checkout(call: Call, asked: AskedStart) -> Made:
         raise
     finally:
         call.services.metrics.started(call.client.endpoint, outcome)
-        log.info("checkout.start", order_id=asked.order_id, client=call.client.name, outcome=outcome)
+        log.info("checkout.start", order_id=request.order_id, client=call.client.name, outcome=outcome)
 
 
-async def _start(call: Call, asked: AskedStart) -> tuple[Made, str]:
-    at = await call.stand(asked.order_id)
-    call.require_payable(at.order)
-    if at.attempt is not None and next_step(at.attempt, now=at.now, is_doubted=asked.look) is Step.REUSE:
-        return _told(at.attempt, HTTPStatus.OK), "reused"
-    hosted = call.counter.hosted
+async def _start(call: Call, request: StartRequest) -> tuple[Made, str]:
+    found = await call.order_with_attempt(request.order_id)
+    call.require_payable(found.order)
+    if found.attempt is not None and next_step(found.attempt, now=found.now, is_doubted=request.look) is Step.REUSE:
+        return _started(found.attempt, HTTPStatus.OK), "reused"
+    hosted = call.checkout.hosted
     if hosted is None:
         raise Refused(
             NOT_ENABLED,
@@ -102,23 +102,23 @@ async def _start(call: Call, asked: AskedStart) -> tuple[Made, str]:
             "SIGLUME_MERCHANT_AUTH_TOKEN and SIGLUME_DIRECT_PAYMENT_MERCHANT for the default endpoint, "
             "merchant_auth_token_file and merchant in the table of another.",
         )
-    pages = _return_urls(call, asked, at.attempt)
-    is_doubted = asked.look
+    pages = _return_urls(call, request, found.attempt)
+    is_doubted = request.look
     for _ in range(ROUNDS):
-        turn = await _take_turn(call, asked.order_id, pages, is_doubted=is_doubted)
+        turn = await _take_turn(call, request.order_id, pages, is_doubted=is_doubted)
         match turn.step:
             case Step.REUSE:
-                return _told(turn.attempt, HTTPStatus.OK), "reused"
+                return _started(turn.attempt, HTTPStatus.OK), "reused"
             case Step.WAIT:
-                return _told(turn.attempt, HTTPStatus.ACCEPTED), "awaited"
+                return _started(turn.attempt, HTTPStatus.ACCEPTED), "awaited"
             case Step.LOOK:
-                await _look(call, hosted, turn)
+                await _check_session(call, hosted, turn)
                 is_doubted = False
             case _:
                 opened = await _create(call, hosted, turn)
                 if opened is not None:
-                    return _told(opened, HTTPStatus.CREATED), "created"
-    raise Refused(BUSY, "Every attempt at this order was over at once: try again.", retry_after=AGAIN_AFTER)
+                    return _started(opened, HTTPStatus.CREATED), "created"
+    raise Refused(BUSY, "Every attempt at this order was over at once: try again.", retry_after=RETRY_AFTER)
 
 
 async def _take_turn(call: Call, order_id: str, pages: ReturnUrls, *, is_doubted: bool) -> Turn:
@@ -145,7 +145,7 @@ async def _create(call: Call, hosted: HostedCheckout, turn: Turn) -> Attempt | N
         return None
     session = await _require_answer(call, turn, outcome)
     try:
-        at = await call.books(
+        found = await call.books(
             lambda connection: checkouts.open_session(
                 connection, turn.attempt, session, actor=call.actor, now=datetime.now(UTC)
             )
@@ -154,19 +154,19 @@ async def _create(call: Call, hosted: HostedCheckout, turn: Turn) -> Attempt | N
         log.error("checkout.challenge_taken", nonce=turn.attempt.nonce, error=str(taken))
         await _end(call, turn, AttemptFact.FAILED, because=str(taken))
         raise Refused(DOES_NOT_FIT, TAKEN) from None
-    if at.order.state is not OrderState.PENDING:
-        raise OrderNotPayable(at.order)  # paid before we knew of the session, or closed meanwhile
-    return at.attempt if at.attempt is not None and at.attempt.is_active else None
+    if found.order.state is not OrderState.PENDING:
+        raise OrderNotPayable(found.order)  # it was paid before the session was recorded, or closed meanwhile
+    return found.attempt if found.attempt is not None and found.attempt.is_active else None
 
 
-async def _look(call: Call, hosted: HostedCheckout, turn: Turn) -> None:
-    """Let the books know how far the attempt's session is. Raises Refused."""
-    outcome = await hosted.look(turn.order, turn.attempt)
+async def _check_session(call: Call, hosted: HostedCheckout, turn: Turn) -> None:
+    """Record the state of the attempt's session. Raises Refused."""
+    outcome = await hosted.check(turn.order, turn.attempt)
     if isinstance(outcome, NotEnabled | Denied) and outcome.is_final and turn.attempt.is_over(turn.now):
         await _end(call, turn, AttemptFact.EXPIRED, because=f"{outcome.code}, and its time is over")
         return
     if isinstance(outcome, Denied) and outcome.status == HTTPStatus.NOT_FOUND:
-        await _end(call, turn, AttemptFact.FAILED, because=outcome.code)  # there is no such session any more
+        await _end(call, turn, AttemptFact.FAILED, because=outcome.code)  # the session no longer exists
         return
     session = await _require_answer(call, turn, outcome)
     if session.fact is AttemptFact.OPENED:
@@ -176,10 +176,10 @@ async def _look(call: Call, hosted: HostedCheckout, turn: Turn) -> None:
 
 
 async def _require_answer(call: Call, turn: Turn, outcome: Outcome) -> OpenedSession:
-    """Raises Refused, after the attempt is given back or, where the session is another's, ended."""
+    """The session. Otherwise gives the attempt back, or ends it when the session does not match, and raises Refused."""
     if isinstance(outcome, Answered):
         return outcome.session
-    if isinstance(outcome, Unfit):
+    if isinstance(outcome, Mismatched):
         differing = ", ".join(outcome.fields)
         log.error("checkout.session_does_not_fit", nonce=turn.attempt.nonce, fields=outcome.fields)
         await _end(
@@ -187,19 +187,19 @@ async def _require_answer(call: Call, turn: Turn, outcome: Outcome) -> OpenedSes
         )
         raise Refused(
             DOES_NOT_FIT,
-            f"Siglume answered with a session whose {differing} is not that of the order: nobody was sent there. "
+            f"Siglume answered with a session whose {differing} is not that of the order: no buyer was sent there. "
             "Report it to Siglume; the next start begins a new attempt.",
         )
     await call.books(lambda connection: checkouts.give_back(connection, turn.attempt))
     match outcome:
         case NotEnabled():
             raise Refused(NOT_ENABLED, _not_enabled(turn))
-        case Away():
-            log.warning("checkout.platform_away", nonce=turn.attempt.nonce, why=outcome.why)
+        case Unavailable():
+            log.warning("checkout.platform_unavailable", nonce=turn.attempt.nonce, why=outcome.why)
             raise Refused(
-                PLATFORM_AWAY,
-                f"{outcome.why}. The attempt is kept: ask again.",
-                retry_after=AGAIN_AFTER if outcome.retry_after is None else outcome.retry_after,
+                PLATFORM_UNAVAILABLE,
+                f"{outcome.why}. The attempt is kept: repeat the call.",
+                retry_after=RETRY_AFTER if outcome.retry_after is None else outcome.retry_after,
             )
         case Denied():
             log.error("checkout.platform_refused", nonce=turn.attempt.nonce, why=outcome.why)
@@ -229,14 +229,14 @@ async def _end(
     )
 
 
-def _return_urls(call: Call, asked: AskedStart, newest: Attempt | None) -> ReturnUrls:
-    """As the call says, or the endpoint's own, or as a call for this order said before. Raises Refused."""
-    terms = call.counter.terms
-    before = (None, None) if newest is None else (newest.success_url, newest.cancel_url)
+def _return_urls(call: Call, request: StartRequest, newest: Attempt | None) -> ReturnUrls:
+    """Those of the call, else of the endpoint, else of an earlier call for this order. Raises Refused."""
+    terms = call.checkout.terms
+    kept_urls = (None, None) if newest is None else (newest.success_url, newest.cancel_url)
     faults, pages = [], []
     for name, given, own, kept in (
-        ("success_url", asked.success_url, terms.success_url, before[0]),
-        ("cancel_url", asked.cancel_url, terms.cancel_url, before[1]),
+        ("success_url", request.success_url, terms.success_url, kept_urls[0]),
+        ("cancel_url", request.cancel_url, terms.cancel_url, kept_urls[1]),
     ):
         page = given or own or kept
         if page is None:
@@ -253,25 +253,25 @@ def _return_urls(call: Call, asked: AskedStart, newest: Attempt | None) -> Retur
     return ReturnUrls(*pages)
 
 
-def _told(attempt: Attempt, status: HTTPStatus) -> Made:
-    is_there = status is not HTTPStatus.ACCEPTED
+def _started(attempt: Attempt, status: HTTPStatus) -> Made:
+    is_ready = status is not HTTPStatus.ACCEPTED
     started = StartedCheckout(
         order_id=attempt.order_id,
         attempt=attempt.attempt,
         state=attempt.state,
-        session_id=attempt.session_id if is_there else None,
-        checkout_url=attempt.checkout_url if is_there else None,
-        expires_at=attempt.expires_at if is_there else None,
+        session_id=attempt.session_id if is_ready else None,
+        checkout_url=attempt.checkout_url if is_ready else None,
+        expires_at=attempt.expires_at if is_ready else None,
     )
-    return Made(started, status, location(attempt.order_id), None if is_there else COME_BACK)
+    return Made(started, status, location(attempt.order_id), None if is_ready else RETRY_AFTER_CREATING)
 
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     act(
         "startCheckout",
         "/orders/{order_id}/checkout",
-        "Where to send the buyer to pay. 201: a new session; 200: the open one; 202: another call is creating it.",
-        AskedStart,
+        "The page where the buyer pays. 201: a new session; 200: the open one; 202: another call is creating it.",
+        StartRequest,
         Thing(StartedCheckout, (HTTPStatus.CREATED, HTTPStatus.OK, HTTPStatus.ACCEPTED)),
         start_checkout,
         refuses=(*OF_STARTS, *OF_SESSIONS),

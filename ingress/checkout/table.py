@@ -1,4 +1,4 @@
-"""Every operation of the API: what is not here does not exist, and is in no document."""
+"""Every operation of the API: routes and the OpenAPI document are made from this table."""
 
 from typing import Any, Final
 
@@ -8,11 +8,11 @@ from ingress.api.inputs import Nothing
 from ingress.api.operation import Thing
 from ingress.checkout import challenges, orders, start
 from ingress.checkout.call import Call
-from ingress.checkout.operation import AnyOperation, read_by_anybody
+from ingress.checkout.operation import AnyOperation, public_read
 from ingress.checkout.refusals import DOCUMENT
 
 
-async def describe(call: Call, _asked: Nothing) -> web.Response:
+async def describe(call: Call, _request: Nothing) -> web.Response:
     return web.Response(body=call.services.document(), content_type="application/json")
 
 
@@ -20,7 +20,5 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     *orders.OPERATIONS,
     *start.OPERATIONS,
     *challenges.OPERATIONS,
-    read_by_anybody(
-        "describe", DOCUMENT, "This document; it needs no token.", Nothing, Thing(dict[str, Any]), describe
-    ),
+    public_read("describe", DOCUMENT, "This document; it needs no token.", Nothing, Thing(dict[str, Any]), describe),
 )

@@ -11,7 +11,7 @@ from deploy.sandbox.sandbox import Options, Sandbox
 from shared.ledger import checkout_clients
 from shared.ledger.database import Pool, connected
 from tests.given import ENDPOINT
-from tests.integration.checkout.counter import Counters, System
+from tests.integration.checkout.servers import CheckoutServers, System
 from tests.integration.ledger.books import TestBooks
 from tests.integration.ledger.conftest import books, pool
 
@@ -32,15 +32,15 @@ async def token(pool: Pool) -> str:
 
 
 @pytest.fixture
-async def counters(pool: Pool, sandbox: Sandbox) -> AsyncIterator[Counters]:
+async def servers(pool: Pool, sandbox: Sandbox) -> AsyncIterator[CheckoutServers]:
     async with AsyncExitStack() as stack:
-        yield Counters(pool, sandbox, stack)
+        yield CheckoutServers(pool, sandbox, stack)
 
 
 @pytest.fixture
-async def system(counters: Counters, token: str) -> System:
+async def system(servers: CheckoutServers, token: str) -> System:
     """The shop's backend, with a token."""
-    return await counters.open(token)
+    return await servers.open(token)
 
 
 async def lease_over(books: TestBooks) -> None:

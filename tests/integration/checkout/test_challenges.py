@@ -11,7 +11,7 @@ from siglume_direct_request_payment import (
 
 from shared.ledger.books import Shop
 from tests.integration.checkout.conftest import trust_over
-from tests.integration.checkout.counter import CHALLENGE_SECRET, MERCHANT, Counters, System, terms
+from tests.integration.checkout.servers import CHALLENGE_SECRET, MERCHANT, CheckoutServers, System, terms
 from tests.integration.checkout.test_starting import paid
 from tests.integration.ledger.books import TestBooks
 
@@ -62,19 +62,19 @@ async def test_a_program_and_a_person_are_given_the_same_attempt(system: System,
     assert await books.value("SELECT count(*) FROM kessai.checkout_attempts") == 1
 
 
-async def test_the_next_attempt_has_its_own(system: System, books: TestBooks, counters: Counters) -> None:
+async def test_the_next_attempt_has_its_own(system: System, books: TestBooks, servers: CheckoutServers) -> None:
     await system.put()
     first = (await system.challenge()).json
     session_id = (await system.start()).json["session_id"]
-    counters.sandbox.cancel(session_id)
+    servers.sandbox.cancel(session_id)
     await trust_over(books)
     assert (await system.start()).json["attempt"] == 2
     second = (await system.challenge()).json
     assert (second["nonce"], second["challenge_hash"] != first["challenge_hash"]) == ("order-1-attempt_2", True)
 
 
-async def test_without_a_challenge_secret_there_are_none(counters: Counters, token: str) -> None:
-    system = await counters.open(token, terms=terms(challenge_secret=None))
+async def test_without_a_challenge_secret_there_are_none(servers: CheckoutServers, token: str) -> None:
+    system = await servers.open(token, terms=terms(challenge_secret=None))
     await system.put()
     told = await system.challenge()
     assert (told.status, told.json["code"]) == (409, "CHALLENGES_NOT_ENABLED")

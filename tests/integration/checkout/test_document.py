@@ -6,7 +6,7 @@ import pytest
 
 from ingress.checkout.operation import AnyOperation
 from ingress.checkout.table import OPERATIONS
-from tests.integration.checkout.counter import Counters, System, document
+from tests.integration.checkout.servers import CheckoutServers, System, document
 from tests.integration.exploring import explore
 
 
@@ -19,8 +19,8 @@ async def test_the_document_tells_every_operation(system: System) -> None:
     }
 
 
-async def test_whoever_has_no_token_yet_may_read_it(counters: Counters) -> None:
-    told = await (await counters.open(None)).call("GET", "/openapi.json")
+async def test_whoever_has_no_token_yet_may_read_it(servers: CheckoutServers) -> None:
+    told = await (await servers.open(None)).call("GET", "/openapi.json")
     assert (told.status, told.json["paths"]["/openapi.json"]["get"]["security"]) == (200, [])
     assert told.json["security"] == [{"token": []}]
 

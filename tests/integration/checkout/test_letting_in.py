@@ -1,4 +1,4 @@
-"""Who is let in at the counter: a live token of one of the shop's own systems, and nothing else."""
+"""Who may call the checkout API: a live token of one of the shop's own systems, and nothing else."""
 
 import hashlib
 from datetime import timedelta
@@ -12,14 +12,14 @@ from shared.ledger import api_tokens, checkout_clients
 from shared.ledger.checkout_clients import ClientExists, ClientNotFound, InvalidClientName
 from shared.ledger.database import Pool, connected, open_pool
 from tests.given import ENDPOINT
-from tests.integration.checkout.counter import Counters, System
+from tests.integration.checkout.servers import CheckoutServers, System
 from tests.integration.console.furnished import let_in
 from tests.integration.ledger.books import TestBooks
 
 
-async def test_strangers_learn_nothing(counters: Counters, system: System) -> None:
+async def test_strangers_learn_nothing(servers: CheckoutServers, system: System) -> None:
     await system.put()
-    stranger = await counters.open(None)
+    stranger = await servers.open(None)
     for operation in OPERATIONS:
         if isinstance(operation, PublicRead):
             continue
@@ -55,8 +55,8 @@ async def test_a_persons_token_of_the_admin_api_starts_no_payment(pool: Pool, sy
     assert (await system.order()).problem == "unauthenticated"
 
 
-async def test_calls_without_a_live_token_are_slowed_and_no_others(counters: Counters, token: str) -> None:
-    system = await counters.open(token, failures=Failures(allowed=3, within=60.0, clock=lambda: 1000.0))
+async def test_calls_without_a_live_token_are_slowed_and_no_others(servers: CheckoutServers, token: str) -> None:
+    system = await servers.open(token, failures=Failures(allowed=3, within=60.0, clock=lambda: 1000.0))
     assert [(await system.order()).status for _ in range(5)] == [404] * 5
     system.token = None
     assert [(await system.order()).status for _ in range(4)] == [401, 401, 401, 429]
@@ -65,9 +65,9 @@ async def test_calls_without_a_live_token_are_slowed_and_no_others(counters: Cou
 
 
 async def test_the_document_needs_no_token_and_is_read_so_often_as_strangers_may_ask(
-    counters: Counters, token: str, books: TestBooks
+    servers: CheckoutServers, token: str, books: TestBooks
 ) -> None:
-    system = await counters.open(token, failures=Failures(allowed=3, within=60.0, clock=lambda: 1000.0))
+    system = await servers.open(token, failures=Failures(allowed=3, within=60.0, clock=lambda: 1000.0))
     system.token = None
     told = [await system.call("GET", "/openapi.json") for _ in range(4)]
     assert [each.status for each in told] == [200, 200, 200, 429]
@@ -99,10 +99,10 @@ async def test_a_client_has_one_token_until_it_is_revoked(pool: Pool) -> None:
         assert await checkout_clients.client_of(connection, token) is None
 
 
-async def test_when_postgres_is_away_the_caller_is_told_when_to_come_back(counters: Counters, token: str) -> None:
+async def test_when_postgres_is_away_the_caller_is_told_when_to_come_back(servers: CheckoutServers, token: str) -> None:
     away = await open_pool("postgresql://someone:secret@127.0.0.1:9/x", application="t", size=1, statement_timeout=1.0)
-    counters.pool = away
-    system = await counters.open(token)
+    servers.pool = away
+    system = await servers.open(token)
     for told in (await system.put(), await system.start(), await system.order()):
         assert (told.problem, told.status, told.headers["Retry-After"]) == ("unavailable", 503, "5")
         assert b"127.0.0.1" not in told.raw

@@ -11,7 +11,7 @@ from shared.ledger.database import connected
 from shared.ledger.orders import NewOrder
 from shared.ledger.timeline import timeline
 from tests.given import ENDPOINT
-from tests.integration.checkout.counter import Counters, System
+from tests.integration.checkout.servers import CheckoutServers, System
 from tests.integration.ledger.books import TestBooks
 
 
@@ -97,7 +97,9 @@ async def test_an_attempt_that_is_over_keeps_them_too(system: System, books: Tes
     assert (await system.put(amount_minor=1300)).problem == "conflict"
 
 
-async def test_a_token_is_for_orders_of_one_endpoint(system: System, books: TestBooks, counters: Counters) -> None:
+async def test_a_token_is_for_orders_of_one_endpoint(
+    system: System, books: TestBooks, servers: CheckoutServers
+) -> None:
     await system.put()
     assert (await system.put("order-2", endpoint="siglume")).status == 201
     assert (await system.put("order-3", endpoint="tea_shop")).problem == "forbidden"

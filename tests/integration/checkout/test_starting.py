@@ -20,7 +20,7 @@ from shared.sdrp.api.answers import Answer, refusal
 from shared.sdrp.api.requests import Request
 from tests.given import ENDPOINT, confirmation
 from tests.integration.checkout.conftest import lease_over, trust_over
-from tests.integration.checkout.counter import MERCHANT, ORIGIN, SHOP, Bend, Counters, System, terms
+from tests.integration.checkout.servers import MERCHANT, ORIGIN, SHOP, Bend, CheckoutServers, System, terms
 from tests.integration.ledger.books import TestBooks
 from tests.integration.told import Told
 
@@ -107,9 +107,9 @@ async def test_the_story_of_an_order_tells_its_attempts(system: System, books: T
 
 
 async def test_a_hundred_starts_at_once_on_two_servers_open_one_session(
-    counters: Counters, token: str, sandbox: Sandbox
+    servers: CheckoutServers, token: str, sandbox: Sandbox
 ) -> None:
-    systems = [await counters.open(token), await counters.open(token)]
+    systems = [await servers.open(token), await servers.open(token)]
     await systems[0].put()
 
     async def start(system: System) -> Told:
@@ -127,10 +127,10 @@ async def test_a_hundred_starts_at_once_on_two_servers_open_one_session(
 
 @pytest.mark.parametrize("other", [1300, 200])
 async def test_whatever_is_said_meanwhile_a_session_has_the_amount_of_its_order(
-    counters: Counters, token: str, sandbox: Sandbox, other: int
+    servers: CheckoutServers, token: str, sandbox: Sandbox, other: int
 ) -> None:
     """200 yen are in the micro band, which this shop does not take."""
-    systems = [await counters.open(token), await counters.open(token)]
+    systems = [await servers.open(token), await servers.open(token)]
     await systems[0].put()
 
     async def start() -> Told:
@@ -170,9 +170,9 @@ async def test_an_order_that_became_micro_meanwhile_is_not_started(system: Syste
 
 
 async def test_a_crash_after_siglumes_answer_costs_a_lease_and_nothing_else(
-    counters: Counters, token: str, books: TestBooks, sandbox: Sandbox
+    servers: CheckoutServers, token: str, books: TestBooks, sandbox: Sandbox
 ) -> None:
-    dying, other = await counters.open(token), await counters.open(token)
+    dying, other = await servers.open(token), await servers.open(token)
     await dying.put()
     answered, never = asyncio.Event(), asyncio.Event()
 
@@ -197,10 +197,10 @@ async def test_a_crash_after_siglumes_answer_costs_a_lease_and_nothing_else(
 
 
 async def test_what_a_crashed_server_comes_back_with_is_no_second_session(
-    counters: Counters, token: str, books: TestBooks
+    servers: CheckoutServers, token: str, books: TestBooks
 ) -> None:
     """It was only slow: both hold the same session in the end."""
-    slow, other = await counters.open(token), await counters.open(token)
+    slow, other = await servers.open(token), await servers.open(token)
     await slow.put()
     held, go_on = asyncio.Event(), asyncio.Event()
 
@@ -464,23 +464,25 @@ async def test_while_siglume_is_away_the_attempt_is_kept(system: System, sandbox
     assert (again.status, set(system.road.nonces())) == (201, {"order-1-attempt_1"})
 
 
-async def test_no_siglume_at_all_is_a_503(counters: Counters, token: str) -> None:
-    system = await counters.open(token, base_url="http://127.0.0.1:9/v1")
+async def test_no_siglume_at_all_is_a_503(servers: CheckoutServers, token: str) -> None:
+    system = await servers.open(token, base_url="http://127.0.0.1:9/v1")
     await system.put()
     told = await system.start()
     assert (told.problem, "Retry-After" in told.headers) == ("platform-unavailable", True)
     assert (await system.order()).json["attempt"]["state"] == "creating"
 
 
-async def test_hosted_checkout_that_is_not_enabled_is_said(counters: Counters, token: str, sandbox: Sandbox) -> None:
-    system = await counters.open(token)
+async def test_hosted_checkout_that_is_not_enabled_is_said(
+    servers: CheckoutServers, token: str, sandbox: Sandbox
+) -> None:
+    system = await servers.open(token)
     await system.put()
     sandbox.switch(Fault.CHECKOUT_DISABLED)
     told = await system.start()
     assert (told.status, told.json["code"]) == (409, "HOSTED_CHECKOUT_NOT_ENABLED")
     sandbox.switch(Fault.CHECKOUT_DISABLED, share=0.0)
     assert (await system.start()).json["attempt"] == 1
-    without = await counters.open(token, is_hosted=False)
+    without = await servers.open(token, is_hosted=False)
     await without.put("order-2")
     assert (await without.start("order-2")).json["code"] == "HOSTED_CHECKOUT_NOT_ENABLED"
 
@@ -495,9 +497,9 @@ async def test_a_refused_token_is_siglumes_refusal_and_keeps_the_attempt(system:
 
 
 async def test_what_takes_too_long_is_given_up_and_recovered(
-    counters: Counters, token: str, books: TestBooks, sandbox: Sandbox
+    servers: CheckoutServers, token: str, books: TestBooks, sandbox: Sandbox
 ) -> None:
-    system = await counters.open(token, deadline=0.5)
+    system = await servers.open(token, deadline=0.5)
     await system.put()
 
     async def dawdle(_request: Request, answer: Callable[[], Awaitable[object]]) -> object:
@@ -515,14 +517,14 @@ async def test_what_takes_too_long_is_given_up_and_recovered(
     assert len(sandbox.platform.checkout.every()) == 1
 
 
-async def test_a_metered_amount_needs_that_the_shop_opted_in(counters: Counters, token: str) -> None:
-    system = await counters.open(token)
+async def test_a_metered_amount_needs_that_the_shop_opted_in(servers: CheckoutServers, token: str) -> None:
+    system = await servers.open(token)
     for order_id, amount in (("micro", 500), ("nano", 49)):
         await system.put(order_id, amount)
         for told in (await system.start(order_id), await system.challenge(order_id)):
             assert (told.status, told.json["code"]) == (409, "METERED_INTEGRATION_REQUIRED")
     assert system.road.asked == []
-    opted_in = await counters.open(token, shop=replace(SHOP, allow_metered_payments=True))
+    opted_in = await servers.open(token, shop=replace(SHOP, allow_metered_payments=True))
     assert (await opted_in.start("micro")).status == 201
     assert (await opted_in.challenge("nano")).status == 200
 
@@ -551,8 +553,8 @@ async def test_a_buyer_is_sent_back_to_the_shop_alone(system: System, page: str,
     assert system.road.asked == []
 
 
-async def test_pages_that_nobody_named_are_asked_for(counters: Counters, token: str, sandbox: Sandbox) -> None:
-    system = await counters.open(token, terms=terms(success_url=None, cancel_url=None))
+async def test_pages_that_nobody_named_are_asked_for(servers: CheckoutServers, token: str, sandbox: Sandbox) -> None:
+    system = await servers.open(token, terms=terms(success_url=None, cancel_url=None))
     await system.put()
     told = await system.start(success_url=f"{ORIGIN}/thanks?order=1")
     assert [fault["field"] for fault in told.json["errors"]] == ["cancel_url"]
@@ -565,8 +567,8 @@ async def test_pages_that_nobody_named_are_asked_for(counters: Counters, token: 
     assert sandbox.platform.checkout.every()[1].success_url == session.success_url
 
 
-async def test_starts_and_what_siglume_took_are_counted(counters: Counters, token: str, sandbox: Sandbox) -> None:
-    system = await counters.open(token)
+async def test_starts_and_what_siglume_took_are_counted(servers: CheckoutServers, token: str, sandbox: Sandbox) -> None:
+    system = await servers.open(token)
     await system.put()
     await system.start()
     await system.start()

@@ -1,4 +1,4 @@
-"""The road of a call through the checkout API: within its time, by whom; then the operation."""
+"""The checkout API as an application: a call is timed, its token is checked, and its operation is run."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from ingress.api.answers import answered
 from ingress.api.bearer import Bearers
 from ingress.api.failures import Failures
 from ingress.api.problems import Refused
-from ingress.checkout.call import Call, Counter, Services
+from ingress.checkout.call import Call, EndpointCheckout, Services
 from ingress.checkout.metrics import CheckoutMetrics
 from ingress.checkout.operation import AnyOperation, PublicRead
 from ingress.checkout.refusals import TOO_SLOW, refusal_of
@@ -32,33 +32,33 @@ OPERATION: Final = web.RequestKey("operation", str)
 ROOT: Final = "/"
 PUBLIC: Final = frozenset((each.method, each.path) for each in OPERATIONS if isinstance(each, PublicRead))
 NOBODY: Final = Client("-", "-")
-"""No endpoint is named so, and none has its orders."""
+"""The caller of what needs no token. No endpoint has this name, so it has no orders."""
 LEASE_BEYOND: Final = 5.0
-"""Seconds that an attempt stays leased after the call that leased it must be over."""
+"""Seconds for which an attempt stays leased after the deadline of the call that leased it."""
 TITLE: Final = "Kessai checkout API"
 ABOUT: Final = (
-    "For a merchant's own systems: say what an order costs, send its buyer to Siglume's page to pay, or hand a "
+    "For a merchant's own systems: set what an order costs, send its buyer to Siglume's page to pay, or give a "
     "buyer's program a challenge. A call carries `Authorization: Bearer ...` with a token of "
-    "`kessai checkout-clients add`, which is for one endpoint's orders; keep it out of browsers. Amounts are whole "
-    "minor units, times are UTC. Every call may be made again: it does nothing twice. A refusal says by its `code` "
-    "what to do about it."
+    "`kessai checkout-clients add`, valid for one endpoint's orders; keep it out of browsers. Amounts are whole minor "
+    "units, times are UTC. Every call may be repeated: it does nothing twice. The `code` of an error says what "
+    "to do about it."
 )
-ADVICE: Final = "`kessai checkout-clients list` tells which are, `kessai checkout-clients add` gives out another."
+ADVICE: Final = "`kessai checkout-clients list` shows which are live, `kessai checkout-clients add` issues another."
 
 
 class CheckoutApi:
-    """The checkout API as an application."""
+    """Routes calls to the operations of the table."""
 
     def __init__(
         self,
         *,
         pool: Pool,
-        counters: Mapping[str, Counter],
+        checkouts: Mapping[str, EndpointCheckout],
         metrics: CheckoutMetrics,
         deadline: float,
         failures: Failures | None = None,
     ) -> None:
-        """`pool` connects as workers do; a call is given up after `deadline` seconds."""
+        """`pool` has the connection settings of workers; a call is given up after `deadline` seconds."""
         self._metrics = metrics
         self._deadline = deadline
         self._bearers = Bearers(
@@ -66,7 +66,7 @@ class CheckoutApi:
         )
         self._services = Services(
             pool=pool,
-            counters=counters,
+            checkouts=checkouts,
             lease=timedelta(seconds=deadline + LEASE_BEYOND),
             metrics=metrics,
             document=document,
@@ -82,14 +82,14 @@ class CheckoutApi:
 
     @web.middleware
     async def _in_time(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Every call, counted. One that takes too long leaves at most a lease behind, which runs out."""
+        """Counts every call, and ends one that takes too long: at most it leaves a lease behind, which runs out."""
         began = time.perf_counter()
         try:
             async with asyncio.timeout(self._deadline):
                 response = await handler(request)
         except TimeoutError:
             log.warning("checkout.too_slow", path=request.path, seconds=self._deadline)
-            detail = f"Not done within {self._deadline:g} s; nothing is lost: ask again."
+            detail = f"Not done within {self._deadline:g} s; nothing is lost: try again."
             response = Refused(TOO_SLOW, detail, retry_after=LEASE_BEYOND).response()
         self._metrics.answered(request.get(OPERATION, "-"), response.status, time.perf_counter() - began)
         return response

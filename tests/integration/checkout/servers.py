@@ -1,4 +1,4 @@
-"""A shop's own system at the counter: it calls the checkout API, in this process, beside a simulated Siglume."""
+"""Servers of the checkout API in this process, beside a simulated Siglume, and a shop's own system that calls them."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,9 +15,9 @@ from yarl import URL
 
 from deploy.sandbox.sandbox import Sandbox
 from ingress.api.failures import Failures
-from ingress.checkout import door
-from ingress.checkout.call import Counter
-from ingress.checkout.door import CheckoutApi
+from ingress.checkout import api
+from ingress.checkout.api import CheckoutApi
+from ingress.checkout.call import EndpointCheckout
 from ingress.checkout.hosted import HostedCheckout
 from ingress.checkout.metrics import CheckoutMetrics
 from shared.checkout_terms import CheckoutTerms
@@ -77,7 +77,7 @@ class BentRoad:
 
 @cache
 def document() -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(door.document())
+    told: dict[str, Any] = json.loads(api.document())
     return told
 
 
@@ -95,7 +95,7 @@ def terms(**changed: object) -> CheckoutTerms:
 TERMS = terms()
 
 
-class Counters:
+class CheckoutServers:
     """Servers of the checkout API over one pool of books and one Siglume."""
 
     def __init__(self, pool: Pool, sandbox: Sandbox, stack: AsyncExitStack) -> None:
@@ -114,20 +114,20 @@ class Counters:
         is_hosted: bool = True,
         base_url: str | None = None,
     ) -> "System":
-        """A server of its own, and a system that calls it with a token; without one it is a stranger."""
+        """Start a server; the system that calls it has this token, or none."""
         access = Access.of("sandbox_merchant_token", base_url=base_url or self.sandbox.base_url)
         road = BentRoad(await self._stack.enter_async_context(Transport(access, patience=HASTE)))
         registry = new_registry()
         metrics = CheckoutMetrics(registry)
         hosted = HostedCheckout(MerchantClient(road), MERCHANT, metrics) if is_hosted else None
-        api = CheckoutApi(
+        checkout_api = CheckoutApi(
             pool=self.pool,
-            counters={ENDPOINT: Counter(shop, terms, hosted)},
+            checkouts={ENDPOINT: EndpointCheckout(shop, terms, hosted)},
             metrics=metrics,
             deadline=deadline,
             failures=failures or MANY,
         )
-        server = TestServer(api.app)
+        server = TestServer(checkout_api.app)
         await server.start_server()
         self._stack.push_async_callback(server.close)
         session = await self._stack.enter_async_context(ClientSession())
