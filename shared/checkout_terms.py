@@ -1,4 +1,4 @@
-"""What did the merchant decide about starting payments of an endpoint's orders?"""
+"""On which terms are payments of an endpoint's orders started?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,14 +16,14 @@ SUCCESS, CANCEL = "success_url", "cancel_url"
 
 @dataclass(frozen=True, slots=True)
 class CheckoutTerms:
-    """None: that is not done for this endpoint, or each call must say it."""
+    """A value that is None is not available for this endpoint, or each call must give it."""
 
     access: Access | None = None
-    """To Hosted Checkout."""
+    """The access to Hosted Checkout."""
     challenge_secret: SecretStr | None = field(default=None, repr=False)
-    """Signs challenges for buyers' programs."""
+    """The secret that signs challenges for buyers' programs."""
     origins: frozenset[str] = frozenset()
-    """Where buyers may be sent back to."""
+    """The origins to which buyers may return."""
     success_url: str | None = None
     cancel_url: str | None = None
 
@@ -33,7 +33,7 @@ class CheckoutTerms:
 
 
 class _Names(NamedTuple):
-    """Of settings, as an error tells them."""
+    """The names of settings in errors."""
 
     origins: str
     success_url: str
@@ -51,14 +51,17 @@ def terms_of_default(
     success_url: str | None,
     cancel_url: str | None,
 ) -> CheckoutTerms:
-    """Of the default endpoint, as the environment has it. Raises SettingsError."""
+    """The terms of the default endpoint, from the environment. Raises SettingsError."""
     is_blank = challenge_secret is None or not challenge_secret.get_secret_value().strip()
     terms = CheckoutTerms(access, None if is_blank else challenge_secret)
     return _with_urls(terms, [origin] if origin else [], success_url, cancel_url, _OF_ENVIRONMENT)
 
 
 def terms_of(table: EndpointTable, *, access: Access | None, default: CheckoutTerms) -> CheckoutTerms:
-    """Of an endpoint in the TOML file; what the table leaves out is as `default` says. Raises SettingsError."""
+    """The terms of an endpoint in the TOML file; what its table leaves out is taken from `default`.
+
+    Raises SettingsError.
+    """
     terms = replace(
         default,
         access=access,
@@ -78,7 +81,7 @@ def terms_of(table: EndpointTable, *, access: Access | None, default: CheckoutTe
 def _with_urls(
     terms: CheckoutTerms, origins: Sequence[str], success_url: str | None, cancel_url: str | None, names: _Names
 ) -> CheckoutTerms:
-    """Raises SettingsError, for a page on another origin, too: a buyer would be sent there by mistake."""
+    """Raises SettingsError, also for a page on another origin: a buyer would be sent there by mistake."""
     try:
         allowed = frozenset(urls.origin(origin, names.origins) for origin in origins)
         pages = []

@@ -1,4 +1,4 @@
-"""What does the TOML file of KESSAI_CONFIG say of each endpoint? One `[endpoints.<name>]` table a shop."""
+"""What does the TOML file of KESSAI_CONFIG set for each endpoint? It has one `[endpoints.<name>]` table per shop."""
 
 import re
 import tomllib
@@ -29,13 +29,13 @@ KEY_KEYS: Final = frozenset({"secret", "secret_file", "not_before", "not_after"}
 
 @dataclass(frozen=True, slots=True)
 class EndpointTable:
-    """What the file says of one endpoint. A value is checked, and a secret's file read, when it is asked for."""
+    """The settings of one endpoint in the file. A value is checked, and a secret's file read, when it is accessed."""
 
     name: str
     where: str
     """The table, as an error names it."""
     beside: Path
-    """The folder that the files of secrets are beside."""
+    """The folder to which the paths of secret files are relative."""
     values: Mapping[str, object] = field(repr=False)
 
     def named(self, key: str) -> str:
@@ -50,7 +50,7 @@ class EndpointTable:
         return value
 
     def secret_of(self, key: str) -> SecretStr | None:
-        """Of the file that is named there. Raises SettingsError."""
+        """The secret in the file that the setting names. Raises SettingsError."""
         file = self.text(key)
         if file is None:
             return None
@@ -92,7 +92,7 @@ def tables(path: Path | None) -> Iterator[EndpointTable]:
 
 
 def shop_of(table: EndpointTable, *, default: Shop) -> Shop:
-    """What the table leaves out is as `default` says: the environment still speaks for the default endpoint."""
+    """The policy of the endpoint; what the table leaves out is taken from `default`. Raises SettingsError."""
     allow_metered = table.values.get("allow_metered_payments", default.allow_metered_payments)
     if not isinstance(allow_metered, bool):
         raise SettingsError(f"{table.where}: allow_metered_payments must be true or false")
@@ -101,7 +101,7 @@ def shop_of(table: EndpointTable, *, default: Shop) -> Shop:
 
 
 def keys_of(table: EndpointTable) -> tuple[EndpointKey, ...]:
-    """Every secret of the endpoint; those that end stand last, so that their successor is counted first.
+    """Every secret of the endpoint; those with an end come last, so that their successor is counted first.
 
     Raises SettingsError.
     """
@@ -139,7 +139,7 @@ def _key_of_table(table: Mapping[str, object], where: str, *, beside: Path) -> E
         raise SettingsError(f"{where}: unknown settings {', '.join(sorted(unknown))}")
     not_before, not_after = (_moment(table.get(name), f"{where}: {name}") for name in ("not_before", "not_after"))
     if not_before is not None and not_after is not None and not_after <= not_before:
-        raise SettingsError(f"{where}: not_after must be later than not_before, or the secret never vouches")
+        raise SettingsError(f"{where}: not_after must be later than not_before, or the secret is never valid")
     if ("secret" in table) == ("secret_file" in table):
         raise SettingsError(f"{where}: each needs either secret or secret_file")
     if "secret_file" in table:
@@ -151,7 +151,7 @@ def _moment(value: object, named_by: str) -> datetime | None:
     if value is None:
         return None
     if not isinstance(value, datetime) or value.tzinfo is None:
-        raise SettingsError(f"{named_by} must be a moment with its offset from UTC, as in 2026-12-01T09:00:00Z")
+        raise SettingsError(f"{named_by} must be a time with its offset from UTC, as in 2026-12-01T09:00:00Z")
     return value
 
 

@@ -1,4 +1,4 @@
-"""One shop's door, and the webhook secrets that vouch there: since when, and until when."""
+"""An endpoint of the webhook ingress, and its webhook secrets with their windows of validity."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -7,26 +7,26 @@ from typing import Final
 from shared.sdrp.signature import SigningSecret
 
 DEFAULT_ENDPOINT: Final = "siglume"
-"""The one whose secret and merchant come from the environment."""
+"""The endpoint whose secret and merchant come from the environment."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointKey:
-    """A webhook secret and its validity window; shown by its fingerprint."""
+    """A webhook secret and its window of validity; it is shown by its fingerprint."""
 
     secret: SigningSecret
     given_by: str
-    """The setting or the file that holds it: what to change in order to retire it."""
+    """The setting or the file that holds it, to be changed when it is retired."""
     not_before: datetime | None = None
     not_after: datetime | None = None
-    """Not included."""
+    """The end of the window, which is not part of it."""
 
     @property
     def fingerprint(self) -> str:
         return self.secret.fingerprint
 
     def is_live(self, now: datetime) -> bool:
-        """Whether it vouches for what comes now."""
+        """Whether it verifies a webhook that comes now."""
         return self.has_begun(now) and not self.is_over(now)
 
     def has_begun(self, now: datetime) -> bool:
@@ -42,9 +42,9 @@ class Endpoint:
 
     name: str
     keys: tuple[EndpointKey, ...]
-    """Where several match a webhook, the first of them is counted."""
+    """When several match a webhook, the first of them is counted."""
     secrets: tuple[SigningSecret, ...] = field(init=False, repr=False)
-    """Of all keys, whatever their window: a proof of what once came needs them."""
+    """The secrets of all keys, whatever their window: old webhooks are proved with them."""
     _has_windows: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class Endpoint:
         object.__setattr__(self, "_has_windows", any(windows))
 
     def live_secrets(self, now: float) -> tuple[SigningSecret, ...]:
-        """What vouches for a webhook that comes now (unix seconds). The door asks for every one of them."""
+        """The secrets that may verify a webhook at `now` (unix seconds). The ingress calls it for every webhook."""
         if not self._has_windows:
             return self.secrets
         moment = datetime.fromtimestamp(now, UTC)

@@ -2,15 +2,15 @@
 
 
 class KessaiError(Exception):
-    """What happened, to which thing, and what to do next, in one line that may be shown to a person."""
+    """Says in one line, which may be shown to a person, what happened, to what, and what to do next."""
 
 
 class SettingsError(KessaiError):
-    """The environment or the configuration file cannot be used as it stands."""
+    """The environment or the configuration file cannot be used as it is."""
 
 
 class NoSecret(SettingsError):
-    """No webhook secret was given: some programs need none."""
+    """No webhook secret is set; some programs need none."""
 
 
 class DatabaseUnavailable(KessaiError):

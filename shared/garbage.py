@@ -1,16 +1,16 @@
-"""How often does a busy process look for reference cycles?"""
+"""How often does a busy process collect reference cycles?"""
 
 import gc
 
 GENERATION_0 = 50_000
-"""Objects between two looks at the young ones; CPython's own 700 is passed several times in every batch."""
+"""New objects between two collections of the youngest generation; CPython's 700 is reached several times per batch."""
 
 
 def collect_rarely() -> None:
-    """Spare the hot path Python's cycle collector; call once, when everything long-lived has been made.
+    """Make Python's cycle collector run rarely; call it once, when everything long-lived exists.
 
     Every webhook makes many small objects and hardly ever a cycle: reference counts free them. With CPython's defaults
-    the search for cycles took half of a worker's CPU, most of it walking live events.
+    the collector took half of a worker's CPU, most of it for walking live events.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""What is an endpoint at Siglume? Whose it is, with which token Siglume is asked, and where its webhooks go."""
+"""What does Siglume know of an endpoint? Its merchant, the token for calls to Siglume, and its webhook URL."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
@@ -14,7 +14,7 @@ MERCHANT_TOKEN: Final = "merchant_auth_token_file"  # noqa: S105 - the name of a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """As the merchant stated it, unchecked; None for what was not stated."""
+    """The merchant's settings, unchecked; None for a value that is not set."""
 
     endpoint: str
     is_sandbox: bool
@@ -23,9 +23,9 @@ class Registration:
     token: SecretStr | None = field(default=None, repr=False)
     token_named_by: str = "SIGLUME_MERCHANT_AUTH_TOKEN"  # noqa: S105 - the name of a setting
     origin: str | None = None
-    """Of the shop: buyers come back to it."""
+    """The origin of the shop, to which buyers return."""
     webhook_url: str | None = None
-    """How Siglume reaches the endpoint."""
+    """The URL to which Siglume sends webhooks of the endpoint."""
 
     @property
     def has_token(self) -> bool:
@@ -43,7 +43,7 @@ class Registration:
     def stating(
         self, *, merchant: str | None = None, origin: str | None = None, webhook_url: str | None = None
     ) -> Self:
-        """The same with what is given here instead."""
+        """The same with these values instead, where they are not None."""
         return replace(
             self,
             merchant=self.merchant if merchant is None else merchant,
@@ -52,11 +52,11 @@ class Registration:
         )
 
     def without_token(self, table: EndpointTable) -> Self:
-        """The same with no token until the table names one."""
+        """The same without a token, which the table may name."""
         return replace(self, token=None, token_named_by=table.named(MERCHANT_TOKEN))
 
     def of_table(self, table: EndpointTable) -> Self:
-        """What an endpoint's table in the TOML file states instead. Raises SettingsError."""
+        """The same with the values of the endpoint's table in the TOML file. Raises SettingsError."""
         changed = replace(self, endpoint=table.name).stating(
             merchant=table.text("merchant"),
             origin=next(iter(table.origins or ()), None),

@@ -1,4 +1,4 @@
-"""One door for configuration: the environment, secret files, and a TOML file for several endpoints.
+"""The configuration: the environment, secret files, and a TOML file for several endpoints.
 
 `Settings.from_env()` is the only place that reads the environment; everything else gets what it needs as arguments.
 """
@@ -45,7 +45,7 @@ class TopologyMode(StrEnum):
 
 
 class Settings(BaseSettings):
-    """What Kessai may be told; every field is an environment variable of the same name with the prefix KESSAI_."""
+    """All settings; a field without an alias is the environment variable of its name with the prefix KESSAI_."""
 
     model_config = SettingsConfigDict(env_prefix="KESSAI_", frozen=True, extra="ignore")
 
@@ -58,72 +58,72 @@ class Settings(BaseSettings):
     allow_metered_payments: bool = False
     merchant_auth_token: SecretStr | None = Field(None, validation_alias=AliasChoices("SIGLUME_MERCHANT_AUTH_TOKEN"))
     auth_token: SecretStr | None = Field(None, validation_alias=AliasChoices("SIGLUME_AUTH_TOKEN"))
-    """Of a provider or a buyer; of the merchant, too, where no other is given."""
+    """The token of a provider or a buyer; also that of the merchant, where no other is given."""
     api_base: str | None = Field(None, validation_alias=AliasChoices("SIGLUME_API_BASE"))
     platform: str | None = Field(None, validation_alias=AliasChoices("SIGLUME_ENV"))
-    """`sandbox`, or else the real one."""
+    """`sandbox`; any other value, or none, is the real platform."""
     sandbox_api_base: str | None = Field(None, validation_alias=AliasChoices("SIGLUME_SANDBOX_API_BASE"))
     shop_webhook_url: str | None = Field(None, validation_alias=AliasChoices("SHOP_WEBHOOK_URL"))
-    """How Siglume reaches the default endpoint."""
+    """The URL to which Siglume sends webhooks of the default endpoint."""
 
     challenge_secret: SecretStr | None = Field(
         None, validation_alias=AliasChoices("SIGLUME_DIRECT_PAYMENT_CHALLENGE_SECRET")
     )
     shop_origin: str | None = Field(None, validation_alias=AliasChoices("SHOP_PUBLIC_ORIGIN"))
-    """Where buyers may be sent back to."""
+    """The origin to which buyers may return."""
     checkout_success_url: str | None = None
-    """Where they go when a call does not say."""
+    """The page after a payment, when a call does not name one."""
     checkout_cancel_url: str | None = None
     checkout_deadline: float = Field(15.0, ge=1)
-    """Seconds a call of the checkout API may take, Siglume's part included."""
+    """Seconds that a call of the checkout API may take, including the calls to Siglume."""
 
     max_body: int = Field(256 * 1024, ge=1, le=16 * 1024 * 1024)
     """Bytes of a webhook body."""
     body_deadline: float = Field(10.0, gt=0)
-    """Seconds a sender may take to hand over a request."""
+    """Seconds that a sender may take to send a request."""
     max_connections: int = Field(4096, ge=1)
     publish_timeout: float = Field(5.0, gt=0)
     """Seconds to wait for RabbitMQ's confirm before answering 503."""
     max_in_flight: int = Field(2048, ge=1)
-    """Publishes that may wait for their confirm at once; beyond it the door answers 503."""
+    """Publishes that may wait for their confirm at once; beyond that number the ingress answers 503."""
     drain_timeout: float = Field(20.0, gt=0)
-    """Seconds a process may take to finish what it has begun after SIGTERM."""
+    """Seconds that a process may take after SIGTERM to finish open work."""
 
     review_approvals: int = Field(1, ge=1, le=2)
-    """People it takes to decide on a review where money moves."""
+    """How many people must agree to a decision that moves money."""
     exposure_warning: Decimal = Field(Decimal("0.8"), gt=0, le=1)
-    """Share of a buyer's threshold from which on people are warned."""
+    """The share of a buyer's threshold from which people are warned."""
 
     sweep_after: float = Field(1800.0, ge=60)
-    """Seconds after which the session of a pending order is looked at: its webhook may never have come."""
+    """Seconds after which the session of a pending order is checked: its webhook may never have come."""
     sweep_policy: SweepPolicy = SweepPolicy.REVIEW
     """Whether an order may take a payment whose webhook is missing, when everything fits."""
     sweep_per_minute: int = Field(120, ge=1, le=6000)
-    """Sessions of an endpoint that are looked at in a minute, at most."""
+    """The most sessions of an endpoint that are checked in a minute."""
 
     review_policy: ReviewPolicy = ReviewPolicy.SUGGEST
-    """What becomes of reviews that the platform's evidence settles."""
+    """What the platform's evidence does to a review that it settles."""
 
     batch_size: int = Field(500, ge=1, le=1000)
-    """Events a worker applies in one transaction at most."""
+    """The most events that a worker applies in one transaction."""
     database_pool: int = Field(8, ge=1)
     statement_timeout: float = Field(30.0, gt=0)
     """Seconds, enforced by Postgres."""
     keep_raw_days: int | None = Field(None, ge=1, le=36500)
-    """Days after which workers forget raw bytes, by whole months; None keeps them for ever."""
+    """Days after which workers delete raw bytes, by whole months; None keeps them for ever."""
     keep_claims_days: int = Field(800, ge=30, le=36500)
-    """Days after which workers that forget raw bytes forget the claims of event ids, too."""
+    """Days after which workers that delete raw bytes also delete the claims of event ids."""
     topology: TopologyMode = TopologyMode.DECLARE
     reconcile_every: float = Field(3600.0, ge=1)
-    """Seconds from one run through the platform's statements to the next."""
+    """Seconds from one reading of the platform's statements to the next."""
 
     console_origin: str | None = None
-    """How browsers reach the console, as in https://kessai.example.com; None: at the address it listens on."""
+    """The origin of the console in browsers, as in https://kessai.example.com; None for the address it listens on."""
     console_proxies: str = ""
-    """Addresses or networks, separated by commas, whose X-Forwarded-User and X-Forwarded-Groups are believed."""
+    """Addresses or networks, separated by commas, whose X-Forwarded-User and X-Forwarded-Groups are trusted."""
     console_tls_proxies: str = ""
-    """Addresses or networks, separated by commas, of which X-Forwarded-For alone is believed: they tell who is asking
-    from where, and vouch for nobody."""
+    """Addresses or networks, separated by commas, of which only X-Forwarded-For is trusted: for the address of a
+    client, not for its identity."""
     console_groups: str = "kessai-viewer=viewer,kessai-operator=operator,kessai-admin=admin"
     """The role of each group that such a proxy may name."""
 
@@ -144,7 +144,7 @@ class Settings(BaseSettings):
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: object, **__: object
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `from_env` hands over: no second, hidden reading of the environment."""
+        """Only what `from_env` passes: pydantic must not read the environment a second time."""
         return (init_settings,)
 
     def require_database_url(self) -> str:
@@ -163,10 +163,10 @@ class Settings(BaseSettings):
         return replace(self._platform(), token=self.auth_token, token_named_by=named_by).access()
 
     def registrations(self, *, platform: str | None = None, api_base: str | None = None) -> dict[str, Registration]:
-        """What each endpoint is at Siglume; another platform than the environment's may be named.
+        """The registration of each endpoint; `platform` and `api_base` override the environment.
 
-        The environment speaks for the default endpoint, its token included: another endpoint has the token that its own
-        table names, or none. Raises SettingsError.
+        The environment has the values of the default endpoint, including its token: another endpoint has the token that
+        its own table names, or none. Raises SettingsError.
         """
         shared = self._platform(platform=platform, api_base=api_base)
         default = replace(shared, merchant=self.merchant, origin=self.shop_origin, webhook_url=self.shop_webhook_url)
@@ -176,11 +176,11 @@ class Settings(BaseSettings):
         }
 
     def _platform(self, *, platform: str | None = None, api_base: str | None = None) -> Registration:
-        """The platform of whichever endpoint, with the environment's token."""
+        """The platform of every endpoint, with the environment's token."""
         environment = platform or self.platform
         own = self.merchant_auth_token
         named = own is not None and own.get_secret_value().strip()
-        others = self.auth_token is not None and self.auth_token.get_secret_value().strip()
+        is_other_named = self.auth_token is not None and self.auth_token.get_secret_value().strip()
         return Registration(
             endpoint=DEFAULT_ENDPOINT,
             is_sandbox=(environment or "").strip().lower() == "sandbox",
@@ -188,11 +188,11 @@ class Settings(BaseSettings):
                 api_base=api_base or self.api_base, environment=environment, sandbox_base=self.sandbox_api_base
             ),
             token=own if named else self.auth_token,
-            token_named_by="SIGLUME_AUTH_TOKEN" if others and not named else "SIGLUME_MERCHANT_AUTH_TOKEN",
+            token_named_by="SIGLUME_AUTH_TOKEN" if is_other_named and not named else "SIGLUME_MERCHANT_AUTH_TOKEN",
         )
 
     def checkouts(self) -> dict[str, CheckoutTerms]:
-        """How payments of each endpoint's orders are started. Raises SettingsError."""
+        """The terms of starting payments, by endpoint. Raises SettingsError."""
         accesses = {name: known.access() if known.has_token else None for name, known in self.registrations().items()}
         default = terms_of_default(
             access=accesses[DEFAULT_ENDPOINT],
@@ -223,8 +223,8 @@ class Settings(BaseSettings):
         """Raises SettingsError."""
         if self.console_proxies.strip() and not self.console_origin:
             raise SettingsError(
-                "KESSAI_CONSOLE_PROXIES needs KESSAI_CONSOLE_ORIGIN: without the console's name anybody's page could "
-                "reach it through a browser behind the proxy"
+                "KESSAI_CONSOLE_PROXIES needs KESSAI_CONSOLE_ORIGIN: without the console's name a page of another site "
+                "could reach it through a browser behind the proxy"
             )
         return _networks(self.console_proxies, "KESSAI_CONSOLE_PROXIES")
 
@@ -244,28 +244,28 @@ class Settings(BaseSettings):
         return roles
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """Every door by name: the default one from the environment, the others from the TOML file.
+        """Every endpoint by name: the default one from the environment, the others from the TOML file.
 
         Raises SettingsError when a secret is missing, blank or unreadable: a blank secret would verify anything that
         anyone signs with an empty key.
         """
-        doors = {table.name: Endpoint(table.name, keys_of(table)) for table in tables(self.config)}
+        endpoints = {table.name: Endpoint(table.name, keys_of(table)) for table in tables(self.config)}
         if self.webhook_secret is not None:
-            if DEFAULT_ENDPOINT in doors:
+            if DEFAULT_ENDPOINT in endpoints:
                 given_twice = f"[endpoints.{DEFAULT_ENDPOINT}] of {self.config}"
                 raise SettingsError(f"both SIGLUME_WEBHOOK_SECRET and {given_twice} are given: keep one")
             named_by = "SIGLUME_WEBHOOK_SECRET"
             key = EndpointKey(signing_secret(self.webhook_secret.get_secret_value(), named_by), named_by)
-            doors[DEFAULT_ENDPOINT] = Endpoint(DEFAULT_ENDPOINT, (key,))
-        if not doors:
+            endpoints[DEFAULT_ENDPOINT] = Endpoint(DEFAULT_ENDPOINT, (key,))
+        if not endpoints:
             raise NoSecret(
                 "no webhook secret: set SIGLUME_WEBHOOK_SECRET (or SIGLUME_WEBHOOK_SECRET_FILE), "
                 "or name endpoints in the TOML file of KESSAI_CONFIG"
             )
-        return doors
+        return endpoints
 
     def shops(self) -> dict[str, Shop]:
-        """What the merchant decided for each endpoint; needs no secret, so that workers hold none."""
+        """The policy of each endpoint; it needs no secret, so that workers hold none."""
         merchant = self.merchant if self.merchant and self.merchant.strip() else None
         default = Shop(merchant_key(merchant, "SIGLUME_DIRECT_PAYMENT_MERCHANT"), self.allow_metered_payments)
         return {DEFAULT_ENDPOINT: default} | {
@@ -275,18 +275,18 @@ class Settings(BaseSettings):
 
 
 def _networks(text: str, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Proxies that are believed. Raises SettingsError, for a network that holds everybody, too."""
+    """Proxies that are trusted. Raises SettingsError, also for a network that holds every address."""
     try:
         networks = tuple(ip_network(each.strip()) for each in text.split(",") if each.strip())
     except ValueError as error:
         raise SettingsError(f"{name} must be addresses or networks, as in 10.0.0.7,fd00::/8: {error}") from None
     if any(network.prefixlen == 0 for network in networks):
-        raise SettingsError(f"{name} would believe everybody: name the proxies' own addresses or networks")
+        raise SettingsError(f"{name} would trust every address: name the proxies' own addresses or networks")
     return networks
 
 
 def _require_url(value: SecretStr | None, name: str, *, schemes: tuple[str, str]) -> str:
-    """Checked as far as every driver agrees; their own messages are about Python, and some repeat the password."""
+    """Checks what all drivers agree on; their own messages are about Python, and some contain the password."""
     url = "" if value is None else value.get_secret_value().strip()
     if not url:
         raise SettingsError(f'{name} is not set: set it, or start a private stack and run eval "$(kessai local env)"')
@@ -326,7 +326,7 @@ def _variable(model: type[BaseSettings], field_name: str) -> str:
 
 
 def _by_field(model: type[BaseSettings], environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that the model names, keyed as its validation wants them."""
+    """The variables that the model names, under the keys that its validation expects."""
     found = {}
     for name, info in model.model_fields.items():
         variable = _variable(model, name)

@@ -1,4 +1,4 @@
-"""Which of our secrets does Siglume sign an endpoint's webhooks with? Its subscriptions say how each secret ends."""
+"""With which of our secrets does Siglume sign an endpoint's webhooks? Its subscriptions show how each secret ends."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -18,11 +18,11 @@ from shared.subscriptions import leading_to, signing_keys
 class Signing:
     endpoint: str
     fingerprints: frozenset[str] = frozenset()
-    """Of our keys, live or not, that Siglume signs with."""
+    """The fingerprints of our keys, live or not, with which Siglume signs."""
     unknown: tuple[str, ...] = ()
-    """Subscriptions that are signed with none of them."""
+    """Ids of subscriptions that are signed with none of our keys."""
     fault: str | None = None
-    """Why nothing is known."""
+    """Why nothing is known; None when something is."""
 
     @property
     def is_known(self) -> bool:
@@ -30,14 +30,14 @@ class Signing:
 
 
 def known_fingerprints(signings: Iterable[Signing]) -> dict[str, frozenset[str]]:
-    """By endpoint, of those of which something is known."""
+    """The fingerprints by endpoint, for endpoints of which something is known."""
     return {each.endpoint: each.fingerprints for each in signings if each.is_known}
 
 
 async def ask_all(
     registrations: Mapping[str, Registration], endpoints: Mapping[str, Endpoint], *, patience: Patience
 ) -> list[Signing]:
-    """Of each of these endpoints, by name; asked at once."""
+    """One result for each endpoint, sorted by name; Siglume is called for all at once."""
     names = sorted(endpoints)
     return list(await asyncio.gather(*(_ask(registrations[name], endpoints[name], patience) for name in names)))
 

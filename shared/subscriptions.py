@@ -11,7 +11,7 @@ from shared.endpoints import EndpointKey
 from shared.sdrp.api.webhooks import WebhookSubscription
 
 ACTIVE: Final = frozenset({"active", "ready", "current", "ok", "enabled", "paid", "complete", "completed"})
-"""How the platform says that something is in force."""
+"""The statuses that mean that something is in force."""
 
 
 def is_active(status: str | None) -> bool:

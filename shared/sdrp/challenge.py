@@ -46,7 +46,7 @@ class Challenge:
 
     @property
     def hash(self) -> str:
-        """What an order is found by; store it before the buyer is sent to pay."""
+        """The hash by which an order is found; store it before the buyer is sent to pay."""
         return challenge_hash(str(self))
 
 
@@ -70,15 +70,15 @@ def create_recurring_challenge(
 
 
 def parse_challenge(text: str) -> Challenge:
-    """Its three parts, of whatever scheme; nothing is verified. Raises InvalidChallenge."""
+    """The three parts of a challenge of any scheme; nothing is verified. Raises InvalidChallenge."""
     parts = _required(text, "challenge").split(":")
     if len(parts) != 3 or not all(parts):
-        raise InvalidChallenge("a challenge reads scheme:nonce:signature: pass it on as it was created")
+        raise InvalidChallenge("a challenge reads scheme:nonce:signature: pass it on unchanged")
     return Challenge(*parts)
 
 
 def verify_challenge(*, secret: str, merchant: str, amount_minor: int, currency: str, challenge: str) -> bool:
-    """Whether the secret signed this payment. Raises InvalidChallenge or InvalidAmount for what could never be."""
+    """Whether the secret signed this payment. Raises InvalidChallenge or InvalidAmount for impossible values."""
     given = parse_challenge(challenge)
     if given.scheme != ONE_TIME_SCHEME:
         return False
@@ -91,7 +91,7 @@ def verify_challenge(*, secret: str, merchant: str, amount_minor: int, currency:
 def verify_recurring_challenge(
     *, secret: str, merchant: str, amount_minor: int, currency: str, cadence: str, challenge: str
 ) -> bool:
-    """Whether the secret signed this approval. Raises InvalidChallenge or InvalidAmount for what could never be."""
+    """Whether the secret signed this approval. Raises InvalidChallenge or InvalidAmount for impossible values."""
     given = parse_challenge(challenge)
     if given.scheme != RECURRING_SCHEME:
         return False
@@ -167,7 +167,7 @@ def _signature(secret: str, *signed: str) -> str:
 
 
 def _same(expected: str, given: str) -> bool:
-    """In time that does not depend on where they differ."""
+    """Compares in constant time."""
     return hmac.compare_digest(expected.encode(), given.encode())
 
 

@@ -42,7 +42,7 @@ class UnknownReason(StrEnum):
 
 
 class Unreadable(Enum):
-    """Carried, but in no form that could equal what an order says: it mismatches every order."""
+    """The event has a value, but in a form that cannot equal that of an order: it matches no order."""
 
     UNREADABLE = "unreadable"
 
@@ -100,13 +100,13 @@ class MeteredBatchSettled:
     merchant: Text = None
     currency: Text = None
     gross: Amount = None
-    """What its buyers are debited; no document promises it, nor the next."""
+    """What its buyers are debited; undocumented, like the next field."""
     usage_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nothing that may move money; a person must look."""
+    """An event that may not move money; a person must review it."""
 
     KIND: ClassVar[str] = "unknown"
     reason: UnknownReason
@@ -116,7 +116,7 @@ Confirmation: TypeAlias = StandardSettled | MeteredUsageAccepted | MeteredBatchS
 
 
 def classify(event: Event) -> Confirmation:
-    """Never raises: whatever fits no row of the table is Unknown, with the first reason that holds."""
+    """Never raises: an event that fits no row of the table is Unknown, with the first reason that holds."""
     data = event.data
     if event.type != CONFIRMED:
         return Unknown(UnknownReason.NOT_CONFIRMED)
@@ -227,7 +227,7 @@ def _text(data: Mapping[str, Any], name: str) -> str | None:
 
 
 def _comparable(data: Mapping[str, Any], name: str) -> Text:
-    """Blank text is not carried; what is no text, or none that we keep, is carried and equals nothing."""
+    """None for blank text; UNREADABLE for a value that is no text, or that could not be stored."""
     value = data.get(name)
     if value is None or (isinstance(value, str) and not value.strip()):
         return None

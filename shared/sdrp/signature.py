@@ -1,10 +1,10 @@
-"""Does a live secret of ours vouch for these very bytes? (SDRP webhooks, header `Siglume-Signature`)
+"""Did a live secret of ours sign exactly these bytes? (SDRP webhooks, header `Siglume-Signature`)
 
 The header reads `t=<unix seconds>,v1=<hex hmac-sha256 of "<t>.<raw body>">`. Stricter than the official SDK 0.5.7:
-`t` stands once and is 1 to 12 ASCII digits, its literal bytes are signed, every `v1` is 64 lower-case hex digits (the
+`t` occurs once and is 1 to 12 ASCII digits, its literal bytes are signed, every `v1` is 64 lower-case hex digits (the
 SDK compares with lower-case text, so upper case never verified), and the header is printable ASCII of a length that
-is kept whole. For rotation
-there may be up to five `v1`, any of which may match any live secret. Unknown schemes are ignored.
+is stored whole. For a rotation there may be up to five `v1`, any of which may match any live secret. Unknown schemes
+are ignored.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from typing import Self
 from shared.errors import KessaiError
 
 TOLERANCE_SECONDS = 300
-"""How far the sender's clock may be from ours, both ways."""
+"""How far the sender's clock may be ahead of ours or behind it."""
 
 MAX_SIGNATURES = 5
 """`v1` entries in one header; each costs a comparison for each live secret."""
@@ -34,7 +34,7 @@ _SIGNATURE = re.compile(rb"[0-9a-f]{64}")
 
 
 class SignatureRefusal(StrEnum):
-    """Why, for our metrics only: the sender is told nothing but no."""
+    """Why a signature is refused, for metrics only: the answer to the sender is the same for every reason."""
 
     NO_SECRET = "no_secret"  # noqa: S105 - the name of a reason
     MISSING = "missing"
@@ -44,7 +44,7 @@ class SignatureRefusal(StrEnum):
 
 
 class SignatureRefused(KessaiError):
-    """No live secret vouches for the bytes; nothing of them may be believed."""
+    """No live secret has signed the bytes; nothing in them may be trusted."""
 
     def __init__(self, reason: SignatureRefusal) -> None:
         super().__init__(f"webhook signature refused: {reason}; check the secret, the clock and the raw body")
@@ -52,7 +52,7 @@ class SignatureRefused(KessaiError):
 
 
 class UnusableSecret(KessaiError):
-    """A webhook secret that would protect nothing."""
+    """A webhook secret that protects nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class SigningSecret:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Who vouches, and for when."""
+    """Which secret signed, and when."""
 
     timestamp: int
     """Unix seconds at which the sender says it signed."""
@@ -91,7 +91,7 @@ class Verified:
 def verify(
     raw: bytes, header: bytes, *, secrets: Sequence[SigningSecret], now: float, tolerance: int = TOLERANCE_SECONDS
 ) -> Verified:
-    """Whose signature the raw body carries. `now` is unix seconds. Raises SignatureRefused."""
+    """The secret that signed the raw body. `now` is unix seconds. Raises SignatureRefused."""
     if not secrets:
         raise SignatureRefused(SignatureRefusal.NO_SECRET)
     stamp, signatures = _read_header(header)
@@ -108,12 +108,12 @@ def verify(
 
 
 def signing_time(header: bytes) -> int:
-    """Unix seconds at which the sender says it signed; nobody vouches for them yet. Raises SignatureRefused."""
+    """The unix seconds that the header states, before anything is verified. Raises SignatureRefused."""
     return int(_read_header(header)[0])
 
 
 def sign(raw: bytes, *, secret: SigningSecret, timestamp: int) -> str:
-    """The value of `Siglume-Signature` with which a sender vouches for `raw` at `timestamp` (unix seconds)."""
+    """The value of `Siglume-Signature` for `raw`, signed at `timestamp` (unix seconds)."""
     digest = hmac.digest(secret.key, b"%d.%b" % (timestamp, raw), "sha256")
     return f"t={timestamp},v1={digest.hex()}"
 
@@ -127,7 +127,7 @@ def _read_header(header: bytes) -> tuple[bytes, Sequence[bytes]]:
 def _read_unusual(header: bytes) -> tuple[bytes, Sequence[bytes]]:
     if not header.strip():
         raise SignatureRefused(SignatureRefusal.MISSING)
-    # Other bytes could make an entry that the SDK trims and reads look like an unknown scheme to us.
+    # With other bytes an entry that the SDK trims and reads could appear as an unknown scheme here.
     if len(header) > MAX_HEADER or not _PRINTABLE.fullmatch(header):
         raise SignatureRefused(SignatureRefusal.MALFORMED)
     entries = [entry.strip() for entry in header.split(b",")]

@@ -1,4 +1,4 @@
-"""Which text may stand in a challenge or in a call to the platform? The caller says which error a refusal raises."""
+"""Which text may be part of a challenge or of a call to the platform? The caller chooses the error of a refusal."""
 
 from shared.errors import KessaiError
 

@@ -11,10 +11,10 @@
 | call as a merchant                      | `clients.MerchantClient`: account, checkout, webhooks, `setup_checkout` |
 | call as a provider                      | `clients.ProviderClient`: statements, CSV                               |
 | call as a buyer                         | `clients.BuyerClient`: requirements, recurring payments, statements     |
-| understand what came back               | `checkout`, `merchants`, `webhooks`, `requirements`, `recurring`,       |
+| read the answers                        | `checkout`, `merchants`, `webhooks`, `requirements`, `recurring`,       |
 |                                         | `usage`, `batches`, `summaries`, `pages.Page`                           |
-| handle what went wrong                  | `errors`                                                                |
-| stand in for the transport in a test    | `calls.Sender`                                                          |
+| handle errors                           | `errors`                                                                |
+| replace the transport in a test         | `calls.Sender`                                                          |
 
 Methods have the names of the official SDK 0.5.7. Each list has three: `list_...` is one page, `..._pages` walks pages
 whose cursor a caller may keep, and the plain name gives rows. Only `transport` does I/O; everything else is pure.

@@ -1,4 +1,4 @@
-"""Which platform is called, and with whose token?"""
+"""Which platform is called, and with which token?"""
 
 import re
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ _TOKEN = re.compile(r"[!-~]{1,8192}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A base URL and the bearer token of a merchant, a provider or a buyer. The token never shows."""
+    """A base URL and the bearer token of a merchant, a provider or a buyer. The token is never shown."""
 
     base_url: str
     token: SecretStr
 
     @classmethod
     def of(cls, token: str, *, base_url: str = urls.PRODUCTION, named_by: str = "the Siglume token") -> Self:
-        """Raises InvalidCall for a token that could not be one, or a base URL that would give it away."""
+        """Raises InvalidCall for an impossible token, or a base URL that would expose the token."""
         return cls(urls.base_url(base_url), SecretStr(bearer(token, named_by)))
 
 
 def bearer(token: str, name: str) -> str:
-    """A token as it may stand in a header. Raises InvalidCall."""
+    """The token, checked for use in a header. Raises InvalidCall."""
     text = token.strip()
     if not text:
         raise InvalidCall(f"{name} is blank: set a bearer token of a Siglume user")

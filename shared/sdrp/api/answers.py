@@ -1,4 +1,4 @@
-"""What did the platform answer: the data that was asked for, or a refusal, and of which kind?"""
+"""What did the platform answer: the data of the call, or a refusal, and of which kind?"""
 
 import math
 import re
@@ -15,11 +15,11 @@ from shared.sdrp.api.requests import Request
 MAX_MESSAGE = 200
 """Characters of the platform's own message that are kept."""
 LONGEST_RETRY_AFTER = 86_400.0
-"""Seconds; a longer wait is taken for this one."""
+"""Seconds; a longer wait is shortened to this."""
 
 NOT_ENABLED = frozenset({"HOSTED_CHECKOUT_NOT_ENABLED", "FEATURE_DISABLED"})
 NO_SUCH_ROUTE = frozenset({"HTTP_404", "NOT_FOUND", "ROUTE_NOT_FOUND", "FEATURE_DISABLED"})
-"""What a platform without Hosted Checkout says with 404; an unknown session or merchant has a code of its own."""
+"""The codes of a 404 from a platform without Hosted Checkout; an unknown session or merchant has another code."""
 HOSTED_CHECKOUT = frozenset({"create_checkout_session", "get_checkout_session"})
 
 _NO_JSON = object()
@@ -28,9 +28,9 @@ _NEXT = {
     401: "check the token: it must be a Siglume user's bearer token that has not expired",
     403: "check that the token belongs to the merchant, provider or buyer of this call",
     404: "check the id or the merchant key",
-    409: "look at what is there already before you ask again",
+    409: "check what exists already before you repeat the call",
     422: "correct the values of the call",
-    429: "ask again later, and less often",
+    429: "repeat the call later, and call less often",
 }
 
 
@@ -45,9 +45,9 @@ class Answer:
 
 
 def data_of(answer: Answer, request: Request, *, now: datetime, token: str) -> object:
-    """What stands under `data`, or the whole document when it has none; None for an empty body.
+    """The value of `data`, or the whole document when it has none; None for an empty body.
 
-    Raises SiglumeApiError for a refusal and UnusableAnswer for success with something that is no JSON.
+    Raises SiglumeApiError for a refusal, and UnusableAnswer for a success whose body is not JSON.
     """
     if not 200 <= answer.status < 300:
         raise refusal(answer, request, now=now, token=token)
@@ -66,7 +66,7 @@ def data_of(answer: Answer, request: Request, *, now: datetime, token: str) -> o
 
 def refusal(answer: Answer, request: Request, *, now: datetime, token: str) -> SiglumeApiError:
     """What an answer other than success means for the call."""
-    code, said = _reason(answer, token)
+    code, message = _reason(answer, token)
     status = answer.status
     if request.call in HOSTED_CHECKOUT and (
         (status == 409 and code in NOT_ENABLED) or (status == 404 and code in NO_SUCH_ROUTE)
@@ -76,7 +76,7 @@ def refusal(answer: Answer, request: Request, *, now: datetime, token: str) -> S
             status=status,
             code=code,
         )
-    quoted = f" ({said})" if said else ""
+    quoted = f" ({message})" if message else ""
     return SiglumeApiError(
         f"Siglume refused {request.call} with {status} {code}{quoted}; {_what_next(status, request)}",
         status=status,
@@ -87,7 +87,7 @@ def refusal(answer: Answer, request: Request, *, now: datetime, token: str) -> S
 
 
 def seconds_to_wait(header: str | None, *, now: datetime) -> float | None:
-    """`Retry-After` as seconds or as an HTTP date; None when it says nothing that makes sense."""
+    """`Retry-After` as seconds or as an HTTP date; None when it is neither."""
     if header is None or not header.isascii():
         return None
     if header.strip().isdigit():
@@ -105,7 +105,7 @@ def _what_next(status: int, request: Request) -> str:
     if 300 <= status < 400:
         return "a redirect is never followed with a token: correct SIGLUME_API_BASE"
     if status >= 500:
-        return "ask again later" if request.repeatable else "look whether it was done before you ask again"
+        return "repeat the call later" if request.repeatable else "check whether it was done before you repeat it"
     return _NEXT.get(status, "correct the call")
 
 

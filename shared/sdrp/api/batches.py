@@ -67,7 +67,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettlementBatch:
-    """Amounts are minor units; times are UTC; `status` may be a word that we do not know."""
+    """Amounts are minor units; times are UTC; `status` may be a value that is not known here."""
 
     settlement_batch_id: str
     plan_type: str
@@ -85,7 +85,7 @@ class SettlementBatch:
     """For information; it is neither added to nor shared out of anything."""
     receivables: Receivables
     usage_event_count: int | None = None
-    """Payments that it holds; documented nowhere, and said by newer platforms only."""
+    """The number of payments in it; undocumented, and only newer platforms state it."""
 
     settlement_trigger: str | None
     settlement_threshold_minor: Decimal | None

@@ -1,4 +1,4 @@
-"""What every group of calls stands on: something that sends a request and brings back the data."""
+"""The base of every group of calls: a sender, which sends a request and returns the data."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -8,13 +8,13 @@ from shared.sdrp.api.requests import Request
 
 
 class Sender(Protocol):
-    """The transport, or what stands in for it in tests."""
+    """The transport, or a substitute in tests."""
 
     async def call(self, request: Request) -> object:
         """The data of the answer. Raises SiglumeApiError."""
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The body of the answer as it comes. Raises SiglumeApiError."""
+        """The body of the answer as a stream. Raises SiglumeApiError."""
 
 
 class Calls:

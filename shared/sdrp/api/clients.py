@@ -1,4 +1,4 @@
-"""Who calls the platform? One client a role, each with the token of that role."""
+"""Who calls the platform? There is one client for each role, with the token of that role."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from shared.sdrp.api.webhooks import WebhookCalls, WebhookSubscription
 
 @dataclass(frozen=True, slots=True)
 class CheckoutSetup:
-    """What `setup_checkout` made; None for a step that was not asked for, or not reached."""
+    """What `setup_checkout` made; None for a step that was not requested, or not reached."""
 
     merchant: Merchant
     billing_mandate: Merchant | None = None
@@ -33,7 +33,7 @@ class CheckoutSetup:
 
 
 class CheckoutSetupInterrupted(KessaiError):
-    """A later step of `setup_checkout` failed; what was made before is in `done`, its secrets included."""
+    """A later step of `setup_checkout` failed; `done` has the results of the steps before, including their secrets."""
 
     def __init__(self, done: CheckoutSetup, cause: KessaiError) -> None:
         super().__init__(f"the merchant is set up, but then: {cause}")

@@ -1,6 +1,6 @@
-"""What can go wrong with a call to the platform, and may it be made again?
+"""What can go wrong with a call to the platform, and may the call be repeated?
 
-No text here holds a token, a secret or a body: what the platform said is cut, and struck of what looks like a secret.
+No message holds a token, a secret or a body: the platform's own message is shortened, and secrets in it are redacted.
 """
 
 from shared.errors import KessaiError
@@ -11,7 +11,7 @@ class InvalidCall(KessaiError):
 
 
 class SiglumeApiError(KessaiError):
-    """The platform refused a call, could not be reached, or gave an answer that is of no use."""
+    """The platform refused a call, could not be reached, or gave an unusable answer."""
 
     def __init__(
         self,
@@ -24,17 +24,17 @@ class SiglumeApiError(KessaiError):
     ) -> None:
         super().__init__(message)
         self.status = status
-        """Of the HTTP answer; None when there was none."""
+        """The status of the HTTP answer; None when there was no answer."""
         self.code = code
         """The platform's machine-readable reason; `HTTP_<status>` when it gave none."""
         self.retryable = retryable
-        """Whether the very same call may be made again later without doing anything twice."""
+        """Whether the same call may be repeated later without doing anything twice."""
         self.retry_after = retry_after
-        """Seconds that the platform asked us to wait, if it did."""
+        """Seconds that the platform wants us to wait, if it says so."""
 
     @property
     def is_final(self) -> bool:
-        """Whether the platform has refused what was asked, for whoever may ask it: with a better token, too."""
+        """Whether the platform has refused the call for good, whatever token is used."""
         is_refusal = self.status is not None and 400 <= self.status < 500
         return is_refusal and not self.retryable and self.status not in (401, 403)
 
@@ -44,19 +44,19 @@ class HostedCheckoutNotAvailableError(SiglumeApiError):
 
 
 class Unreachable(SiglumeApiError):
-    """No whole answer came: no connection, a connection that broke, or no time left.
+    """No complete answer came: there was no connection, it broke, or the time was over.
 
-    Unless `retryable`, the platform may or may not have done what was asked: look before you ask again.
+    Unless `retryable`, the platform may have done the call or not: check before you repeat it.
     """
 
 
 class UnusableAnswer(SiglumeApiError):
-    """The platform answered with success and something that this client does not understand; nothing was guessed."""
+    """The platform answered with success, but this client does not understand the answer and does not guess."""
 
 
 class PagesInCircles(UnusableAnswer):
-    """A cursor or a page came a second time: following it would never end, and count its rows twice."""
+    """A cursor or a page was repeated: following it would never end, and would count its rows twice."""
 
 
 class TruncatedCsv(UnusableAnswer):
-    """A CSV export that ends too early; its rows so far are right, and not all of them."""
+    """A CSV export that ends too early: the rows before its end are right, but some are missing."""

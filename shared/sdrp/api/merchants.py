@@ -16,7 +16,7 @@ MERCHANTS = "/sdrp/direct-payments/merchants"
 
 
 class MerchantTerms(TypedDict, total=False):
-    """What a merchant may state when it sets itself up; what is left out stays as it is."""
+    """What a merchant may set in its account; values that are left out stay as they are."""
 
     display_name: str | None
     allowed_currencies: Mapping[str, str] | Sequence[str] | None
@@ -167,7 +167,7 @@ class MerchantCalls(Calls):
         billing_currency: str = "JPY",
         **terms: Unpack[MerchantTerms],
     ) -> Merchant:
-        """Create the account, or change it. Safe to repeat, but a secret that was lost on its way must be rotated."""
+        """Create the account, or change it. Safe to repeat, but a secret whose answer was lost must be rotated."""
         call = "setup_merchant"
         body: dict[str, object] = {
             "merchant": values.own_merchant(merchant, "merchant"),
@@ -190,8 +190,8 @@ class MerchantCalls(Calls):
     async def rotate_challenge_secret(self, merchant: str) -> SecretStr:
         """The new secret; the old one signs nothing any more. Not repeated when its answer is lost: rotate again."""
         call = "rotate_challenge_secret"
-        asked = post(call, f"{_path(merchant)}/challenge-secret/rotate", repeatable=False)
-        record = Record(await self._sender.call(asked), call)
+        request = post(call, f"{_path(merchant)}/challenge-secret/rotate", repeatable=False)
+        record = Record(await self._sender.call(request), call)
         secret = record.secret_or_none("challenge_secret")
         if secret is None:
             raise record.fault("challenge_secret", "is missing")
@@ -207,8 +207,8 @@ class MerchantCalls(Calls):
     ) -> Merchant:
         """Create the mandate or reuse it; it may still have to be approved in the merchant's wallet."""
         call = "prepare_billing_mandate"
-        asked = {"currency": currency, "billing_currency": billing_currency, "max_amount_minor": max_amount_minor}
-        body = values.checked(asked, _MANDATE)
+        terms = {"currency": currency, "billing_currency": billing_currency, "max_amount_minor": max_amount_minor}
+        body = values.checked(terms, _MANDATE)
         data = await self._sender.call(post(call, f"{_path(merchant)}/billing-mandate", body, repeatable=True))
         return Merchant.read(Record(data, call))
 

@@ -9,14 +9,14 @@ from shared.sdrp.api.errors import PagesInCircles
 from shared.sdrp.api.records import MAX_CURSOR, Record
 
 MAX_EMPTY_PAGES = 100
-"""In a row: a platform that goes on for longer without a single row never ends."""
+"""The most empty pages in a row: a platform that sends more of them never ends its list."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Rows, and the cursor of the page after them: keep it, and you can go on from here; None at the end."""
+    """Rows, and the cursor of the next page, from which a later walk can continue; None at the end."""
 
     items: tuple[T, ...]
     next_cursor: str | None
@@ -37,17 +37,17 @@ class Trail:
         self._empty = 0
 
     def enter(self, cursor: str | None) -> None:
-        """Before the page of a cursor is fetched. Raises PagesInCircles when it was fetched before."""
+        """Call it before the page of a cursor is fetched. Raises PagesInCircles when it was fetched before."""
         if cursor is not None and not _is_new(cursor, self._cursors):
-            raise PagesInCircles("Siglume's pages go in circles: a cursor came back; start again, or report it")
+            raise PagesInCircles("Siglume's pages go in circles: a cursor was repeated; start again, or report it")
 
     def see(self, ids: list[str]) -> None:
-        """Once it is there. Raises PagesInCircles when it is one of those before, or yet another empty one."""
+        """Call it with each page. Raises PagesInCircles for a page that came before, or after too many empty ones."""
         self._empty = 0 if ids else self._empty + 1
         if self._empty > MAX_EMPTY_PAGES:
             raise PagesInCircles(f"Siglume sent {self._empty} empty pages in a row: report it")
         if ids and not _is_new("\0".join(ids), self._pages):
-            raise PagesInCircles("Siglume's pages go in circles: the same page came twice; start again, or report it")
+            raise PagesInCircles("Siglume's pages go in circles: a page was repeated; start again, or report it")
 
 
 async def walk(

@@ -143,7 +143,7 @@ class Record:
         return None if found is None else SecretStr(found)
 
     def object_or_none(self, name: str) -> Mapping[str, Any] | None:
-        """Kept as it came, for callers that know more than this client."""
+        """Returned unchanged, for callers that know more than this client."""
         value = self.fields.get(name)
         if value is not None and not isinstance(value, dict):
             raise self.fault(name, f"is {_kind(value)}, not an object")

@@ -21,7 +21,7 @@ EXECUTE = "/market/api-store/scheduled-auto-pay/execute"
 
 
 class Signing(TypedDict, total=False):
-    """How the buyer's own wallet signs, where it must."""
+    """What the buyer's own wallet has to sign, where it must."""
 
     user_signing: bool | None
     user_signing_flow: bool | None
@@ -261,7 +261,7 @@ class RecurringCalls(Calls):
         return AutoPayAuthorization.read(Record(data, call))
 
     async def revoke_scheduled_auto_pay_authorization(self, authorization_id: str) -> AutoPayAuthorization | None:
-        """None when the platform confirms it without a word."""
+        """None when the platform confirms it with an empty answer."""
         call = "revoke_scheduled_auto_pay_authorization"
         path = f"{AUTHORIZATIONS}/{values.path_segment(authorization_id, 'authorization_id')}"
         data = await self._sender.call(delete(call, path))
@@ -279,7 +279,7 @@ class RecurringCalls(Calls):
         metadata: Mapping[str, Any] | None = None,
         **finality: Unpack[Finality],
     ) -> AutoPayExecution:
-        """Moves money. Not repeated when its answer is lost: ask again yourself, with the same slot."""
+        """Moves money. Not retried when its answer is lost: repeat the call yourself, with the same slot."""
         call = "execute_scheduled_auto_pay"
         options = {
             "input": input,
@@ -289,7 +289,7 @@ class RecurringCalls(Calls):
             "metadata": metadata,
             **finality,
         }
-        asked = post(
+        request = post(
             call,
             EXECUTE,
             {"slot_id": values.text(slot_id, "slot_id")} | values.checked(options, _EXECUTION),
@@ -297,4 +297,4 @@ class RecurringCalls(Calls):
             token=SecretStr(bearer(values.text(schedule_token, "schedule_token"), "schedule_token")),
             holds_for=finality.get("await_timeout_seconds") or 0,
         )
-        return AutoPayExecution.read(Record(await self._sender.call(asked), call))
+        return AutoPayExecution.read(Record(await self._sender.call(request), call))

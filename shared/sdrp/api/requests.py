@@ -1,4 +1,4 @@
-"""What is asked of the platform, before anything is sent?"""
+"""What does a request to the platform consist of, before it is sent?"""
 
 import json
 from collections.abc import Mapping
@@ -16,26 +16,26 @@ class Request:
     """One call. Requests for the same thing are equal."""
 
     call: str
-    """The method of the client that makes it; errors name it."""
+    """The client's method that makes the call; errors name it."""
     method: Method
     path: str
-    """Below the base URL, percent-encoded, with its query."""
+    """The path below the base URL, percent-encoded, with its query."""
     body: bytes | None = field(default=None, repr=False)
-    """JSON."""
+    """The JSON text to send."""
     repeatable: bool = False
-    """Whether asking twice does no more than asking once, so that a lost answer may be asked for again."""
+    """Whether the call does the same when it is repeated, so that it may be retried when its answer is lost."""
     token: SecretStr | None = None
-    """Instead of the client's own."""
+    """The token to use instead of the client's."""
     holds_for: int = 0
-    """Seconds that the platform may wait with its answer, because it was asked to."""
+    """Seconds that the platform may hold its answer, because the call allows it."""
     accept: str = "application/json"
 
 
 def get(
     call: str, path: str, query: Mapping[str, object] | None = None, *, accept: str = "application/json"
 ) -> Request:
-    asked = f"{path}?{urlencode(query)}" if query else path
-    return Request(call, "GET", asked, repeatable=True, accept=accept)
+    target = f"{path}?{urlencode(query)}" if query else path
+    return Request(call, "GET", target, repeatable=True, accept=accept)
 
 
 def post(

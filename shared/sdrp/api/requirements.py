@@ -23,7 +23,7 @@ REFERENCE_TYPE = "sdrp_direct_payment_requirement"
 
 
 class Finality(TypedDict, total=False):
-    """How long the platform may hold its answer until the chain has decided."""
+    """How long the platform may hold its answer to wait for the chain."""
 
     await_finality: bool | None
     await_required_status: str | None
@@ -53,7 +53,7 @@ _RECEIPTS: Mapping[str, values.Check] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentRequirement:
-    """What is to be paid, to whom, and how far it is. The buyer's ids are left out on purpose."""
+    """What is to be paid, to whom, and its state. The buyer's ids are left out on purpose."""
 
     requirement_id: str
     status: str
@@ -63,7 +63,7 @@ class PaymentRequirement:
     merchant: str | None
     token_symbol: str | None
     fee_bps: int | None
-    """Of the standard band, as the platform states it."""
+    """The fee of the standard band, as the platform states it."""
     challenge_hash: str | None
     request_hash: str | None
     request_hash_v2: str | None
@@ -133,7 +133,7 @@ def payment_execution(
 def allowance_execution(
     requirement: PaymentRequirement, *, await_finality: bool = False, metadata: Mapping[str, Any] | None = None
 ) -> dict[str, object]:
-    """What lets the wallet spend the amount. Raises InvalidCall when the requirement asks for no such thing."""
+    """What lets the wallet spend the amount. Raises InvalidCall when the requirement needs no approval."""
     prepared = requirement.approve_transaction_request or None
     return _execution(requirement, prepared, ALLOWANCE_RECEIPT, await_finality, metadata)
 
@@ -179,7 +179,7 @@ class RequirementCalls(Calls):
         chain_receipt_id: str | None = None,
         **finality: Unpack[Finality],
     ) -> PaymentRequirement:
-        """Let the platform look for the payment; looking twice changes nothing."""
+        """Let the platform check for the payment; repeating it changes nothing."""
         call = "verify_payment_requirement"
         body = values.checked({"receipt_id": receipt_id, "chain_receipt_id": chain_receipt_id, **finality}, _RECEIPTS)
         path = f"{_path(requirement_id)}/verify"
@@ -187,7 +187,7 @@ class RequirementCalls(Calls):
         return PaymentRequirement.read(Record(await self._sender.call(asked), call))
 
     async def execute_prepared_transaction(self, payload: Mapping[str, Any]) -> ExecutedTransaction:
-        """Moves money. Not repeated when its answer is lost: look at the requirement first."""
+        """Moves money. Not retried when its answer is lost: read the requirement first."""
         call = "execute_prepared_transaction"
         body = values.json_object(payload, "payload")
         return ExecutedTransaction.read(
@@ -241,7 +241,7 @@ def _execution(
     if _holds_fraction(prepared):
         raise InvalidCall(
             f"the transaction of requirement {requirement.requirement_id} holds a number that may have been rounded: "
-            "it cannot be sent back as it came"
+            "it cannot be sent back unchanged"
         )
     stated = prepared.get("metadata_jsonb")
     return {

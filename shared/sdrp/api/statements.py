@@ -1,6 +1,6 @@
 """The statements of micro and nano payments, for their buyer and for their provider.
 
-Each list is there three ways: `list_...` fetches one page, `..._pages` walks them so that a caller may keep the cursor
+Each list has three methods: `list_...` fetches one page, `..._pages` walks them so that a caller may keep the cursor
 of each, and the plain name gives row after row.
 """
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Plan(TypedDict, total=False):
-    """Which payments: all when nothing is given."""
+    """Which payments are listed: all when nothing is given."""
 
     plan_type: str | None
     """`micro` or `nano`."""
@@ -37,7 +37,7 @@ class Plan(TypedDict, total=False):
 
 
 class Listing(TypedDict, total=False):
-    """Which of a provider's offers."""
+    """One of the provider's offers."""
 
     listing_id: str | None
     capability_key: str | None
@@ -75,14 +75,14 @@ class BuyerStatements(Calls):
 
     async def get_buyer_metered_summary(self, **plan: Unpack[Plan]) -> BuyerSummary:
         call = "get_buyer_metered_summary"
-        asked = get(call, "/sdrp/metered/my-summary", values.checked(plan, _PLAN))
-        return BuyerSummary.read(Record(await self._sender.call(asked), call))
+        request = get(call, "/sdrp/metered/my-summary", values.checked(plan, _PLAN))
+        return BuyerSummary.read(Record(await self._sender.call(request), call))
 
     async def list_buyer_usage_events(
         self, *, cursor: str | None = None, limit: int | None = None, **filters: Unpack[BuyerFilter]
     ) -> Page[UsageEvent]:
-        asked = values.checked({**filters, "cursor": cursor, "limit": limit}, _BUYER_USAGE)
-        call = get("list_buyer_usage_events", "/sdrp/metered/my-usage-events", asked)
+        query = values.checked({**filters, "cursor": cursor, "limit": limit}, _BUYER_USAGE)
+        call = get("list_buyer_usage_events", "/sdrp/metered/my-usage-events", query)
         return read_page(await self._sender.call(call), call.call, UsageEvent.read)
 
     def buyer_usage_event_pages(
@@ -98,8 +98,8 @@ class BuyerStatements(Calls):
     async def list_buyer_settlement_batches(
         self, *, cursor: str | None = None, limit: int | None = None, **filters: Unpack[BuyerFilter]
     ) -> Page[SettlementBatch]:
-        asked = values.checked({**filters, "cursor": cursor, "limit": limit}, _BUYER_BATCHES)
-        call = get("list_buyer_settlement_batches", "/sdrp/metered/my-settlement-batches", asked)
+        query = values.checked({**filters, "cursor": cursor, "limit": limit}, _BUYER_BATCHES)
+        call = get("list_buyer_settlement_batches", "/sdrp/metered/my-settlement-batches", query)
         return read_page(await self._sender.call(call), call.call, SettlementBatch.read)
 
     def buyer_settlement_batch_pages(
@@ -118,14 +118,14 @@ class ProviderStatements(Calls):
 
     async def get_provider_metered_summary(self, **plan: Unpack[ProviderPlan]) -> ProviderSummary:
         call = "get_provider_metered_summary"
-        asked = get(call, "/sdrp/metered/provider/summary", values.checked(plan, {**_PLAN, **_LISTING}))
-        return ProviderSummary.read(Record(await self._sender.call(asked), call))
+        request = get(call, "/sdrp/metered/provider/summary", values.checked(plan, {**_PLAN, **_LISTING}))
+        return ProviderSummary.read(Record(await self._sender.call(request), call))
 
     async def list_provider_usage_events(
         self, *, cursor: str | None = None, limit: int | None = None, **filters: Unpack[ProviderFilter]
     ) -> Page[ProviderUsageEvent]:
-        asked = values.checked({**filters, "cursor": cursor, "limit": limit}, _PROVIDER_USAGE)
-        call = get("list_provider_usage_events", "/sdrp/metered/provider/usage-events", asked)
+        query = values.checked({**filters, "cursor": cursor, "limit": limit}, _PROVIDER_USAGE)
+        call = get("list_provider_usage_events", "/sdrp/metered/provider/usage-events", query)
         return read_page(await self._sender.call(call), call.call, ProviderUsageEvent.read)
 
     def provider_usage_event_pages(
@@ -141,8 +141,8 @@ class ProviderStatements(Calls):
     async def list_provider_settlement_batches(
         self, *, cursor: str | None = None, limit: int | None = None, **filters: Unpack[ProviderFilter]
     ) -> Page[SettlementBatch]:
-        asked = values.checked({**filters, "cursor": cursor, "limit": limit}, _PROVIDER_BATCHES)
-        call = get("list_provider_settlement_batches", "/sdrp/metered/provider/settlement-batches", asked)
+        query = values.checked({**filters, "cursor": cursor, "limit": limit}, _PROVIDER_BATCHES)
+        call = get("list_provider_settlement_batches", "/sdrp/metered/provider/settlement-batches", query)
         return read_page(await self._sender.call(call), call.call, SettlementBatch.read)
 
     def provider_settlement_batch_pages(
@@ -159,18 +159,18 @@ class ProviderStatements(Calls):
         self, settlement_batch_id: str, **listing: Unpack[Listing]
     ) -> SettlementBatch:
         call = "get_provider_settlement_batch"
-        asked = get(call, _batch_path(settlement_batch_id), values.checked(listing, _LISTING))
-        batch = SettlementBatch.read(Record(await self._sender.call(asked), call))
+        request = get(call, _batch_path(settlement_batch_id), values.checked(listing, _LISTING))
+        batch = SettlementBatch.read(Record(await self._sender.call(request), call))
         if batch.settlement_batch_id != settlement_batch_id.strip():
             raise UnusableAnswer(f"Siglume answered {call} with another batch: report it to Siglume")
         return batch
 
     def provider_usage_csv_bytes(self, settlement_batch_id: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The export of one batch as it comes, for a file; whether it is whole, `UsageCsv` tells who reads it."""
-        asked = get(
+        """The export of one batch as a stream, for a file; `UsageCsv` finds out whether it is complete."""
+        request = get(
             "provider_usage_events_csv", f"{_batch_path(settlement_batch_id)}/usage-events.csv", accept="text/csv"
         )
-        return self._sender.stream(asked)
+        return self._sender.stream(request)
 
     async def provider_usage_events_csv(self, settlement_batch_id: str) -> AsyncGenerator[ProviderUsageEvent, None]:
         """Every row of one batch, in constant memory; wrap it in `contextlib.aclosing` if you may stop early.

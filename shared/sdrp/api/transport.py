@@ -89,7 +89,7 @@ class Transport:
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The body as it comes; only its beginning is retried. Raises SiglumeApiError."""
+        """The body as a stream; only its beginning is retried. Raises SiglumeApiError."""
         timeout = aiohttp.ClientTimeout(
             total=self._patience.stream, sock_connect=self._patience.connect, sock_read=self._patience.attempt
         )
@@ -138,7 +138,7 @@ class Transport:
         )
 
     async def _read(self, response: aiohttp.ClientResponse, request: Request) -> Answer:
-        """A refusal is cut at its limit; success that is longer than its own is refused."""
+        """Cuts a refusal at its limit; refuses a success that is longer than its limit."""
         succeeded = 200 <= response.status < 300
         most = self._max_answer if succeeded else MAX_REFUSAL
         body = bytearray()
@@ -189,5 +189,5 @@ def _unreachable(error: Failure, request: Request) -> Unreachable:
 
 def _no_answer(request: Request, what: str, code: str, *, sent: bool, retryable: bool) -> Unreachable:
     harmless = request.repeatable or not sent
-    advice = "ask again later" if harmless else "look whether it was done before you ask again"
+    advice = "repeat the call later" if harmless else "check whether it was done before you repeat it"
     return Unreachable(f"Siglume did not answer {request.call}: {what}; {advice}", code=code, retryable=retryable)

@@ -1,4 +1,4 @@
-"""One micro or nano payment, as it stands in a statement."""
+"""One micro or nano payment, as a statement lists it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ GROSS = ("provider_gross_amount_minor", "provider_usage_amount_minor", "gross_bu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageEvent:
-    """As its buyer sees it. Amounts are minor units; times are UTC; `status` may be a word that we do not know."""
+    """The buyer's view. Amounts are minor units; times are UTC; `status` may be a value that is not known here."""
 
     metered_usage_id: str
     plan_type: str
@@ -68,15 +68,15 @@ class UsageEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderUsageEvent(UsageEvent):
-    """As its provider sees it. No buyer is named, but for a reference that holds within a period."""
+    """The provider's view. It names no buyer, only a reference that is stable within a period."""
 
     provider_receivable_minor: Decimal
     """What the provider gets once the batch is settled: gross less the protocol fee."""
     buyer_period_ref: str | None
     requirement_id: str | None = None
-    """The payment that it is; documented nowhere, and said by newer platforms only."""
+    """The id of the payment; undocumented, and only newer platforms state it."""
     challenge_hash: str | None = None
-    """Of the order that was paid; likewise."""
+    """The challenge hash of the order that was paid; also undocumented."""
 
     @classmethod
     def values_of(cls, record: Record) -> dict[str, Any]:

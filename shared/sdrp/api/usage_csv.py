@@ -1,4 +1,4 @@
-"""What does the CSV export of a settlement batch say? Read as it comes, in constant memory.
+"""What is in the CSV export of a settlement batch? It is read as a stream, in constant memory.
 
 Columns go by their names in the first line; columns that we do not know are ignored. The platform ends every line, the
 last one included: without that end the export is taken for cut off, since nothing else would show it.
@@ -36,7 +36,7 @@ COLUMNS = (
     "settlement_batch_id",
     "buyer_period_ref",
 )
-"""As the platform documents them, SDK 0.5.7."""
+"""The columns that the platform documents (SDK 0.5.7)."""
 
 REQUIRED = frozenset(COLUMNS) - set(GROSS)
 MAX_LINE = 64 * 1024
@@ -44,7 +44,7 @@ MAX_LINE = 64 * 1024
 
 
 class UsageCsv:
-    """`feed` bytes as they arrive and take the rows that are whole; `finish` once there are no more."""
+    """Call `feed` with bytes as they arrive to get the complete rows, and `finish` after the last bytes."""
 
     def __init__(self, settlement_batch_id: str) -> None:
         self._batch = settlement_batch_id
@@ -53,7 +53,7 @@ class UsageCsv:
         self._header: list[str] | None = None
         self._rows = 0
         self.line = 1
-        """Of the export, where the row begins that is read next or was read last; for people who look for it."""
+        """The line of the export where the row that is read next, or was read last, begins; for error messages."""
 
     def feed(self, chunk: bytes) -> Iterator[ProviderUsageEvent]:
         """Raises UnusableAnswer at the first row that is not what it should be."""
@@ -114,7 +114,7 @@ def _header(row: list[str]) -> list[str]:
 
 
 def _end_of_last_row(text: str) -> int:
-    """Behind the last line end that no quotes enclose."""
+    """The position after the last line end that is not within quotes."""
     end = text.rfind("\n") + 1
     while end and text.count('"', 0, end) % 2:
         end = text.rfind("\n", 0, end - 1) + 1

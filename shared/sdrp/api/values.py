@@ -1,4 +1,4 @@
-"""Which values may be sent? Each check takes a value and its name, and gives what goes over the wire.
+"""Which values may be sent? Each check takes a value and its name, and returns what is sent.
 
 As the official SDK 0.5.7 normalises them. Stricter: text must be text and a flag a flag (the SDK turns `"false"` into
 true, and numbers into text), a limit is at most what the platform documents, and metadata holds no NaN.
@@ -16,16 +16,16 @@ from shared.sdrp.money import MAX_SAFE_INTEGER
 from shared.sdrp.text import nonce_text, required_text
 
 Value = Any
-"""Anything a caller may have put there: it is about to be checked."""
+"""Anything that a caller may have given: it is not checked yet."""
 Check = Callable[[Value, str], object]
 
 _TOKENS = {"JPY": "JPYC", "USD": "USDC"}
 
 
 def checked(values: Mapping[str, Value], checks: Mapping[str, Check]) -> dict[str, object]:
-    """What is given, in the order of the checks; None means that it is not. Raises InvalidCall."""
+    """The checked values that are not None, in the order of the checks. Raises InvalidCall."""
     for name in values.keys() - checks.keys():
-        raise InvalidCall(f"{name} is nothing that this call takes: leave it out")
+        raise InvalidCall(f"{name} is no parameter of this call: leave it out")
     return {name: check(values[name], name) for name, check in checks.items() if values.get(name) is not None}
 
 
@@ -58,7 +58,7 @@ def flag(value: Value, name: str) -> bool:
 
 
 def json_object(value: Value, name: str) -> dict[str, object]:
-    """A copy of a mapping that JSON can say exactly."""
+    """A copy of a mapping that JSON can represent exactly."""
     if not isinstance(value, Mapping):
         raise InvalidCall(f"{name} must be a JSON object, not {type(value).__name__}")
     try:
@@ -77,7 +77,7 @@ def texts(value: Value, name: str) -> list[str]:
 
 
 def one_of(*allowed: str) -> Check:
-    """One of a few words, in any case."""
+    """One of a few words, in upper or lower case."""
 
     def check(value: Value, name: str) -> str:
         word = text(value, name).lower()
@@ -147,7 +147,7 @@ def origins(value: Value, name: str) -> list[str]:
 
 
 def path_segment(value: Value, name: str) -> str:
-    """An id as one part of a path, percent-encoded: it can neither end the path nor climb out of it."""
+    """An id as one part of a path, percent-encoded: it can neither end the path nor leave it."""
     word = text(value, name)
     if word in {".", ".."}:
         raise InvalidCall(f"{name} is no id")

@@ -1,4 +1,4 @@
-"""Where Siglume posts its webhooks, and what became of each delivery."""
+"""Where does Siglume post its webhooks, and what was the result of each delivery?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,11 +39,11 @@ class WebhookSubscription:
     callback_url: str | None
     status: str | None
     event_types: tuple[str, ...]
-    """Empty when the platform does not say; then every type may come."""
+    """Empty when the platform does not state them; then any type may be sent."""
     signing_secret: SecretStr | None
-    """Only in the answer that creates it."""
+    """Present only in the answer that creates the subscription."""
     signing_secret_hint: str | None
-    """How the secret ends."""
+    """The last characters of the secret."""
 
     @classmethod
     def read(cls, record: Record) -> Self:
@@ -60,16 +60,16 @@ class WebhookSubscription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookDelivery:
-    """One attempt to hand over an event, or all of them: the platform gives no more than this."""
+    """One attempt to deliver an event, or all attempts together: the platform states no more than this."""
 
     delivery_id: str | None
     subscription_id: str | None
     event_id: str | None
     event_type: str | None
     delivery_status: str | None
-    """Such as `delivered` or `failed`."""
+    """For example `delivered` or `failed`."""
     response_status: int | None
-    """What the callback answered."""
+    """The status that the callback answered."""
     delivered_at: datetime | None
 
     @classmethod
@@ -89,7 +89,7 @@ class WebhookDelivery:
 @dataclass(frozen=True, slots=True)
 class QueuedTestDelivery:
     event_id: str | None
-    """By which its delivery is found."""
+    """Finds the delivery in the log."""
 
     @classmethod
     def read(cls, record: Record) -> Self:
@@ -109,7 +109,7 @@ class WebhookCalls(Calls):
         event_types: Sequence[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> WebhookSubscription:
-        """A new subscription each time, with its secret in the answer. Not repeated when that answer is lost."""
+        """Create another subscription; the answer has its secret. Not retried when that answer is lost."""
         call = "create_webhook_subscription"
         body: dict[str, object] = {
             "callback_url": values.webhook_url(callback_url, "callback_url"),
@@ -127,7 +127,7 @@ class WebhookCalls(Calls):
     async def queue_webhook_test_delivery(
         self, *, event_type: str, data: Mapping[str, Any] | None = None, subscription_ids: Sequence[str] | None = None
     ) -> QueuedTestDelivery:
-        """Let Siglume post a signed test event. Not repeated when its answer is lost: another event would go out."""
+        """Let Siglume post a signed test event. Not retried when its answer is lost: that would send another event."""
         call = "queue_webhook_test_delivery"
         body: dict[str, object] = {"event_type": values.text(event_type, "event_type")}
         body |= values.checked({"data": data, "subscription_ids": subscription_ids}, _TEST)
@@ -142,15 +142,15 @@ class WebhookCalls(Calls):
         status: str | None = None,
         limit: int | None = None,
     ) -> tuple[WebhookDelivery, ...]:
-        """The latest ones: the platform has neither dates nor a cursor to ask by."""
+        """The latest deliveries: the platform filters neither by dates nor by a cursor."""
         call = "list_webhook_deliveries"
-        asked = {"subscription_id": subscription_id, "event_type": event_type, "status": status, "limit": limit}
-        data = await self._sender.call(get(call, DELIVERIES, values.checked(asked, _DELIVERY)))
+        filters = {"subscription_id": subscription_id, "event_type": event_type, "status": status, "limit": limit}
+        data = await self._sender.call(get(call, DELIVERIES, values.checked(filters, _DELIVERY)))
         return read_all(_list(data, call), call, WebhookDelivery.read)
 
 
 def _list(data: object, call: str) -> list[object]:
-    """Stricter than the SDK, which takes whatever is no list for an empty one."""
+    """Stricter than the SDK, which reads any other value as an empty list."""
     if not isinstance(data, list):
         raise UnusableAnswer(f"Siglume's answer to {call} is no list: report it to Siglume")
     return data

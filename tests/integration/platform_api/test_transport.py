@@ -76,7 +76,7 @@ async def test_a_payment_whose_outcome_is_unknown_is_not_made_again(
     trouble: Handler, there: Platform, connected: Transport
 ) -> None:
     there.answers(trouble, data(execution()))
-    with pytest.raises(SiglumeApiError, match="look whether it was done before you ask again") as error:
+    with pytest.raises(SiglumeApiError, match="check whether it was done before you repeat it") as error:
         await pay(connected)
     assert (len(there.received), error.value.retryable) == (1, False)
 
@@ -150,7 +150,7 @@ async def test_a_try_that_takes_too_long_is_given_up_and_made_again(there: Platf
 async def test_a_payment_that_takes_too_long_is_not_made_again(there: Platform) -> None:
     there.answers(slow(30, data(execution())))
     async with transport(there, patience=Patience(attempt=0.3, deadline=5.0)) as connected:
-        with pytest.raises(Unreachable, match="a try took too long; look whether it was done"):
+        with pytest.raises(Unreachable, match="a try took too long; check whether it was done"):
             await pay(connected)
     assert len(there.received) == 1
 

@@ -57,7 +57,7 @@ def test_a_refusal_carries_the_platforms_code_and_message() -> None:
     assert (error.status, error.code, error.retryable) == (409, "NONCE_REUSED", False)
     assert str(error) == (
         "Siglume refused get_merchant with 409 NONCE_REUSED (nonce was used); "
-        "look at what is there already before you ask again"
+        "check what exists already before you repeat the call"
     )
     assert refused(400, {"code": "FLAT", "message": "m"}).code == "FLAT"
 
@@ -78,7 +78,7 @@ def test_a_refusal_that_asking_again_cannot_change_says_so(status: int) -> None:
 def test_trouble_of_the_platform_may_be_asked_again_where_twice_does_no_more_than_once(status: int) -> None:
     assert refused(status, {}).retryable
     assert not refused(status, {}, request=ONCE).retryable
-    assert "look whether it was done" in str(refused(status, {}, request=ONCE))
+    assert "check whether it was done" in str(refused(status, {}, request=ONCE))
 
 
 def test_too_many_requests_may_always_be_asked_again_because_nothing_was_done() -> None:
