@@ -1,4 +1,4 @@
-"""Hear what happens to orders: `python deploy/examples/subscriber.py`, with KESSAI_AMQP_URL set."""
+"""Receive the facts about orders: `python deploy/examples/subscriber.py`, with KESSAI_AMQP_URL set."""
 
 import asyncio
 import json

@@ -1,1 +1,1 @@
-"""A private Postgres and a private RabbitMQ in one folder, for the demo, the tests, the benchmarks and a quick look."""
+"""A private Postgres and a private RabbitMQ in one folder, for development, the demo, the tests and the benchmarks."""

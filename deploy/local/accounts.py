@@ -1,4 +1,4 @@
-"""Under which account do the servers run? Postgres refuses root, so root hands both servers to lesser accounts."""
+"""Chooses the account that a server runs under: Postgres refuses root, so root runs both servers as other users."""
 
 import os
 import pwd
@@ -20,9 +20,9 @@ class Account:
 
 
 def account_for(home: Path, *, preferred: Sequence[str]) -> Account | None:
-    """The account to switch to, or None to stay who we are.
+    """Return the account to switch to, or None to keep the present one.
 
-    Data that exists keeps its owner, so that a folder begun by a person can be driven by root later.
+    Existing data keeps its owner, so that root can later run a stack that another user created.
     """
     if os.geteuid() != 0:
         return None
@@ -37,7 +37,7 @@ def account_for(home: Path, *, preferred: Sequence[str]) -> Account | None:
 
 
 def may_enter(folder: Path, account: Account) -> bool:
-    """Whether `account` can reach `folder` through all of its parents."""
+    """Return whether `account` can reach `folder` through all of its parents."""
     answer = subprocess.run(  # noqa: S603 - a fixed program, the folder is one argument
         ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)],
         user=account.uid,

@@ -1,4 +1,4 @@
-"""Outlives the program that asked for a temporary stack, by as long as it takes to wipe that stack.
+"""Deletes a temporary stack after the program that started it has ended, in whatever way.
 
 Run as `python -m deploy.local.keeper FOLDER` with standard input held open by that program.
 """

@@ -1,4 +1,4 @@
-"""One command at a time over one stack; the lock ends with its process, however that ends."""
+"""Locks a stack for one command at a time; the lock ends with its process, however that ends."""
 
 import fcntl
 import os
@@ -15,11 +15,11 @@ _WITHIN = 180.0
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Wait for our turn in `folder`, which is made if need be."""
+    """Wait for the lock of `folder`, which is created when it is missing."""
     deadline = time.monotonic() + _WITHIN
     while (lock := _try(folder)) is None:
         if time.monotonic() > deadline:
-            raise LocalStackError(f"another `kessai local` has been at work in {folder} for minutes: end it")
+            raise LocalStackError(f"another `kessai local` has held the lock of {folder} for minutes: end it")
         time.sleep(0.05)
     try:
         yield

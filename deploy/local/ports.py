@@ -1,4 +1,4 @@
-"""Which loopback ports are free, and stay free while a server is away for a moment?"""
+"""Finds loopback ports that are free, and that stay free while a server restarts."""
 
 import random
 import socket
@@ -12,10 +12,10 @@ _LOWEST = 15000
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct free ports below the range the system hands to outgoing connections.
+    """Return distinct free ports below the range that the system uses for outgoing connections.
 
-    A port from that range could be taken by any client while its server restarts, and a client that knocks at its own
-    port meanwhile would be connected to itself.
+    Any client could take a port of that range while its server restarts, and a client that connects to it meanwhile
+    could be connected to itself.
     """
     with ExitStack() as held:
         found: list[int] = []

@@ -1,4 +1,4 @@
-"""A Postgres of one's own: durable, loopback only, sized for a test machine."""
+"""A private Postgres: durable, on loopback only, sized for a test machine."""
 
 import os
 import re
@@ -26,7 +26,7 @@ max_connections = 200
 shared_buffers = {shared_buffers}
 # In the data folder, so that a server that was killed leaves nothing behind in /dev/shm.
 dynamic_shared_memory_type = mmap
-# Durable, so that what a benchmark or a fault test says also holds elsewhere.
+# Durable, so that results of benchmarks and fault tests also hold elsewhere.
 fsync = on
 synchronous_commit = on
 max_wal_size = 4GB
@@ -43,7 +43,7 @@ log_line_prefix = '%m [%p] %q%d '
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """The data lies in `home`/data; the file of settings beside it is written anew at each start."""
+    """Its data is in `home`/data; the file of settings beside it is written again at each start."""
 
     home: Path
     mark: str
@@ -114,7 +114,7 @@ class Postgres:
         )
 
     def _create(self, programs: Path) -> None:
-        """Make the data under a passing name, so that a crash in between leaves nothing that looks whole.
+        """Create the data under a temporary name, so that a crash leaves nothing that looks complete.
 
         The name carries the mark, by which an orphaned initdb is found.
         """
@@ -159,7 +159,7 @@ class Postgres:
 
 
 def _programs_for(data: Path) -> Path:
-    """The folder of programs of the version that made `data`, or of the newest one."""
+    """Return the folder of programs of the version that created `data`, or of the newest version."""
     installed = installed_versions()
     try:
         version = (data / "PG_VERSION").read_text().strip()
@@ -168,7 +168,7 @@ def _programs_for(data: Path) -> Path:
     if int(version) not in installed:
         raise LocalStackError(
             f"{data} was made by Postgres {version}, which is not installed: install it, "
-            "or give the data up with `kessai local down --wipe`"
+            "or delete the data with `kessai local down --wipe`"
         )
     return installed[int(version)]
 
@@ -183,8 +183,8 @@ def installed_versions() -> dict[int, Path]:
     initdb = shutil.which("initdb")
     if initdb is None or not (folder := Path(initdb).resolve().parent).joinpath("postgres").exists():
         return found
-    said = subprocess.run([initdb, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
-    version = re.search(r" (\d+)", said)
+    output = subprocess.run([initdb, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    version = re.search(r" (\d+)", output)
     return found if version is None else {int(version[1]): folder} | found
 
 

@@ -1,4 +1,4 @@
-"""Which processes belong to a stack, and how they begin and end.
+"""Finds, starts and stops the processes of a stack.
 
 Every server carries a mark on its command line that is made from the stack's folder. The processes themselves are
 the only record: it cannot be lost in a crash, and a process number that the system has given to somebody else never
@@ -19,7 +19,7 @@ from deploy.local.errors import LocalStackError
 
 PROC = Path("/proc")
 _children: list[subprocess.Popen[bytes]] = []
-"""Servers this very process started: they stay until reaped, and nobody else can reap them."""
+"""Servers that this process started: only it can reap them."""
 
 
 def spawn(
@@ -31,7 +31,7 @@ def spawn(
     log: Path,
     title: str | None = None,
 ) -> None:
-    """Start a server in a session of its own: it outlives the terminal and the process that called for it.
+    """Start a server in a session of its own, so that it outlives the terminal and the calling process.
 
     `title` stands in for the program's name on its command line, where the server takes no argument of ours.
     """
@@ -54,13 +54,13 @@ def spawn(
 
 
 def server_environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
-    """The search paths and nothing else of the caller's shell: no secrets, no PG*, RABBITMQ_* and ERL_* settings."""
+    """Return only the search paths of the caller's shell: no secrets, no PG*, RABBITMQ_* or ERL_* settings."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     return {"PATH": os.defpath, "LANG": "C.UTF-8", **kept, "HOME": str(home), **extra}
 
 
 def find(mark: str, *, programs: Collection[str]) -> list[int]:
-    """Process numbers of `programs` that carry `mark`, lowest first; ended ones that wait to be reaped do not count."""
+    """Return the process numbers of `programs` with `mark`, lowest first, without those that only wait to be reaped."""
     _reap()
     numbers = sorted(int(entry.name) for entry in PROC.iterdir() if entry.name.isdecimal())
     return [number for number in numbers if _carries(number, mark, programs)]
@@ -90,7 +90,7 @@ def _carries(number: int, mark: str, programs: Collection[str]) -> bool:
 
 
 def _send_one(signal_number: signal.Signals, number: int, mark: str, programs: Collection[str]) -> None:
-    """Look again with the process held open, so that the signal cannot reach a later owner of the same number."""
+    """Check again with the process held open, so that the signal cannot reach a later owner of the same number."""
     with suppress(ProcessLookupError):
         handle = os.pidfd_open(number)
         try:

@@ -1,4 +1,4 @@
-"""A RabbitMQ of one's own: one node, loopback only, its name service private to it."""
+"""A private RabbitMQ: one node, on loopback only, with a name service of its own."""
 
 import os
 import secrets
@@ -15,7 +15,7 @@ from deploy.local.service import numbers, own_file, own_folder
 
 USER = "kessai"
 NODE = "kessai@localhost"
-"""The same in every stack, since queues remember it; a name service for each stack keeps them apart."""
+"""The same in every stack, since queues store it; a name service for each stack separates them."""
 _DEBIAN = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 _LOOPBACK_TERM = "{" + LOOPBACK.replace(".", ",") + "}"
@@ -67,7 +67,7 @@ class NameService:
 
 @dataclass(frozen=True, slots=True)
 class RabbitMQ:
-    """Everything it writes lies in `home`; the file of settings is written anew at each start."""
+    """It writes only into `home`; the file of settings is written again at each start."""
 
     home: Path
     mark: str
@@ -110,7 +110,7 @@ class RabbitMQ:
         )
 
     def is_ready(self) -> bool:
-        """Whether the node greets a client; its listeners open last of all."""
+        """Return whether the node answers a client; it opens its listeners last."""
         return bool(numbers(self)) and _answers(self.port, _AMQP_HEADER)
 
     def _environment(self) -> dict[str, str]:
@@ -136,7 +136,7 @@ class RabbitMQ:
 
 
 def server_program() -> str | None:
-    """The server's own script: Debian's wrapper on the PATH insists on the system's account and folders."""
+    """Return the server's own script: Debian's wrapper on the PATH requires the system's account and folders."""
     return str(_DEBIAN) if _DEBIAN.exists() else shutil.which("rabbitmq-server")
 
 

@@ -1,4 +1,4 @@
-"""What Postgres and RabbitMQ have in common in the eyes of a stack."""
+"""The interface that Postgres and RabbitMQ share in a stack, and what is the same for both."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from deploy.local.errors import ServiceFailed
 
 
 class Service(Protocol):
-    """One server: how it is begun and told to end. Waiting and signalling are the same for both."""
+    """One server: how it is started and which signals stop it. Waiting and signalling are the same for both."""
 
     @property
     def name(self) -> str: ...
@@ -21,11 +21,11 @@ class Service(Protocol):
 
     @property
     def mark(self) -> str:
-        """What its processes carry on their command lines."""
+        """A text that each of its processes has on its command line."""
 
     @property
     def programs(self) -> frozenset[str]:
-        """Names its processes may have; a pager or a grep that carries the mark is none of ours."""
+        """Names that its processes may have: a pager or a grep with the mark on its command line is not one."""
 
     @property
     def port(self) -> int: ...
@@ -35,20 +35,20 @@ class Service(Protocol):
 
     @property
     def stop_signals(self) -> tuple[tuple[signal.Signals, float], ...]:
-        """Signals in rising order, each with the seconds it is given."""
+        """Signals to send in order, each with the seconds to wait after it."""
 
     def missing_programs(self) -> list[str]:
-        """What must be installed before it can begin."""
+        """Return the programs that must be installed first."""
 
     def begin(self) -> None:
-        """Make what is missing and start the server without waiting for it."""
+        """Create what is missing and start the server, without waiting for it."""
 
     def is_ready(self) -> bool:
-        """Whether clients are served."""
+        """Return whether it serves clients."""
 
 
 def numbers(service: Service) -> list[int]:
-    """The process numbers of a service, the server itself first."""
+    """Return the process numbers of a service, that of the server first."""
     return processes.find(service.mark, programs=service.programs)
 
 
@@ -61,8 +61,8 @@ def stop(service: Service) -> None:
 
 
 def kill(service: Service) -> None:
-    """End every process of the service where it stands, as a crash of the machine would."""
-    for _ in range(3):  # a server may have forked between the look and the signal
+    """Kill every process of the service at once, as a crash of the machine does."""
+    for _ in range(3):  # a server may have forked between the search and the signal
         processes.send(signal.SIGKILL, service.mark, programs=service.programs)
         if processes.wait_until_gone(service.mark, programs=service.programs, seconds=5):
             return
@@ -70,7 +70,7 @@ def kill(service: Service) -> None:
 
 
 def own_folder(path: Path, account: Account | None) -> Path:
-    """A private folder that belongs to the account of the server."""
+    """Create a private folder that belongs to the account of the server."""
     path.mkdir(mode=0o700, exist_ok=True)
     if account is not None:
         os.chown(path, account.uid, account.gid)
@@ -78,7 +78,7 @@ def own_folder(path: Path, account: Account | None) -> Path:
 
 
 def own_file(path: Path, text: str, account: Account | None) -> Path:
-    """A small file that only the server may read; it may hold a password."""
+    """Write a small file that only the server may read; it may hold a password."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)

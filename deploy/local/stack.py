@@ -1,4 +1,4 @@
-"""One private Postgres and one private RabbitMQ in a folder: up, down, and what tests do to them in between."""
+"""One private Postgres and one private RabbitMQ in a folder: start, stop, and what tests do to them."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ SERVICES = ("postgres", "rabbitmq")
 URL_NAMES = {"postgres": "KESSAI_DATABASE_URL", "rabbitmq": "KESSAI_AMQP_URL"}
 _READY_WITHIN = 90.0
 _GONE_AFTER = 1.0
-"""Seconds without any process of a starting server after which it has ended."""
+"""Seconds without a process of a starting server after which it counts as ended."""
 _ELSEWHERE = Path("/var/tmp")  # noqa: S108 - each stack makes a fresh folder of its own there
 _PLAIN_PATH = re.compile(r"[\w./+-]+", re.ASCII)
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ class ServiceStatus:
 
 
 class Stack:
-    """A stack is its folder: two objects, or two programs, over the same folder drive the same servers."""
+    """A stack, identified by its folder: two objects or programs with the same folder control the same servers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
@@ -52,13 +52,13 @@ class Stack:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """KESSAI_LOCAL_DIR, else `.local` of the checkout this code runs from, else `.local` of the current folder."""
+        """Use KESSAI_LOCAL_DIR, else `.local` of this code's checkout, else `.local` of the current folder."""
         named = (os.environ if environ is None else environ).get("KESSAI_LOCAL_DIR", "")
         beside = _CHECKOUT if (_CHECKOUT / "pyproject.toml").exists() else Path.cwd()
         return cls(Path(named).expanduser() if named.strip() else beside / ".local")
 
     def up(self, only: Collection[str] = SERVICES) -> None:
-        """Start what is not running, both at once; what runs is left alone."""
+        """Start the servers that do not run, both at once."""
         with alone_in(self.folder):
             known = memory.load(self.folder)
             self._require_programs(only)
@@ -70,7 +70,7 @@ class Stack:
             self._start([service for service in self._services(known) if service.name in only], known)
 
     def down(self, *, wipe: bool = False) -> None:
-        """Stop everything; with `wipe` give up the data too, and so without the courtesy of a clean stop."""
+        """Stop everything; with `wipe` delete the data, too, and so without a clean stop."""
         if not self.folder.exists():
             self._kill_all(self._any_state())
             if wipe:
@@ -85,7 +85,7 @@ class Stack:
                 self._stop_all(known)
 
     def start(self, name: str) -> None:
-        """Start one service again, at the port it had."""
+        """Start one service again, at its former port."""
         with alone_in(self.folder):
             known = self._known()
             self._start([self._service(known, name)], known)
@@ -102,7 +102,7 @@ class Stack:
             stop(self._service(self._known(), name))
 
     def kill(self, name: str) -> None:
-        """SIGKILL every process of one service at once."""
+        """Send SIGKILL to every process of one service at once."""
         with alone_in(self.folder):
             kill(self._service(self._known(), name))
 
@@ -113,7 +113,7 @@ class Stack:
         ]
 
     def environment(self) -> dict[str, str]:
-        """The variables that lead a Kessai program to these servers, whether or not they run just now."""
+        """Return the variables that connect a Kessai program to these servers, whether or not they run."""
         known = self._known()
         return {URL_NAMES["postgres"]: self.postgres(known).url, URL_NAMES["rabbitmq"]: self.rabbitmq(known).url}
 
@@ -180,11 +180,11 @@ class Stack:
         return self._any_state()
 
     def _any_state(self) -> State:
-        """Enough to find processes by, where the stack's own memory is gone."""
+        """Return enough to find processes by, when the stack's own file is missing."""
         return State(str(self.folder), "", 0, 0, 0, 0)
 
     def _with_usable_ports(self, known: State) -> State:
-        """Ports that another program has taken since are exchanged, but never under a server that runs."""
+        """Replace ports that another program has taken meanwhile, but never those of a server that runs."""
         spare = memory.fresh(Path(known.home))
         if not numbers(self.postgres(known)) and not is_free(known.postgres_port):
             known = replace(known, postgres_port=spare.postgres_port)
@@ -199,7 +199,7 @@ class Stack:
         )
 
     def _start(self, services: list[Service], known: State) -> None:
-        """RabbitMQ first: it takes longest, and Postgres sets itself up meanwhile."""
+        """Start RabbitMQ first: it takes longest, and Postgres prepares its data meanwhile."""
         idle = [service for service in reversed(services) if not self._runs(service)]
         if any(service.name == "rabbitmq" for service in idle):
             self._start_name_service(known)
@@ -224,7 +224,7 @@ class Stack:
 
     @staticmethod
     def _runs(service: Service) -> bool:
-        """Whether it serves, or will. What a crashed start left half made is cleared away."""
+        """Return whether it serves or will serve; remove what a crashed start left."""
         if not numbers(service):
             return False
         with suppress(ServiceFailed):
@@ -242,7 +242,7 @@ class Stack:
             kill(service)
 
     def _choose_home(self) -> Path:
-        """The stack's folder, or one under /var/tmp where the servers' accounts may not enter that.
+        """Return the stack's folder, or one under /var/tmp when the servers' accounts cannot enter it.
 
         RabbitMQ's scripts also trip over a path with blanks or quotes.
         """
@@ -258,7 +258,7 @@ class Stack:
         return home
 
     def _remove(self, known: State) -> None:
-        """Only what a stack has made: the folder may hold other things."""
+        """Delete only what a stack has created: the folder may hold other files."""
         homes = {Path(known.home), *filter(_is_ours, _ELSEWHERE.glob(f"{self.mark}-*"))}
         for home in homes:
             shutil.rmtree(home / "postgres", ignore_errors=True)
@@ -271,7 +271,7 @@ class Stack:
 
 
 def _is_ours(home: Path) -> bool:
-    """Anybody may put a folder, or a link to one, where all may write."""
+    """Return whether we created it: in such a folder everybody can create folders and links."""
     return not home.is_symlink() and home.stat().st_uid == os.geteuid()
 
 
@@ -288,7 +288,7 @@ def _status(service: Service, *, port_known: bool) -> ServiceStatus:
 
 
 def _wait_until_ready(service: Service) -> None:
-    """A script that is about to become the server has no name of its own for a moment: that is no end."""
+    """Wait; a script that becomes the server has no known name for a moment, which does not count as its end."""
     deadline = time.monotonic() + _READY_WITHIN
     last_seen = time.monotonic()
     while not service.is_ready():

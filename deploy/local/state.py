@@ -1,4 +1,4 @@
-"""What a stack remembers between two commands: its ports, its password and where its data lies."""
+"""The file that a stack keeps between two commands: its ports, its password and the folder of its data."""
 
 import json
 import os
@@ -17,7 +17,7 @@ class State:
     home: str
     """Folder of the data; elsewhere than the stack's folder when the servers' accounts may not enter that."""
     password: str
-    """Of the user `kessai` in both servers."""
+    """Password of the user `kessai` in both servers."""
     postgres_port: int
     amqp_port: int
     distribution_port: int
@@ -37,7 +37,7 @@ def fresh(home: Path) -> State:
 
 
 def load(folder: Path) -> State | None:
-    """None when no stack was ever brought up here."""
+    """Return None when no stack was started in this folder."""
     path = folder / FILE
     try:
         return State(**json.loads(path.read_text(encoding="utf-8")))
@@ -49,7 +49,7 @@ def load(folder: Path) -> State | None:
         ) from None
     except (OSError, ValueError, TypeError) as error:
         raise LocalStackError(
-            f"{path} is not readable ({error}): run `kessai local down --wipe` to begin anew"
+            f"{path} is not readable ({error}): run `kessai local down --wipe` to start again"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""A stack for as long as one program lives: its servers and its data end with the program, however it ends."""
+"""A stack that lives as long as one program: its servers and its data end with it, however it ends."""
 
 import os
 import subprocess
@@ -12,14 +12,14 @@ from deploy.local.stack import SERVICES, URL_NAMES, Stack
 
 
 def missing_services(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """The servers that the environment does not name already."""
+    """Return the servers that the environment does not name."""
     given = os.environ if environ is None else environ
     return tuple(name for name in SERVICES if not (given.get(URL_NAMES[name]) or given.get(f"{URL_NAMES[name]}_FILE")))
 
 
 @contextmanager
 def temporary_stack(only: tuple[str, ...] = SERVICES, *, within: Path | None = None) -> Iterator[Stack]:
-    """Bring up a stack in a fresh folder, `within` this one or the system's for temporary files; wipe it afterwards."""
+    """Start a stack in a new folder, `within` a given one or the system's for temporary files; delete it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="kessai-stack-", dir=within))
     folder.chmod(0o711)  # the servers' accounts must pass through it
     with _kept(folder):
@@ -30,7 +30,7 @@ def temporary_stack(only: tuple[str, ...] = SERVICES, *, within: Path | None = N
 
 @contextmanager
 def services(environ: Mapping[str, str] | None = None) -> Iterator[dict[str, str]]:
-    """The URLs of both servers: those the environment names, and a temporary stack for what is missing."""
+    """Provide the URLs of both servers: from the environment, or from a temporary stack."""
     given = dict(os.environ if environ is None else environ)
     missing = missing_services(given)
     own = {name: given[name] for name in URL_NAMES.values() if given.get(name)}
@@ -43,9 +43,9 @@ def services(environ: Mapping[str, str] | None = None) -> Iterator[dict[str, str
 
 @contextmanager
 def _kept(folder: Path) -> Iterator[None]:
-    """A keeper process wipes the stack when the pipe from us breaks: on leaving this block, or on our sudden death.
+    """Start a process that deletes the stack when the pipe to it closes: when this block ends, or when we crash.
 
-    It lives in a session of its own, out of the reach of Ctrl-C.
+    It has a session of its own, so that Ctrl-C does not reach it.
     """
     keeper = subprocess.Popen(  # noqa: S603 - this very interpreter
         [sys.executable, "-m", "deploy.local.keeper", str(folder)],

@@ -1,6 +1,6 @@
-"""Virtual hosts made and removed in some ten milliseconds, where rabbitmqctl takes a second for each.
+"""Creates and removes virtual hosts in about ten milliseconds each, where rabbitmqctl takes a second.
 
-An Erlang shell stays open beside the broker and asks it directly, as rabbitmqctl does each time anew.
+An Erlang shell stays connected to the broker and calls it directly; rabbitmqctl starts a new one each time.
 """
 
 import shutil
