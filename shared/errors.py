@@ -1,8 +1,13 @@
 """The root of every error Kessai raises on purpose."""
 
+from shared.remedies import Remedy
+
 
 class KessaiError(Exception):
-    """Says in one line, which may be shown to a person, what happened, to what, and what to do next."""
+    """Says in one line, which may be shown to a person, what happened and to what."""
+
+    remedy: Remedy | None = None
+    """What the person could do about it, where that depends on how they reach Kessai; otherwise the line says it."""
 
 
 class SettingsError(KessaiError):

@@ -36,8 +36,10 @@ from deploy.cli import (
     users,
     worker,
 )
+from deploy.cli.advice import ADVICE
 from deploy.cli.output import printable
 from shared.errors import DatabaseUnavailable, KessaiError
+from shared.remedies import with_advice
 
 app = typer.Typer(name="kessai", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -112,7 +114,7 @@ def run() -> None:
     except DatabaseUnavailable as error:
         code = _fail(f"{error}; `kessai doctor` shows what is unavailable", 1)
     except KessaiError as error:
-        code = _fail(str(error), 1)
+        code = _fail(with_advice(str(error), error.remedy, ADVICE), 1)
     except typer.TyperException as error:
         code = _fail(_wrong_usage(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):

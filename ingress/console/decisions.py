@@ -2,13 +2,14 @@
 
 from typing import Final, assert_never
 
-from ingress.console.forms import sentence
+from ingress.console.messages import sentences
 from ingress.console.shown import words
 from shared.ledger.books import Outcome
 from shared.ledger.decisions import Refusal, Resolution, Unchanged, Verdict
 from shared.ledger.foresight import Choice
 from shared.ledger.resolve import Resolved
 from shared.plurals import counted
+from shared.remedies import Remedy
 
 TITLES: Final = {
     Resolution.LINK_ORDER: "Link it to an order",
@@ -28,8 +29,8 @@ SECOND: Final = "A second person must approve it first."
 def consequence(choice: Choice, *, needs_second: bool) -> tuple[str, bool]:
     """What will happen, and whether it can."""
     match choice.answer:
-        case Refusal(why):
-            return sentence(why), "--accept-mismatch" in why  # with its box ticked it can
+        case Refusal(why, remedy):
+            return sentences(why, remedy), remedy is Remedy.ACCEPT_MISMATCH  # it is possible with the box ticked
         case Unchanged():
             return "Today's ruling is the same: it would stay as it is.", True
         case Verdict() as verdict:

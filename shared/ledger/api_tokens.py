@@ -11,6 +11,7 @@ from shared.ledger.database import Connection
 from shared.ledger.names import NAME
 from shared.ledger.roles import Role
 from shared.ledger.users import UserNotFound
+from shared.remedies import Remedy
 
 
 class InvalidLabel(KessaiError):
@@ -19,16 +20,17 @@ class InvalidLabel(KessaiError):
 
 
 class LabelTaken(KessaiError):
+    remedy = Remedy.REVOKE_TOKEN
+
     def __init__(self, name: str, label: str) -> None:
-        super().__init__(
-            f"{name} has a token {label!r} already: choose another label, "
-            f"or revoke that one first (kessai tokens revoke {name} {label})"
-        )
+        super().__init__(f"{name} has a token {label!r} already")
 
 
 class TokenNotFound(KessaiError):
+    remedy = Remedy.LIST_TOKENS
+
     def __init__(self, name: str, label: str) -> None:
-        super().__init__(f"{name[:64]!r} has no token {label[:64]!r}: see `kessai tokens list`")
+        super().__init__(f"{name[:64]!r} has no token {label[:64]!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from shared.ledger import audit
 from shared.ledger.bearer_tokens import USED_EVERY, digest, fresh
 from shared.ledger.database import Connection
 from shared.ledger.names import NAME
+from shared.remedies import Remedy
 
 
 class InvalidClientName(KessaiError):
@@ -22,16 +23,17 @@ class InvalidClientName(KessaiError):
 
 
 class ClientExists(KessaiError):
+    remedy = Remedy.REVOKE_CLIENT
+
     def __init__(self, name: str) -> None:
-        super().__init__(
-            f"client {name!r} has a token already: choose another name, "
-            f"or revoke that token first (kessai checkout-clients revoke {name})"
-        )
+        super().__init__(f"client {name!r} has a token already")
 
 
 class ClientNotFound(KessaiError):
+    remedy = Remedy.LIST_CLIENTS
+
     def __init__(self, name: str) -> None:
-        super().__init__(f"no client {name[:64]!r}: see `kessai checkout-clients list`")
+        super().__init__(f"no client {name[:64]!r}")
 
 
 @dataclass(frozen=True, slots=True)

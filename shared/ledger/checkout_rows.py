@@ -117,7 +117,7 @@ async def register(connection: Connection, order: Order, challenge_hash: str, *,
     if taken_by is not None:
         raise ChallengeTaken(
             f"challenge {challenge_hash!r} belongs to order {taken_by!r}, so no session of order {order.order_id!r} "
-            "can have it: look at both with `kessai orders timeline`"
+            "can have it: compare the two orders"
         )
     new = NewOrder(order.order_id, order.amount_minor, order.currency, order.endpoint, challenge_hash)
     await orders.register(connection, [new], actor=actor, now=now)

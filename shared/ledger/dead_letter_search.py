@@ -9,6 +9,7 @@ from shared.errors import KessaiError
 from shared.ledger.conditions import Conditions, endpoints_in
 from shared.ledger.database import Connection
 from shared.ledger.slices import DEAD_LETTERS
+from shared.remedies import Remedy
 
 Place: TypeAlias = tuple[datetime, int]
 """Where a dead letter stands in a list: when it was received, and its id."""
@@ -23,13 +24,17 @@ class DeadLetterState(StrEnum):
 
 
 class DeadLetterNotFound(KessaiError):
+    remedy = Remedy.LIST_DEAD_LETTERS
+
     def __init__(self, dead_letter_id: int) -> None:
-        super().__init__(f"no dead letter {dead_letter_id}: see `kessai dead-letters list`")
+        super().__init__(f"no dead letter {dead_letter_id}")
 
 
 class GroupNotFound(KessaiError):
+    remedy = Remedy.LIST_GROUPS
+
     def __init__(self, group_id: str) -> None:
-        super().__init__(f"no dead letters of a group {group_id!r}: see `kessai dead-letters groups --state all`")
+        super().__init__(f"no dead letters of a group {group_id!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from shared.ledger.misfits import MISFITS, difference
 from shared.ledger.rulings import rule, rule_accepted, rule_waiting
 from shared.ledger.text import require_why
 from shared.ledger.transitions import OF_SESSIONS, OF_STATEMENTS, Move, Review, ReviewReason
+from shared.remedies import Remedy
 from shared.sdrp.classify import MeteredBatchSettled, MeteredUsageAccepted, StandardSettled
 
 REJECTED = "rejected"
@@ -29,7 +30,13 @@ ACCEPTED = "accepted"
 
 
 class InvalidDecision(KessaiError):
-    """A decision that says too little or too much, before any review is looked at."""
+    """A decision that says too little or too much, found before any review is read."""
+
+
+class OrderNotNamed(InvalidDecision):
+    """A decision to link a payment to an order, without the order."""
+
+    remedy = Remedy.NAME_ORDER
 
 
 class Resolution(StrEnum):
@@ -72,7 +79,7 @@ class Decision:
     def __post_init__(self) -> None:
         require_why(self.why)
         if self.resolution is Resolution.LINK_ORDER and not self.order_id:
-            raise InvalidDecision("link-order needs the order that the payment is for: name it with --order")
+            raise OrderNotNamed("link-order needs the order that the payment is for")
         if self.resolution is not Resolution.LINK_ORDER and self.order_id is not None:
             raise InvalidDecision(f"{self.resolution} takes no order: only link-order does")
         if self.resolution not in MOVES_MONEY and self.accept_mismatch:
@@ -124,6 +131,7 @@ class Refusal:
     """The books allow no such thing; why, and what to do instead."""
 
     why: str
+    remedy: Remedy | None = None
 
 
 Answer = Verdict | Unchanged | Refusal
@@ -262,7 +270,7 @@ def _linked(decision: Decision, case: Case, incoming: Incoming) -> Answer:
     if case.reason not in (*_UNKNOWN_HASH, *_AT_THE_SHOP) or case.order is None:
         return Refusal(f"{case.reason} is not about a missing order: {_instead(case, incoming)}")
     if case.reason in _AT_THE_SHOP and not decision.accept_mismatch:
-        return Refusal(f"its event is {case.reason}: say --accept-mismatch as well to count it all the same")
+        return Refusal(f"its event is {case.reason}", Remedy.ACCEPT_MISMATCH)
     fitting = rule_waiting(incoming, case.order, spent_on=case.spent_on)
     answer = _counted(fitting, incoming, case.order, accept=decision.accept_mismatch, spent_on=case.spent_on)
     if isinstance(answer, Verdict) and case.reason in _AT_THE_SHOP:
@@ -327,7 +335,7 @@ def _applied(ruling: Ruling, order: Order | None, accepted: ReviewReason | None 
 
 
 def _misfit(misfit: ReviewReason, incoming: Incoming, order: Order) -> Refusal:
-    return Refusal(f"{misfit}: {difference(misfit, incoming, order)}; say --accept-mismatch as well if it counts")
+    return Refusal(f"{misfit}: {difference(misfit, incoming, order)}", Remedy.ACCEPT_MISMATCH)
 
 
 def _nothing_to_accept(case: Case, incoming: Incoming) -> Refusal:

@@ -10,6 +10,7 @@ from shared.errors import KessaiError
 from shared.ledger.database import Connection
 from shared.ledger.dead_letter_search import DeadLetterNotFound, DeadLetterState
 from shared.ledger.text import require_why
+from shared.remedies import Remedy
 
 
 class NothingSelected(KessaiError):
@@ -27,11 +28,12 @@ class DeadLetterElsewhere(KessaiError):
 class GroupChanged(KessaiError):
     """Its letters are not those that the person saw: what they did not see is not decided on."""
 
+    remedy = Remedy.READ_GROUP_AGAIN
+
     def __init__(self, group_id: str, now: int, state: str) -> None:
         super().__init__(
             f"group {group_id[:64]!r} is not as you saw it: letters came or left, and {now:,} "
-            f"{'is' if now == 1 else 'are'} {state} by now; nothing is changed: look at it again "
-            "(kessai dead-letters groups), then decide"
+            f"{'is' if now == 1 else 'are'} {state} by now; nothing is changed"
         )
 
 
@@ -146,10 +148,7 @@ async def _lock_group(connection: Connection, group_id: str, seen: str, needed: 
     (group,) = await connection.fetch(LOCK_GROUP, group_id, needed)
     ids: list[int] = group["ids"]
     if not ids:
-        raise NothingSelected(
-            f"group {group_id!r} has no {needed} dead letters: see the others with "
-            "`kessai dead-letters groups --state all`"
-        )
+        raise NothingSelected(f"group {group_id!r} has no {needed} dead letters: choose another group or state")
     if group["version"] != seen:
         raise GroupChanged(group_id, len(ids), needed)
     return ids

@@ -15,6 +15,7 @@ from shared.ledger.lookup import lock_hashes
 from shared.ledger.text import is_keepable
 from shared.ledger.transitions import Fact, Move, OrderState, next_state
 from shared.ledger.waiting import Became, apply_waiting
+from shared.remedies import Remedy
 from shared.sdrp.money import MAX_SAFE_INTEGER, Currency
 
 MAX_TEXT = 255
@@ -34,8 +35,10 @@ class OrderConflict(KessaiError):
 
 
 class OrderNotFound(KessaiError):
+    remedy = Remedy.ADD_ORDER
+
     def __init__(self, order_id: str) -> None:
-        super().__init__(f"no order {order_id!r} in the books: check the id, or register it with `kessai orders add`")
+        super().__init__(f"no order {order_id!r} in the books")
         self.order_id = order_id
 
 

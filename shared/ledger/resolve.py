@@ -29,13 +29,15 @@ from shared.ledger.rulings import add_effects
 from shared.ledger.session_payments import put_session_payment
 from shared.ledger.transitions import ReviewReason
 from shared.ledger.waiting import Became, apply_waiting
+from shared.remedies import Remedy
 
 
 class CannotResolve(KessaiError):
     """The books allow no such resolution; nothing changed."""
 
-    def __init__(self, review_id: int, resolution: Resolution, why: str) -> None:
-        super().__init__(f"nothing changed: review {review_id} cannot be resolved with {resolution}: {why}")
+    def __init__(self, review_id: int, resolution: Resolution, why: str, remedy: Remedy | None = None) -> None:
+        super().__init__(f"review {review_id} cannot be resolved with {resolution}, and nothing was changed: {why}")
+        self.remedy = remedy
 
 
 class WaitsForApproval(KessaiError):
@@ -97,7 +99,7 @@ async def resolve(
             raise ReviewTaken(review_id, str(review.assignee))
         answer = decide(decision, case, shops)
         if isinstance(answer, Refusal):
-            raise CannotResolve(review_id, decision.resolution, answer.why)
+            raise CannotResolve(review_id, decision.resolution, answer.why, answer.remedy)
         if isinstance(answer, Unchanged):
             return Resolved(review_id, decision.resolution, "unchanged", outcome="review", reason=case.reason)
         if approvals > 1 and decision.resolution in NEEDS_SECOND:
@@ -127,8 +129,8 @@ async def approve(
         _refuse_own(seen.proposed, review_id, actor)
         answer = decide(decision, case, shops)
         if not isinstance(answer, Verdict):
-            why = answer.why if isinstance(answer, Refusal) else "the books say so already"
-            raise CannotResolve(review_id, decision.resolution, why)
+            refusal = answer if isinstance(answer, Refusal) else Refusal("the books say so already")
+            raise CannotResolve(review_id, decision.resolution, refusal.why, refusal.remedy)
         people = People(actor, proposed_by=seen.proposed["by"])
         return await _carry_out(connection, review, case, decision, answer, people, now)
 

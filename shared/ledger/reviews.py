@@ -14,26 +14,30 @@ from shared.ledger.changes import Ruling
 from shared.ledger.conditions import Conditions
 from shared.ledger.database import Connection
 from shared.ledger.slices import REVIEWS
+from shared.remedies import Remedy
 
 
 class ReviewNotFound(KessaiError):
+    remedy = Remedy.LIST_REVIEWS
+
     def __init__(self, review_id: int) -> None:
-        super().__init__(f"no review {review_id}: see `kessai reviews list`")
+        super().__init__(f"no review {review_id}")
 
 
 class ReviewChanged(KessaiError):
     """Somebody else acted since the person looked; nothing was done."""
 
+    remedy = Remedy.READ_REVIEW_AGAIN
+
     def __init__(self, review_id: int, what: str) -> None:
-        super().__init__(f"review {review_id} {what}: look again (kessai reviews show {review_id})")
+        super().__init__(f"review {review_id} {what}")
 
 
 class ReviewTaken(KessaiError):
+    remedy = Remedy.TAKE_REVIEW_OVER
+
     def __init__(self, review_id: int, holder: str) -> None:
-        super().__init__(
-            f"review {review_id} is with {holder}: ask them to release it, "
-            f"or take it over (kessai reviews claim {review_id} --take-over)"
-        )
+        super().__init__(f"review {review_id} is assigned to {holder}")
         self.holder = holder
 
 

@@ -11,16 +11,21 @@ from shared.ledger import audit
 from shared.ledger.database import Connection
 from shared.ledger.names import NAME
 from shared.ledger.roles import Role
+from shared.remedies import Remedy
 
 
 class UserNotFound(KessaiError):
+    remedy = Remedy.LIST_USERS
+
     def __init__(self, name: str) -> None:
-        super().__init__(f"no user {name!r}: see `kessai users list`")
+        super().__init__(f"no user {name!r}")
 
 
 class UserExists(KessaiError):
+    remedy = Remedy.CHANGE_USER
+
     def __init__(self, name: str) -> None:
-        super().__init__(f"user {name!r} is there already: change it with `kessai users set-role` or `set-password`")
+        super().__init__(f"user {name!r} exists already")
 
 
 class InvalidName(KessaiError):

@@ -4,8 +4,10 @@ from http import HTTPStatus
 from typing import Final
 
 from ingress.api.problems import BUSY, CONFLICT, INVALID, NOT_FOUND, Kind, Refused, of_any
+from ingress.console.api.advice import ADVICE
 from ingress.console.exporter import RETRY_AFTER, TooManyExports
 from ingress.console.plans import TooManyPlans
+from shared.errors import KessaiError
 from shared.ledger.api_tokens import InvalidLabel, LabelTaken, TokenNotFound
 from shared.ledger.dead_letter_search import DeadLetterNotFound
 from shared.ledger.decisions import InvalidDecision
@@ -23,6 +25,7 @@ from shared.ledger.reviews import ReviewChanged, ReviewNotFound, ReviewTaken
 from shared.ledger.suggested import NothingSuggested
 from shared.ledger.text import InvalidWhy
 from shared.ledger.users import InvalidName, NotYourself, UserExists, UserNotFound
+from shared.remedies import with_advice
 
 DOCUMENT: Final = "/api/v1/openapi.json"
 
@@ -72,15 +75,19 @@ _NOT_SO: Final = (
 
 
 def refusal_of(error: Exception) -> Refused:
-    """What the caller is told of any error."""
+    """How a call that ended with this error is answered."""
     if isinstance(error, _NOT_THERE):
-        return Refused(NOT_FOUND, str(error))
+        return Refused(NOT_FOUND, _explained(error))
     if isinstance(error, _NOT_NOW):
-        return Refused(CONFLICT, str(error))
+        return Refused(CONFLICT, _explained(error))
     if isinstance(error, _NOT_SO):
-        return Refused(INVALID, str(error))
+        return Refused(INVALID, _explained(error))
     if isinstance(error, TooManyPlans):
         return Refused(BUSY, f"{error}.", retry_after=10)
     if isinstance(error, TooManyExports):
         return Refused(BUSY, f"{error}.", retry_after=RETRY_AFTER)
     return of_any(error, document=DOCUMENT)
+
+
+def _explained(error: KessaiError) -> str:
+    return with_advice(str(error), error.remedy, ADVICE)

@@ -3,7 +3,8 @@
 from aiohttp import web
 
 from ingress.console import cursors
-from ingress.console.forms import FRESH, Returned, in_words
+from ingress.console.forms import FRESH, Returned
+from ingress.console.messages import explained
 from ingress.console.sections import Section, act, page
 from ingress.console.visit import PAGE_ROWS, Tone, Visit, not_found
 from shared.ledger import dead_letter_search, discards, notes, receipts
@@ -150,9 +151,9 @@ async def _move_group(visit: Visit, what: str) -> web.Response:
         async with visit.books() as connection:
             ids = await _move(connection, visit, what, chosen, form.get("why", ""))
     except InvalidWhy as error:
-        return await _group_page(visit, group_id, back=Returned(what, form, {"why": in_words(error)}), status=400)
+        return await _group_page(visit, group_id, back=Returned(what, form, {"why": explained(error)}), status=400)
     except (NothingSelected, GroupChanged) as error:
-        back = Returned(what, form, {"": in_words(error)})
+        back = Returned(what, form, {"": explained(error)})
         return await _group_page(visit, group_id, back=back, status=409)
     return visit.to(f"/dead-letters/groups/{group_id}", told=_moved(what, len(ids)))
 
@@ -173,7 +174,7 @@ async def _move_letter(visit: Visit, what: str) -> web.Response:
     except DeadLetterNotFound:
         raise not_found(f"There is no dead letter {letter_id}") from None
     except InvalidWhy as error:
-        return await _letter_page(visit, letter_id, back=Returned(what, form, {"why": in_words(error)}), status=400)
+        return await _letter_page(visit, letter_id, back=Returned(what, form, {"why": explained(error)}), status=400)
     except DeadLetterElsewhere as error:
         told = f"Dead letter {letter_id} is {error.state} by now. Nothing was changed."
         return visit.to(f"/dead-letters/{letter_id}", told=told, tone=Tone.REFUSED)
@@ -198,7 +199,7 @@ async def note_group(visit: Visit) -> web.Response:
                 connection, NoteThing.DEAD_LETTER_GROUP, group_id, form.get("body", ""), author=visit.person.actor
             )
     except InvalidNote as error:
-        return await _group_page(visit, group_id, back=Returned("note", form, {"body": in_words(error)}), status=400)
+        return await _group_page(visit, group_id, back=Returned("note", form, {"body": explained(error)}), status=400)
     return visit.to(f"/dead-letters/groups/{group_id}", told="The note is kept.")
 
 

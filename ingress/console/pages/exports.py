@@ -8,7 +8,7 @@ from aiohttp import web
 
 from ingress.console.days import begin_of, end_of
 from ingress.console.exporter import RETRY_AFTER, TooManyExports
-from ingress.console.forms import in_words
+from ingress.console.messages import explained
 from ingress.console.sections import Section, act
 from ingress.console.visit import Failed, Visit
 from shared.ledger.export_lines import ExportFormat
@@ -25,7 +25,7 @@ async def export(visit: Visit) -> web.StreamResponse:
     try:
         return await visit.services.exporter.send(visit.request, wanted, filename=filename, actor=visit.person.actor)
     except TooManyExports as error:
-        raise Failed(503, "Others are exporting just now", in_words(error), retry_after=RETRY_AFTER) from None
+        raise Failed(503, "Others are exporting just now", explained(error), retry_after=RETRY_AFTER) from None
 
 
 def _request(what: str, form: dict[str, str]) -> ExportRequest:
@@ -39,7 +39,7 @@ def _request(what: str, form: dict[str, str]) -> ExportRequest:
             _member(By, form.get("by") or By.REGISTERED),
         )
     except NoTimeOfPayment as error:
-        raise Failed(404, "There is no such export", in_words(error)) from None
+        raise Failed(404, "There is no such export", explained(error)) from None
 
 
 def _member(kind: type[E], text: str) -> E:

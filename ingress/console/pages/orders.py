@@ -6,7 +6,8 @@ from aiohttp import web
 
 from ingress.console import cursors
 from ingress.console.days import begin_of, end_of
-from ingress.console.forms import FRESH, Returned, in_words
+from ingress.console.forms import FRESH, Returned
+from ingress.console.messages import explained
 from ingress.console.sections import Section, act, page
 from ingress.console.story import told
 from ingress.console.visit import PAGE_ROWS, Tone, Visit, not_found
@@ -98,7 +99,7 @@ async def note(visit: Visit) -> web.Response:
     except NothingToNote:
         raise not_found(f"There is no order {order_id}") from None
     except InvalidNote as error:
-        return await _page(visit, order_id, back=Returned("note", form, {"body": in_words(error)}), status=400)
+        return await _page(visit, order_id, back=Returned("note", form, {"body": explained(error)}), status=400)
     return visit.to("/orders/show", id=order_id, told="The note is kept.")
 
 

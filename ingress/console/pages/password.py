@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from ingress.console.forms import FRESH, Returned, in_words
+from ingress.console.forms import FRESH, Returned
+from ingress.console.messages import explained
 from ingress.console.sections import Section, act, page
 from ingress.console.shown import span
 from ingress.console.visit import Failed, Visit
@@ -33,7 +34,7 @@ async def change(visit: Visit) -> web.Response:
     try:
         password_hash = await asyncio.to_thread(hashed, new)
     except PasswordRefused as error:
-        return _form(visit, back=Returned("password", {}, {"new": in_words(error)}), status=400)
+        return _form(visit, back=Returned("password", {}, {"new": explained(error)}), status=400)
     name, terms = visit.person.name, visit.services.reception.terms
     async with visit.books() as connection, connection.transaction():
         await users.set_password(connection, name, password_hash, actor=visit.person.actor)

@@ -9,7 +9,8 @@ import orjson
 from aiohttp import web
 
 from ingress.console import cursors
-from ingress.console.forms import FRESH, Returned, in_words
+from ingress.console.forms import FRESH, Returned
+from ingress.console.messages import explained
 from ingress.console.plans import TooManyPlans
 from ingress.console.sections import Section, act, page
 from ingress.console.visit import Tone, Visit, not_found
@@ -75,7 +76,7 @@ async def make_plan(visit: Visit) -> web.Response:
     try:
         plan_id = await visit.services.plans.begin(_selection(form), actor=visit.person.actor)
     except (NothingToReplay, BeyondHorizon, EmptyFilter, TooManyPlans) as error:
-        return visit.to(back, told=f"{in_words(error)} Nothing was planned.", tone=Tone.REFUSED)
+        return visit.to(back, told=f"{explained(error)} Nothing was planned.", tone=Tone.REFUSED)
     except ValueError:
         return visit.to(back, told="That names no events. Nothing was planned.", tone=Tone.REFUSED)
     return visit.to(f"/replays/{plan_id}")
@@ -151,15 +152,15 @@ def _terms(form: Mapping[str, str]) -> tuple[Terms | None, dict[str, str]]:
     try:
         rate = parse_rate(form.get("rate", ""))
     except InvalidTerms as error:
-        problems["rate"] = in_words(error)
+        problems["rate"] = explained(error)
     try:
         share = parse_share(form.get("stop_on_fail", ""))
     except InvalidTerms as error:
-        problems["stop_on_fail"] = in_words(error)
+        problems["stop_on_fail"] = explained(error)
     try:
         terms = Terms(form.get("why", ""), int(canary) if "canary" not in problems else 0, rate, share)
     except InvalidWhy as error:
-        problems["why"] = in_words(error)
+        problems["why"] = explained(error)
         return None, problems
     return None if problems else terms, problems
 
@@ -189,7 +190,7 @@ async def _tell(visit: Visit, what: Act, done: str) -> web.Response:
     except ReplayNotFound:
         raise not_found(f"There is no replay {replay_id}") from None
     except InvalidTerms as error:
-        problems = {"stop_on_fail": in_words(error)}
+        problems = {"stop_on_fail": explained(error)}
         return await _page(visit, replay_id, back=Returned(what, await visit.form(), problems), status=400)
     except (NotPossibleNow, ReplayChanged) as error:
         return _refused(visit, replay_id, error)
@@ -198,7 +199,7 @@ async def _tell(visit: Visit, what: Act, done: str) -> web.Response:
 
 
 def _refused(visit: Visit, replay_id: int, error: KessaiError) -> web.Response:
-    return visit.to(f"/replays/{replay_id}", told=f"{in_words(error)} Nothing was changed.", tone=Tone.REFUSED)
+    return visit.to(f"/replays/{replay_id}", told=f"{explained(error)} Nothing was changed.", tone=Tone.REFUSED)
 
 
 async def note(visit: Visit) -> web.Response:
@@ -209,7 +210,7 @@ async def note(visit: Visit) -> web.Response:
                 connection, NoteThing.REPLAY, str(replay_id), form.get("body", ""), author=visit.person.actor
             )
     except InvalidNote as error:
-        back = Returned("note", form, {"body": in_words(error)})
+        back = Returned("note", form, {"body": explained(error)})
         return await _page(visit, replay_id, back=back, status=400)
     return visit.to(f"/replays/{replay_id}", told="The note is kept.")
 

@@ -9,7 +9,8 @@ from aiohttp import web
 
 from ingress.console import cursors
 from ingress.console.decisions import TITLES, consequence, finished
-from ingress.console.forms import FRESH, Returned, in_words
+from ingress.console.forms import FRESH, Returned
+from ingress.console.messages import explained
 from ingress.console.sections import Section, act, page
 from ingress.console.shown import amount_said
 from ingress.console.visit import PAGE_ROWS, Failed, Visit, not_found
@@ -171,7 +172,7 @@ async def note(visit: Visit) -> web.Response:
                 connection, NoteThing.REVIEW, str(review_id), form.get("body", ""), author=visit.person.actor
             )
     except InvalidNote as error:
-        return await _page(visit, review_id, back=Returned(NOTE, form, {"body": in_words(error)}), status=400)
+        return await _page(visit, review_id, back=Returned(NOTE, form, {"body": explained(error)}), status=400)
     return visit.to(f"/reviews/{review_id}", told="The note is kept.")
 
 
@@ -194,9 +195,9 @@ async def decide(visit: Visit) -> web.Response:
                 approvals=visit.services.approvals,
             )
     except InvalidWhy as error:
-        return await _page(visit, review_id, back=Returned(DECIDE, form, {"why": in_words(error)}), status=400)
+        return await _page(visit, review_id, back=Returned(DECIDE, form, {"why": explained(error)}), status=400)
     except InvalidDecision as error:
-        return await _page(visit, review_id, back=Returned(DECIDE, form, {"": in_words(error)}), status=400)
+        return await _page(visit, review_id, back=Returned(DECIDE, form, {"": explained(error)}), status=400)
     except OrderNotFound:
         problems = {"order_id": f"There is no order {form['order_id'][:100]}: check its id, or register it first."}
         return await _page(visit, review_id, back=Returned(DECIDE, form, problems), status=400)
@@ -275,7 +276,7 @@ async def withdraw(visit: Visit) -> web.Response:
 
 async def _not_done(visit: Visit, review_id: int, error: KessaiError, back: Returned = FRESH) -> web.Response:
     """The review as it stands now, with why nothing was done."""
-    return await _page(visit, review_id, back=back, status=409, stale=in_words(error))
+    return await _page(visit, review_id, back=back, status=409, stale=explained(error))
 
 
 def _version(form: Mapping[str, str]) -> int:

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from ingress.console.forms import in_words
+from ingress.console.messages import explained
 from ingress.console.sections import Section, act, page
 from ingress.console.visit import Tone, Visit, not_found
 from shared.ledger import users
@@ -53,7 +53,7 @@ async def enable(visit: Visit) -> web.Response:
 
 
 def _refused(visit: Visit, error: NotYourself) -> web.Response:
-    return visit.to("/users", told=in_words(error), tone=Tone.REFUSED)
+    return visit.to("/users", told=explained(error), tone=Tone.REFUSED)
 
 
 SECTION = Section(

@@ -14,6 +14,7 @@ from shared.ledger.replays.plans import require_claims
 from shared.ledger.replays.terms import DEFAULT_CANARY, DEFAULT_RATE, DEFAULT_STOP_ON_FAIL
 from shared.ledger.replays.turn import rewind
 from shared.ledger.text import require_why
+from shared.remedies import Remedy
 
 
 class ReplayState(StrEnum):
@@ -50,8 +51,10 @@ MOVES: Final[dict[Act, tuple[frozenset[ReplayState], ReplayState]]] = {
 
 
 class ReplayNotFound(KessaiError):
+    remedy = Remedy.LIST_REPLAYS
+
     def __init__(self, replay_id: int) -> None:
-        super().__init__(f"no plan or job {replay_id}: see `kessai replay history`")
+        super().__init__(f"no plan or job {replay_id}")
 
 
 class NotPossibleNow(KessaiError):

@@ -11,6 +11,7 @@ from shared.ledger.books import Shop
 from shared.ledger.database import Connection, Pool, connected
 from shared.ledger.replays.predict import predict
 from shared.ledger.replays.selection import Selection, Source, freeze
+from shared.remedies import Remedy
 
 
 class NothingToReplay(KessaiError):
@@ -22,7 +23,9 @@ class PlanCancelled(KessaiError):
 
 
 class BeyondHorizon(KessaiError):
-    """Events from before the dedupe horizon: whether they were applied once can no longer be told."""
+    """Events from before the dedupe horizon: the books no longer show whether they were applied."""
+
+    remedy = Remedy.EXCLUDE_OLD_EVENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ async def require_claims(connection: Connection, plan_id: int) -> None:
     if row is not None and row["events"]:
         raise BeyondHorizon(
             f"{row['events']} of these events came before {row['claims_before']:%Y-%m-%d %H:%M}Z, and whether they "
-            "were applied is no longer on record: leave them out with --since"
+            "were applied is no longer on record"
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.errors import KessaiError
 from shared.ledger.database import Connection, affected
+from shared.remedies import Remedy
 
 
 class Source(StrEnum):
@@ -20,7 +21,11 @@ class Source(StrEnum):
 
 
 class EmptyFilter(KessaiError):
-    """Nothing was said about which events are meant."""
+    """A selection that does not say which events are meant."""
+
+
+class NoFilter(EmptyFilter):
+    remedy = Remedy.NAME_EVENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +43,12 @@ class Selection:
     since: datetime | None = None
     until: datetime | None = None
     everything: bool = False
-    """Said explicitly: a filter that is empty by mistake must not mean everything."""
+    """Explicit, because a filter that is empty by mistake must not mean everything."""
 
     def __post_init__(self) -> None:
         """Raises EmptyFilter."""
         if not self.everything and not self.conditions():
-            raise EmptyFilter(
-                "no filter: say which events (--reason, --group, --event, --since, ...), or --all for every one of them"
-            )
+            raise NoFilter("no filter says which events are meant")
         for name in self.conditions():
             if name not in _COLUMNS[self.source]:
                 raise EmptyFilter(f"{self.source} cannot be chosen by {name}: use {', '.join(_COLUMNS[self.source])}")

@@ -106,7 +106,7 @@ async def test_one_person_at_a_time_works_on_it(books: TestBooks, seat: Seat) ->
     page = await otto.get(PAGE)
     assert "It is with user:ada: take it over first." in page.words
     refused = await otto.act(DECIDE, on=PAGE, version="2", resolution="reject", why="mine")
-    assert (refused.status, "is with user:ada: ask them to release it" in refused.words) == (409, True)
+    assert (refused.status, "is assigned to user:ada. Ask them to release it" in refused.words) == (409, True)
     assert (await otto.act("/reviews/1/claim", on=PAGE, version="2")).status == 409
     assert (await otto.act("/reviews/1/claim", on=PAGE, version="2", take_over="yes")).status == 303
     assert "1" in re.findall(r'/reviews/(\d)"', (await otto.get("/reviews?assignee=mine")).text)

@@ -194,7 +194,7 @@ async def test_usage_that_does_not_fit_is_accepted_only_when_that_is_said(books:
         await desk.resolve(1, "accept-metered")
     with pytest.raises(CannotResolve, match="no order has its challenge"):
         await desk.resolve(2, "accept-metered")
-    with pytest.raises(CannotResolve, match="metered_integration_required: say --accept-mismatch"):
+    with pytest.raises(CannotResolve, match="its event is metered_integration_required"):
         await desk.resolve(2, "link-order", "order-1")
     await desk.resolve(1, "accept-metered", accept_mismatch=True)
     assert (await books.order()).state == "fulfilled_unsettled"
@@ -292,14 +292,14 @@ async def test_without_its_bytes_a_review_can_only_be_rejected(books: TestBooks,
 async def test_nobody_decides_on_what_they_have_not_seen(books: TestBooks, desk: Desk) -> None:
     await lost_payment(books)
     await desk.claim(1, actor=BOB)
-    with pytest.raises(ReviewChanged, match=r"review 1 was claimed by cli:bob at .*: look again"):
+    with pytest.raises(ReviewChanged, match=r"review 1 was claimed by cli:bob at .*"):
         await desk.resolve(1, "reject", version=1)
-    with pytest.raises(ReviewTaken, match="review 1 is with cli:bob"):
+    with pytest.raises(ReviewTaken, match="review 1 is assigned to cli:bob"):
         await desk.resolve(1, "reject", version=2)
     with pytest.raises(ReviewChanged, match="is at version 2, not 7"):
         await desk.resolve(1, "reject", actor=BOB, version=7)
     await desk.resolve(1, "reject", actor=BOB, version=2)
-    with pytest.raises(ReviewChanged, match=r"review 1 was closed by cli:bob with reject at .*: look again"):
+    with pytest.raises(ReviewChanged, match=r"review 1 was closed by cli:bob with reject at .*"):
         await desk.resolve(1, "reject", actor=BOB)
     with pytest.raises(ReviewNotFound):
         await desk.resolve(2, "reject")

@@ -159,7 +159,7 @@ def test_a_reason_that_fits_nothing_leaves_rejection() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((Resolution.LINK_ORDER, "because"), "name it with --order"),
+        ((Resolution.LINK_ORDER, "because"), "needs the order"),
         ((Resolution.REJECT, "because", "order-1"), "takes no order"),
         ((Resolution.REPROCESS, "because", None, True), "accepts no mismatch"),
     ],
