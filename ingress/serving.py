@@ -10,7 +10,7 @@ import uvloop
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from ingress.api.health import Health, looking
+from ingress.api.health import Health, checking
 from shared.ledger.database import Pool
 from shared.observe.admin import AdminServer
 from shared.observe.listening import BACKLOG, bind, port_of
@@ -59,7 +59,7 @@ async def serve_app(
         admin = await stack.enter_async_context(
             AdminServer(address.admin_host, address.admin_port, registry=registry, ready=health.readiness)
         )
-        await stack.enter_async_context(looking(health, pool, log))
+        await stack.enter_async_context(checking(health, pool, log))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout(drain_timeout))
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

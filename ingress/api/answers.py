@@ -1,4 +1,4 @@
-"""How is what an operation found told? As JSON, every field by its name, times in UTC."""
+"""Turns the result of an operation into JSON: every field by its name, times in UTC."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from ingress.api.inputs import JSON
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What an act made, where that is not simply 200."""
+    """A thing that an act made, where the status is not simply 200."""
 
     thing: object
     status: int
     location: str
     retry_after: int | None = None
-    """Seconds, where it is not there yet."""
+    """Seconds, where the thing is not ready yet."""
 
 
 def answered(answer: object) -> web.StreamResponse:
@@ -33,7 +33,7 @@ def answered(answer: object) -> web.StreamResponse:
 
 
 def _json(thing: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """As `--json` of the commands tells it."""
+    """The same JSON that the commands print with `--json`."""
     body = orjson.dumps(thing, default=_own_form, option=orjson.OPT_UTC_Z)
     return web.Response(status=status, body=body, content_type=JSON, headers=headers)
 

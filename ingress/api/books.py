@@ -1,4 +1,4 @@
-"""How does a call reach the books? By one piece of work, done again when others were in its way."""
+"""Runs one unit of work of a call on the books, and repeats it after conflicts with other transactions."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -11,13 +11,13 @@ from shared.ledger.effects import NotLookedFor
 T = TypeVar("T")
 
 TRIES: Final = 3
-"""Of one transaction that others were in the way of."""
+"""How often a transaction is tried when it conflicts with others."""
 RAN_INTO_OTHERS: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-"""What waited too long for others would wait as long again; this will not."""
+"""The conflicts after which another try helps; a lock timeout would only be waited for again."""
 
 
 async def in_books(pool: Pool, work: Callable[[Connection], Awaitable[T]]) -> T:
-    """What commits or changes nothing. Raises KessaiError."""
+    """Run work that commits or changes nothing. Raises KessaiError."""
     return await retry_conflicts(lambda: run(pool, work), tries=TRIES, retry_if=_may_pass)
 
 

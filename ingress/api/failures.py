@@ -1,11 +1,11 @@
-"""Did too much go wrong from there? Failures are counted by key; what is counted is bounded, too."""
+"""Counts failures by key, in bounded memory."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 
 
 class Failures:
-    """So many failures of one key within so many seconds, then no more tries until the oldest is as old."""
+    """Allows some failures per key within a span of time; then the key must wait until its oldest one has expired."""
 
     def __init__(self, *, allowed: int, within: float, clock: Callable[[], float], keys: int = 10_000) -> None:
         """At most `keys` keys are remembered: a flood of names must not fill the memory."""

@@ -1,4 +1,4 @@
-"""Is a server of calls and pages ready, and are the books there?"""
+"""Is a server of pages or calls ready, and can it reach the books?"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,13 +11,13 @@ from shared.errors import KessaiError
 from shared.ledger.database import Pool, connected
 from shared.observe.admin import Readiness
 
-LOOK_EVERY = 5.0
-"""Seconds between two looks whether the books are there."""
+CHECK_EVERY = 5.0
+"""Seconds between two checks of the books."""
 
 
 @dataclass(slots=True)
 class Health:
-    """What /readyz says. An absent Postgres is told, not failed: the answer that says so must be reached."""
+    """What /readyz answers. Without Postgres it is degraded, not failing: the pages that say so stay reachable."""
 
     is_listening: bool = False
     books_away_because: str | None = None
@@ -29,9 +29,9 @@ class Health:
 
 
 @asynccontextmanager
-async def looking(health: Health, pool: Pool, log: structlog.stdlib.BoundLogger) -> AsyncIterator[None]:
-    """Keep `health` up to date meanwhile."""
-    task = asyncio.create_task(_keep_looking(health, pool, log), name="looks for the books")
+async def checking(health: Health, pool: Pool, log: structlog.stdlib.BoundLogger) -> AsyncIterator[None]:
+    """Keep `health` up to date while the context is open."""
+    task = asyncio.create_task(_keep_checking(health, pool, log), name="checks the books")
     try:
         yield
     finally:
@@ -40,7 +40,7 @@ async def looking(health: Health, pool: Pool, log: structlog.stdlib.BoundLogger)
             await task
 
 
-async def _keep_looking(health: Health, pool: Pool, log: structlog.stdlib.BoundLogger) -> None:
+async def _keep_checking(health: Health, pool: Pool, log: structlog.stdlib.BoundLogger) -> None:
     while True:
         before = health.books_away_because
         try:
@@ -51,4 +51,4 @@ async def _keep_looking(health: Health, pool: Pool, log: structlog.stdlib.BoundL
             health.books_away_because = str(error)
         if (before is None) != (health.books_away_because is None):
             log.warning("books", away=health.books_away_because)
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(CHECK_EVERY)

@@ -1,4 +1,4 @@
-"""What does a call ask for? Its path, query and body, read strictly into one frozen model.
+"""Reads the path, query and body of a call strictly into one frozen model.
 
 Unknown names, names given twice and values of another type are refused by name: what a script means and what is done
 must not drift apart in silence. Paths and queries hold text, from which numbers and times are read; bodies hold JSON.
@@ -21,9 +21,9 @@ JSON: Final = "application/json"
 MAX_ID: Final = 2**63 - 1
 MAX_LIMIT: Final = 500
 UNREAD: Final = {"Connection": "close"}
-"""Of an answer that leaves the body where it is: the next call must not begin in it."""
-MAX_TOLD: Final = 20
-"""Faults of one request that are told."""
+"""The header of an answer that did not read the body: no further call may come on this connection."""
+MAX_FAULTS: Final = 20
+"""Faults of one request that the answer lists."""
 
 _NUMBER = re.compile("[0-9]{1,19}", re.ASCII)
 _MOMENT = re.compile(
@@ -32,20 +32,20 @@ _MOMENT = re.compile(
 
 
 class Input(BaseModel):
-    """What an operation asks for. Fields that its path does not name are its query or, where it acts, its body."""
+    """The parameters of an operation. Fields that its path does not name are its query or, of an act, its body."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Nothing(Input):
-    """No questions."""
+    """No parameters."""
 
 
-Asked = TypeVar("Asked", bound=Input)
+Params = TypeVar("Params", bound=Input)
 
 
 def number(value: object) -> object:
-    """Of a path or a query: `int` alone would take 1_000, +17 and full-width digits."""
+    """Read a number of a path or query; `int` alone would accept 1_000, +17 and wide digits. Raises ValueError."""
     if not isinstance(value, str):
         return value
     if not _NUMBER.fullmatch(value):
@@ -61,9 +61,9 @@ def _moment(value: object) -> datetime:
 
 Text = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
 Id = Annotated[int, BeforeValidator(number), Field(ge=1, le=MAX_ID)]
-"""Of a path."""
+"""A number in a path."""
 Number = Annotated[int, Field(ge=1, le=MAX_ID)]
-"""Of a body: text is none."""
+"""A number in a body, where text is not accepted."""
 Version = Annotated[int, Field(ge=1, le=2**31 - 1, description="Which one was seen: refused when it changed since.")]
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 EndpointName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -72,7 +72,7 @@ Until = Annotated[Moment | None, Field(description="Before this time, which is n
 
 
 class Paged(Input):
-    """A list, a page at a time."""
+    """A list, read page by page."""
 
     limit: Annotated[int, BeforeValidator(number), Field(ge=1, le=MAX_LIMIT, description="Items at most.")] = 50
     cursor: Annotated[
@@ -81,14 +81,14 @@ class Paged(Input):
     ] = None
 
 
-async def read(model: type[Asked], request: web.Request) -> Asked:
+async def read(model: type[Params], request: web.Request) -> Params:
     """Raises Refused."""
     _require_text(request.raw_path)
     path = dict(request.match_info)
     given = _query(request) if request.method == hdrs.METH_GET else await _body(request)
     taken = [*(path.keys() & given.keys())]
     if taken:
-        raise invalid([Fault(name, "is said by the path") for name in sorted(taken)])
+        raise invalid([Fault(name, "is given by the path already") for name in sorted(taken)])
     try:
         return model.model_validate_json(json.dumps(path | given))
     except ValidationError as error:
@@ -98,7 +98,7 @@ async def read(model: type[Asked], request: web.Request) -> Asked:
 
 
 def _require_text(path: str) -> None:
-    """What is no UTF-8 would stand for its own escapes: two ways to write one name. Raises Refused."""
+    """Refuse a path that is not UTF-8: otherwise one name could be written in two ways. Raises Refused."""
     try:
         unquote_to_bytes(path).decode()
     except UnicodeDecodeError:
@@ -106,8 +106,8 @@ def _require_text(path: str) -> None:
 
 
 def invalid(faults: Sequence[Fault]) -> Refused:
-    detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults[:MAX_TOLD])
-    return Refused(INVALID, detail, faults=faults[:MAX_TOLD])
+    detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults[:MAX_FAULTS])
+    return Refused(INVALID, detail, faults=faults[:MAX_FAULTS])
 
 
 def _query(request: web.Request) -> dict[str, Any]:
@@ -119,9 +119,9 @@ def _query(request: web.Request) -> dict[str, Any]:
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
-    """The JSON object of an act; none is as good as an empty one."""
+    """The JSON object of an act; an empty body counts as an empty object. Raises Refused."""
     if request.query:
-        raise invalid([Fault(name[:100], "an act takes no query: say it in the body") for name in set(request.query)])
+        raise invalid([Fault(name[:100], "an act takes no query: send it in the body") for name in set(request.query)])
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         raise Refused(
             UNSUPPORTED, "Send the body without Content-Encoding.", headers=UNREAD | {"Accept-Encoding": "identity"}
@@ -135,7 +135,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
 
 
 async def _bytes(request: web.Request) -> bytes:
-    """Whole, however it is sent: a body in chunks says nothing of its length beforehand. Raises Refused."""
+    """The whole body within the limit; a chunked body does not say its length beforehand. Raises Refused."""
     raw, length = bytearray(), request.content_length or 0
     while length <= BODY_BYTES:
         chunk = await request.content.readany()
@@ -169,7 +169,7 @@ def _no_number(name: str) -> float:
 
 
 def _faults(error: ValidationError) -> Iterator[Fault]:
-    """In our words, and without the values: those may be secrets that slipped into the wrong field."""
+    """The faults without the values, which may be secrets in the wrong field."""
     for each in error.errors(include_url=False, include_context=False, include_input=False):
         where = ".".join(str(part) for part in each["loc"]) or "request"
         if each["type"] == "extra_forbidden":
@@ -181,5 +181,5 @@ def _faults(error: ValidationError) -> Iterator[Fault]:
 
 
 def is_optional(schema: Mapping[str, Any]) -> bool:
-    """Whether a model's JSON schema can be met by saying nothing."""
+    """Whether an empty object satisfies a model's JSON schema."""
     return not schema.get("required")

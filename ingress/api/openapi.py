@@ -1,4 +1,4 @@
-"""The API told to programs: an OpenAPI 3.1 document, made from the very table and models that serve it."""
+"""The OpenAPI 3.1 document of an API, made from the table and the models that serve it."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -44,11 +44,11 @@ NOT_HTTP: Final[Schema] = {
     "description": "Not HTTP, or a request line of more than 8190 bytes.",
     "content": {"text/plain": {}},
 }
-"""What the HTTP server itself refuses: nothing of ours has seen it."""
+"""Refusals of the HTTP server itself, before any handler runs."""
 
 
 def document(operations: Sequence[AnyOperation], *, title: str, about: str, root: str) -> bytes:
-    """The whole document as JSON; `root` is the path that those of the operations begin at."""
+    """The whole document as JSON; `root` is the path below which the operations are."""
     schemas = Schemas()
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
@@ -69,19 +69,19 @@ def document(operations: Sequence[AnyOperation], *, title: str, about: str, root
 
 
 class Schemas:
-    """Types as named JSON schemas, each told once."""
+    """Types as named JSON schemas, each written once."""
 
     def __init__(self) -> None:
         self.found: dict[str, Schema] = {}
 
-    def asked(self, model: type[Any]) -> Schema:
-        """Of an input, as it may be sent."""
+    def params(self, model: type[Any]) -> Schema:
+        """The schema of parameters, as they may be sent."""
         schema: Schema = model.model_json_schema(mode="validation", ref_template=REF)
         self._keep(schema.pop("$defs", {}))
         return schema
 
     def answered(self, shape: Any) -> Schema:  # noqa: ANN401 - any type that has a schema
-        """Of an answer, as it will come: with every field, and no other."""
+        """The schema of an answer: with every field, and no other."""
         schema = TypeAdapter(shape).json_schema(mode="serialization", ref_template=REF)
         self._keep({name: _whole(each) for name, each in schema.pop("$defs", {}).items()})
         if "properties" not in schema:
@@ -102,53 +102,53 @@ def _whole(schema: Schema) -> Schema:
 
 
 def _operation(operation: AnyOperation, schemas: Schemas) -> Schema:
-    asked = schemas.asked(operation.asks)
+    params = schemas.params(operation.params)
     names = operation.path_names
-    told: Schema = {
+    made: Schema = {
         "operationId": operation.name,
         "summary": operation.summary,
         "tags": [operation.path.split("/")[1]],
         **operation.extensions,
         "parameters": [
-            _parameter(name, schema, asked, in_path=name in names)
-            for name, schema in asked.get("properties", {}).items()
+            _parameter(name, schema, params, in_path=name in names)
+            for name, schema in params.get("properties", {}).items()
             if name in names or not operation.is_act
         ],
         "responses": _answers(operation, schemas) | {"400": NOT_HTTP} | _refusals(operation.refusals),
     }
     if operation.is_act:
-        body = _body(asked, names)
-        told["requestBody"] = {"required": not is_optional(body), "content": {JSON: {"schema": body}}}
-    return told
+        body = _body(params, names)
+        made["requestBody"] = {"required": not is_optional(body), "content": {JSON: {"schema": body}}}
+    return made
 
 
-def _parameter(name: str, schema: Schema, asked: Schema, *, in_path: bool) -> Schema:
+def _parameter(name: str, schema: Schema, params: Schema, *, in_path: bool) -> Schema:
     description = {"description": schema["description"]} if "description" in schema else {}
     return {
         "name": name,
         "in": "path" if in_path else "query",
-        "required": in_path or name in asked.get("required", ()),
+        "required": in_path or name in params.get("required", ()),
         "schema": _unless_null(schema),
         **description,
     }
 
 
 def _unless_null(schema: Schema) -> Schema:
-    """A query says nothing by leaving a name out; it has no null."""
-    told = {name: value for name, value in schema.items() if name not in ("title", "description", "default")}
+    """The schema of a query parameter: it is left out instead of being null."""
+    made = {name: value for name, value in schema.items() if name not in ("title", "description", "default")}
     if schema.get("default") is not None:
-        told["default"] = schema["default"]
-    options = [option for option in told.pop("anyOf", ()) if option != {"type": "null"}]
-    return told | (options[0] if len(options) == 1 else {"anyOf": options} if options else {})
+        made["default"] = schema["default"]
+    options = [option for option in made.pop("anyOf", ()) if option != {"type": "null"}]
+    return made | (options[0] if len(options) == 1 else {"anyOf": options} if options else {})
 
 
-def _body(asked: Schema, names: Sequence[str]) -> Schema:
-    """What is left of an input when its path was said."""
-    properties = {name: schema for name, schema in asked.get("properties", {}).items() if name not in names}
-    required = [name for name in asked.get("required", ()) if name not in names]
-    told = asked | {"type": "object", "properties": properties, "additionalProperties": False}
-    told.pop("required", None)
-    return told | ({"required": required} if required else {})
+def _body(params: Schema, names: Sequence[str]) -> Schema:
+    """The schema of a body: the parameters without those of the path."""
+    properties = {name: schema for name, schema in params.get("properties", {}).items() if name not in names}
+    required = [name for name in params.get("required", ()) if name not in names]
+    made = params | {"type": "object", "properties": properties, "additionalProperties": False}
+    made.pop("required", None)
+    return made | ({"required": required} if required else {})
 
 
 def _answers(operation: AnyOperation, schemas: Schemas) -> dict[str, Schema]:
@@ -163,12 +163,12 @@ def _answers(operation: AnyOperation, schemas: Schemas) -> dict[str, Schema]:
 
 
 def _answer(status: HTTPStatus, content: Schema) -> Schema:
-    told: Schema = {"description": status.phrase, "content": content}
+    made: Schema = {"description": status.phrase, "content": content}
     if status in (HTTPStatus.CREATED, HTTPStatus.ACCEPTED):
-        told["headers"] = {"Location": {"required": True, "schema": {"type": "string"}}}
+        made["headers"] = {"Location": {"required": True, "schema": {"type": "string"}}}
     if status is HTTPStatus.ACCEPTED:
-        told["headers"] |= {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
-    return told
+        made["headers"] |= {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
+    return made
 
 
 def _page(item: Schema) -> Schema:
@@ -201,10 +201,10 @@ def _refusal(status: HTTPStatus, kinds: Sequence[Kind]) -> Schema:
             "status": {"const": int(status)},
         }
     }
-    told: Schema = {
+    made: Schema = {
         "description": "; ".join(kind.title for kind in kinds),
         "content": {MEDIA_TYPE: {"schema": {"allOf": [{"$ref": REF.format(model="Problem")}, one_of_these]}}},
     }
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        told["headers"] = {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}}
-    return told
+        made["headers"] = {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}}
+    return made

@@ -1,4 +1,4 @@
-"""What is an operation of an API? One row of its table, from which routes, checks and the document are made."""
+"""An operation of an API: one row of its table, from which routes, checks and the document are made."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
-from ingress.api.inputs import Asked
+from ingress.api.inputs import Params
 from ingress.api.problems import NOT_FOUND, Kind
 
 Call = TypeVar("Call")
@@ -33,7 +33,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """Whatever it is, as a file."""
+    """A file."""
 
     media_types: tuple[str, ...]
 
@@ -42,18 +42,18 @@ Answers: TypeAlias = Thing | Listed | Bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Operation(Generic[Call, Asked]):
+class Operation(Generic[Call, Params]):
     name: str
-    """As clients that are made from the document call it."""
+    """The name that clients generated from the document use."""
     method: Literal["GET", "POST", "PUT"]
     path: str
     """Below the API's root; `{name}` stands for one part of it, percent-decoded once."""
     summary: str
-    asks: type[Asked]
+    params: type[Params]
     answers: Answers
-    handler: Callable[[Call, Asked], Awaitable[object]]
+    handler: Callable[[Call, Params], Awaitable[object]]
     refuses: tuple[Kind, ...]
-    """Every way in which a call of it may be refused, beside naming what is not there."""
+    """The kinds of refusal of its calls, except that a thing in its path does not exist."""
 
     @property
     def is_act(self) -> bool:
@@ -65,16 +65,16 @@ class Operation(Generic[Call, Asked]):
 
     @property
     def route(self) -> str:
-        """As aiohttp is told: a part may hold any character, braces included."""
+        """The route for aiohttp: a part of the path may hold any character, braces included."""
         return _PATH_NAME.sub(r"{\1:[^/]+}", self.path)
 
     @property
     def refusals(self) -> list[Kind]:
-        """Every way in which a call of it may be refused."""
+        """All kinds of refusal of its calls."""
         of_paths = (NOT_FOUND,) if self.path_names else ()
         return list(dict.fromkeys((*self.refuses, *of_paths)))
 
     @property
     def extensions(self) -> dict[str, Any]:
-        """What the document says of it beside what OpenAPI has names for."""
+        """Fields of the document beyond those that OpenAPI defines."""
         return {}

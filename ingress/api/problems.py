@@ -1,6 +1,6 @@
-"""How may a call be refused? As problem details (RFC 9457), one type each.
+"""Refusals of a call, as problem details (RFC 9457); each kind has a type of its own.
 
-What the ledger raises is told as it is; what Postgres or we ourselves did wrong is told without their words.
+A message of the ledger is passed on; errors of Postgres or of Kessai itself are described without their text.
 """
 
 import json
@@ -20,7 +20,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 
 class Kind(NamedTuple):
-    """One way to be refused."""
+    """One kind of refusal."""
 
     status: HTTPStatus
     slug: str
@@ -38,7 +38,7 @@ class Kind(NamedTuple):
 
 
 UNAUTHENTICATED: Final = Kind(HTTPStatus.UNAUTHORIZED, "unauthenticated", "No live token")
-FORBIDDEN: Final = Kind(HTTPStatus.FORBIDDEN, "forbidden", "Not allowed to whom this token speaks for")
+FORBIDDEN: Final = Kind(HTTPStatus.FORBIDDEN, "forbidden", "The user of this token may not do this")
 NOT_FOUND: Final = Kind(HTTPStatus.NOT_FOUND, "not-found", "No such thing")
 METHOD_NOT_ALLOWED: Final = Kind(HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed")
 CONFLICT: Final = Kind(HTTPStatus.CONFLICT, "conflict", "Not possible as things stand")
@@ -49,7 +49,7 @@ TOO_MANY_FAILURES: Final = Kind(
     HTTPStatus.TOO_MANY_REQUESTS, "too-many-failures", "Too many calls without a live token"
 )
 INTERNAL: Final = Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "A fault of Kessai itself")
-UNAVAILABLE: Final = Kind(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "The books are away")
+UNAVAILABLE: Final = Kind(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "The books cannot be reached")
 BUSY: Final = Kind(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "Busy")
 
 ANY_CALL: Final = (UNAUTHENTICATED, FORBIDDEN, INVALID, TOO_MANY_FAILURES, INTERNAL, UNAVAILABLE, BUSY)
@@ -58,14 +58,14 @@ ANY_ACT: Final = (TOO_LARGE, UNSUPPORTED)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with a request."""
+    """One fault of a request."""
 
     field: str
     message: str
 
 
 class Refused(Exception):
-    """A call that is not carried out, and what its caller is told."""
+    """A call that is not carried out, and the answer to it."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Refused(Exception):
 
     def response(self) -> web.Response:
         kind = self.kind
-        told: dict[str, Any] = {
+        body: dict[str, Any] = {
             "type": kind.type,
             "code": kind.code,
             "title": kind.title,
@@ -94,19 +94,19 @@ class Refused(Exception):
             "detail": self._detail,
         }
         if self._faults:
-            told["errors"] = [asdict(fault) for fault in self._faults]
-        # As ASCII: half a surrogate pair that somebody sent could not be told otherwise.
-        body = json.dumps(told).encode("ascii")
-        return web.Response(status=kind.status, body=body, content_type=MEDIA_TYPE, headers=self._headers)
+            body["errors"] = [asdict(fault) for fault in self._faults]
+        # As ASCII: half a surrogate pair that somebody sent has no UTF-8 form.
+        raw = json.dumps(body).encode("ascii")
+        return web.Response(status=kind.status, body=raw, content_type=MEDIA_TYPE, headers=self._headers)
 
 
 _OUTDATED: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 
 
 def of_any(error: Exception, *, document: str) -> Refused:
-    """What the caller is told of an error that no API has words of its own for.
+    """The refusal for an error that no API handles itself.
 
-    `document` is the path at which the API says what it is.
+    `document` is the path of the OpenAPI document.
     """
     match error:
         case Refused():
@@ -122,7 +122,7 @@ def of_any(error: Exception, *, document: str) -> Refused:
 def _of_http(error: web.HTTPException, document: str) -> Refused:
     match error:
         case web.HTTPNotFound():
-            return Refused(NOT_FOUND, f"Nothing is at this path: see {document} for those there are.")
+            return Refused(NOT_FOUND, f"Nothing is at this path. {document} describes the paths there are.")
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
             return Refused(METHOD_NOT_ALLOWED, f"This path takes {allowed}.", headers={"Allow": allowed})
@@ -137,20 +137,22 @@ def _of_books(error: KessaiError) -> Refused:
         case TransientConflict():
             return Refused(
                 BUSY,
-                "Others were at the same rows, or it took too long. Nothing was done: try again, or ask for less.",
+                "The rows were locked, or the query took too long. Nothing was done: try again, or read less.",
                 retry_after=2,
             )
         case DatabaseUnavailable() if isinstance(error.__cause__, _OUTDATED):
             return Refused(
-                UNAVAILABLE, "The database does not hold the books of this Kessai: run kessai migrate.", retry_after=30
+                UNAVAILABLE, "The database was made for another version of Kessai: run kessai migrate.", retry_after=30
             )
-        case DatabaseUnavailable():  # not the driver's words: they name addresses; the log has them
+        case DatabaseUnavailable():  # the driver's message names addresses; the log has it
             return Refused(
-                UNAVAILABLE, "Postgres is away: whether an act was done, its thing will tell. Try again.", retry_after=5
+                UNAVAILABLE,
+                "Postgres cannot be reached. An act may have been done or not: check before you try again.",
+                retry_after=5,
             )
         case _:
             return _fault()
 
 
 def _fault() -> Refused:
-    return Refused(INTERNAL, "Nothing more is known here: the log of this server has it all.")
+    return Refused(INTERNAL, "Something went wrong in Kessai itself: the log of this server has the details.")

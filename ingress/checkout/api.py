@@ -11,9 +11,10 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from ingress.api import door, inputs, openapi
+from ingress.api import inputs, openapi
 from ingress.api.answers import answered
-from ingress.api.bearer import Bearers
+from ingress.api.application import application
+from ingress.api.authentication import TokenAuthentication
 from ingress.api.failures import Failures
 from ingress.api.problems import Refused
 from ingress.checkout.call import Call, EndpointCheckout, Services
@@ -61,7 +62,7 @@ class CheckoutApi:
         """`pool` has the connection settings of workers; a call is given up after `deadline` seconds."""
         self._metrics = metrics
         self._deadline = deadline
-        self._bearers = Bearers(
+        self._bearers = TokenAuthentication(
             pool, checkout_clients.client_of, checkout_clients.held, log=log, advice=ADVICE, failures=failures
         )
         self._services = Services(
@@ -71,7 +72,7 @@ class CheckoutApi:
             metrics=metrics,
             document=document,
         )
-        self.app = door.application(
+        self.app = application(
             OPERATIONS,
             admit=self._admit,
             enter=self._enter,
@@ -97,7 +98,7 @@ class CheckoutApi:
     async def _admit(self, request: web.Request) -> None:
         """Raises Refused."""
         if (request.method, request.path) in PUBLIC:
-            self._bearers.stranger(request.remote or "-")
+            self._bearers.admit_anonymous(request.remote or "-")
             request[CLIENT] = NOBODY
             return
         request[CLIENT] = await self._bearers.holder(request, request.remote or "-")
@@ -105,7 +106,7 @@ class CheckoutApi:
     async def _enter(self, operation: AnyOperation, request: web.Request) -> web.StreamResponse:
         request[OPERATION] = operation.name
         call = Call(self._services, request[CLIENT])
-        return answered(await operation.handler(call, await inputs.read(operation.asks, request)))
+        return answered(await operation.handler(call, await inputs.read(operation.params, request)))
 
 
 @cache

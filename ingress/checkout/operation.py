@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from ingress.api.inputs import Asked
+from ingress.api.inputs import Params as Asked
 from ingress.api.operation import Answers, Operation
 from ingress.api.problems import ANY_ACT, ANY_CALL, INTERNAL, INVALID, TOO_MANY_FAILURES, Kind
 from ingress.checkout.call import Call

@@ -1,4 +1,4 @@
-"""What must somebody know at once? Pure: how things stand, in; sentences with what to do, out."""
+"""The alarms of the overview. Pure: makes them, with advice, from the state of the books and the queues."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,21 +6,21 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from ingress.console.formats import link, span
 from ingress.console.queues import Depths
-from ingress.console.shown import link, span
 from shared.ledger.standing import Standing
 from shared.plurals import counted
 
 OUTBOX_PATIENCE: Final = timedelta(seconds=60)
 REVIEW_PATIENCE: Final = timedelta(days=1)
 STANDSTILL: Final = timedelta(minutes=5)
-"""Without anything applied, while messages wait."""
+"""Time without an applied event, while messages wait, after which there is an alarm."""
 FRESH: Final = timedelta(hours=1)
 
 
 class Urgency(StrEnum):
     NOW = "now"
-    """Something stands still or is being lost sight of."""
+    """Something has stopped, or has waited for very long."""
     SOON = "soon"
 
 
@@ -30,11 +30,11 @@ class Alarm:
     text: str
     advice: str
     see: str | None = None
-    """Where to look."""
+    """The address of the page to open."""
 
 
 def alarms(standing: Standing, depths: Depths | None) -> list[Alarm]:
-    """The most urgent first."""
+    """The alarms, the most urgent first."""
     found = [
         *(*_of_broker(standing, depths), *_of_outbox(standing), *_of_letters(standing)),
         *(*_of_people(standing), *_of_buyers(standing)),
@@ -48,7 +48,7 @@ def _of_broker(standing: Standing, depths: Depths | None) -> Iterator[Alarm]:
     if depths.away_because is not None:
         yield Alarm(
             Urgency.NOW,
-            "RabbitMQ does not answer: the door takes no webhooks while it is away.",
+            "RabbitMQ does not answer. The ingress accepts no webhooks until it is back.",
             "Check that it runs and that KESSAI_AMQP_URL names it. Siglume sends again what was refused.",
         )
     missing = [each.queue for each in depths.queues if each.depth is None]
@@ -77,7 +77,7 @@ def _of_outbox(standing: Standing) -> Iterator[Alarm]:
     if standing.oldest_fact is not None and standing.now - standing.oldest_fact > OUTBOX_PATIENCE:
         yield Alarm(
             Urgency.NOW,
-            f"Your systems have not been told for {_age(standing, standing.oldest_fact)}: facts wait in the outbox.",
+            f"Your systems have received no facts for {_age(standing, standing.oldest_fact)}: they wait in the outbox.",
             "Check that kessai worker outbox runs.",
         )
 

@@ -1,4 +1,4 @@
-"""Where do the bars of a chart stand? Pure geometry: numbers in, places in an SVG's own units out."""
+"""The geometry of charts. Pure: turns numbers into positions in the units of an SVG."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,37 +8,37 @@ from typing import Final
 
 WIDTH, HEIGHT = 400, 168
 LEFT, RIGHT, TOP, BOTTOM = 44, 4, 10, 22
-"""Margins: numbers stand left, times below."""
+"""Margins: the numbers are on the left, the times below."""
 LABELS: Final = 7
-"""Below the columns at most."""
+"""The most labels below the columns."""
 NEXT_TO_NOTHING: Final = 1e-9
-"""Below it a scale would have no round values any more."""
+"""The smallest scale that still has round values."""
 MIDNIGHT: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
     name: str
-    """Also the class of its bars, which gives them their colour."""
+    """The name is also the CSS class of its bars, which gives them their colour."""
     values: Sequence[float]
     texts: Sequence[str] | None = None
-    """The values exactly, where that is more than a float can hold."""
+    """The exact values as text, where a float cannot hold them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What stands below the columns."""
+    """The labels below the columns."""
 
     names: Sequence[str]
-    """Of each column, for a pointer that rests on it."""
+    """The name of each column, shown under the pointer."""
     labels: Sequence[str | None]
-    """Of those columns that have one."""
+    """The labels of those columns that have one."""
     is_of_columns: bool = False
-    """Whether a label stands for the whole column, not for the moment at which it begins."""
+    """Whether a label names the whole column instead of the moment at which it begins."""
 
 
 def of_clock(times: Sequence[datetime], step: timedelta) -> Axis:
-    """A few round times: quarters of an hour, every four hours, or days."""
+    """An axis with a few round times: quarters of an hour, every four hours, or days."""
     length = step * len(times)
     if length <= timedelta(hours=2):
         every, form = timedelta(minutes=15), "%H:%M"
@@ -53,7 +53,7 @@ def of_clock(times: Sequence[datetime], step: timedelta) -> Axis:
 
 
 def of_calendar(times: Sequence[datetime], form: str) -> Axis:
-    """Days, weeks or months by the form of their name; as many labels as there is room for."""
+    """An axis of days, weeks or months, with as many labels as there is space for."""
     every = -(-len(times) // LABELS)
     last = len(times) - 1 - (every // 2 if every > 2 else 0)  # beyond it a label would reach over the edge
     return Axis(
@@ -72,12 +72,12 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One step of time."""
+    """One column of a chart: a step of time."""
 
     x: float
     width: float
-    told: str
-    """In words, for a pointer that rests on it."""
+    description: str
+    """The text shown under the pointer."""
     bars: Sequence[Bar]
 
 
@@ -93,11 +93,11 @@ class Chart:
     ys: Sequence[Tick]
     xs: Sequence[Tick]
     table: Sequence[tuple[datetime, Sequence[str]]]
-    """The same numbers as text, where there are any."""
+    """The same numbers as text."""
     series: Sequence[str]
     is_empty: bool
     is_centred: bool = False
-    """Whether the first label stands below its mark, too."""
+    """Whether the first label is centred below its mark, too."""
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -108,7 +108,7 @@ class Chart:
 def stacked(
     times: Sequence[datetime], series: Sequence[Series], *, axis: Axis, written: Callable[[float], str]
 ) -> Chart:
-    """Bars upon one another, one column a time. `written` makes text of a value, with its unit if it has one."""
+    """A chart of stacked bars, one column per step of time. `written` turns a value into text with its unit."""
     sums = [sum(each.values[at] for each in series) for at in range(len(times))]
     top, ticks = _scale(max(sums, default=0.0))
     pitch = (WIDTH - LEFT - RIGHT) / max(1, len(times))
@@ -116,7 +116,7 @@ def stacked(
         Column(
             round(LEFT + at * pitch, 2),
             round(pitch * 0.82, 2),
-            _told(axis.names[at], series, at, written),
+            _description(axis.names[at], series, at, written),
             _bars(series, at, top),
         )
         for at in range(len(times))
@@ -149,7 +149,7 @@ def _y(value: float, top: float) -> float:
 
 
 def _scale(highest: float) -> tuple[float, list[float]]:
-    """The value at the top, and round values for the lines: at most five."""
+    """The value at the top, and at most five round values for the grid lines."""
     if highest < NEXT_TO_NOTHING:
         return 1.0, [0.0]
     magnitude = 10.0 ** math.floor(math.log10(highest / 4))
@@ -165,7 +165,7 @@ def _marks(axis: Axis, pitch: float) -> list[Tick]:
     ]
 
 
-def _told(name: str, series: Sequence[Series], at: int, written: Callable[[float], str]) -> str:
+def _description(name: str, series: Sequence[Series], at: int, written: Callable[[float], str]) -> str:
     said = [f"{each.name.replace('_', ' ')} {_text(each, at, written)}" for each in series if each.values[at]]
     return f"{name}: {', '.join(said) or 'nothing'}"
 
@@ -176,13 +176,13 @@ def _text(series: Series, at: int, written: Callable[[float], str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A bar that lies, as a share of what its line on the right stands for."""
+    """A horizontal bar: a share of the value that the line on the right marks."""
 
     name: str
     tone: str
-    """The class of the bar, which gives it its colour."""
+    """The CSS class of the bar, which gives it its colour."""
     share: float
-    told: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,17 +192,17 @@ class Lying:
     width: float
     label: str
     is_cut: bool
-    """Longer than there is room for."""
+    """Whether the bar is longer than the chart and is cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Bars one below the other, against one line at a share of `warning` and one at the whole."""
+    """A chart of horizontal bars, with a line at the share `warning` and a line at the whole."""
 
     bars: Sequence[Lying]
     warning: float
     whole: float
-    """Where the lines stand."""
+    """The positions of the two lines."""
     width: int
     height: int
     left: int
@@ -210,12 +210,12 @@ class Shares:
 
 
 ROW, NAMES, HEAD, MARGIN = 18, 118, 18, 8
-"""Of such a chart: the height of a bar with its space, the room for names, for the lines' labels, and on the right."""
+"""Height of a row, width of the names, height of the lines' labels, and right margin of such a chart."""
 NAME_CHARACTERS: Final = 17
 
 
 def shares(rows: Sequence[Row], *, warning: float) -> Shares:
-    """As wide as the longest, from the whole up to one and a half of it."""
+    """The share at the right edge: that of the longest bar, between 1 and 1.5."""
     room = WIDTH - NAMES - MARGIN
     most = min(max([1.08, *(row.share * 1.02 for row in rows)]), 1.5)
     floor = HEAD + ROW * len(rows)
@@ -240,7 +240,7 @@ def shares(rows: Sequence[Row], *, warning: float) -> Shares:
 
 
 def _short(name: str) -> str:
-    """Ids often begin alike: both ends stay."""
+    """A shortened id that keeps both ends, because ids often begin alike."""
     if len(name) <= NAME_CHARACTERS:
         return name
     half = (NAME_CHARACTERS - 1) // 2

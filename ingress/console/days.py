@@ -1,4 +1,4 @@
-"""Days as a form names them: whole ones, in UTC, and the last one belongs to what is meant."""
+"""Days as forms name them: whole days in UTC. The last day of a range belongs to it."""
 
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -6,7 +6,7 @@ from ingress.console.visit import Failed
 
 
 def begin_of(text: str | None) -> datetime | None:
-    """The begin of a day; None when none is named. Raises Failed."""
+    """The beginning of a day; None when no day is named. Raises Failed."""
     if not text:
         return None
     try:
@@ -16,5 +16,5 @@ def begin_of(text: str | None) -> datetime | None:
 
 
 def end_of(day: datetime | None) -> datetime | None:
-    """When the day that begins then is over; None for the last one that there is."""
+    """The end of the day that begins then; None for the last day that Python knows."""
     return None if day is None or day.date() == date.max else day + timedelta(days=1)

@@ -1,9 +1,9 @@
-"""What will a decision on a review do, and what did it do? In sentences for who decides. Pure."""
+"""What would a decision on a review do, and what did it do? Pure; makes the sentences that the page shows."""
 
 from typing import Final, assert_never
 
+from ingress.console.formats import words
 from ingress.console.messages import sentences
-from ingress.console.shown import words
 from shared.ledger.books import Outcome
 from shared.ledger.decisions import Refusal, Resolution, Unchanged, Verdict
 from shared.ledger.foresight import Choice
@@ -14,32 +14,32 @@ from shared.remedies import Remedy
 TITLES: Final = {
     Resolution.LINK_ORDER: "Link it to an order",
     Resolution.ACCEPT_METERED: "Accept the metered usage",
-    Resolution.ACCEPT_MISMATCH: "Accept it although it does not fit",
+    Resolution.ACCEPT_MISMATCH: "Accept it although it does not match",
     Resolution.REJECT: "Reject it",
-    Resolution.REPROCESS: "Rule on it again",
+    Resolution.REPROCESS: "Process it again",
     Resolution.ACCEPT_SESSION: "Take the payment without its webhook",
     Resolution.ACCEPT_DIFFERENCE: "Accept the difference",
 }
 LINKED: Final = (
-    "The order that you name takes the payment, if it fits, and this challenge is that order's from then on."
+    "The payment counts for the order that you name, if it matches, and its challenge belongs to that order then."
 )
 SECOND: Final = "A second person must approve it first."
 
 
 def consequence(choice: Choice, *, needs_second: bool) -> tuple[str, bool]:
-    """What will happen, and whether it can."""
+    """What will happen, and whether it is possible."""
     match choice.answer:
         case Refusal(why, remedy):
             return sentences(why, remedy), remedy is Remedy.ACCEPT_MISMATCH  # it is possible with the box ticked
         case Unchanged():
-            return "Today's ruling is the same: it would stay as it is.", True
+            return "Today's rules give the same result, so it would stay as it is.", True
         case Verdict() as verdict:
-            told = _effect(choice.resolution, verdict)
+            effect = _effect(choice.resolution, verdict)
         case None:
-            told = LINKED
+            effect = LINKED
         case never:
             assert_never(never)
-    return f"{told} {SECOND}" if needs_second else told, True
+    return f"{effect} {SECOND}" if needs_second else effect, True
 
 
 def _effect(resolution: Resolution, verdict: Verdict) -> str:
@@ -52,19 +52,19 @@ def _effect(resolution: Resolution, verdict: Verdict) -> str:
     if ruling.review is not None:
         return f"It becomes a review of another reason: {words(ruling.review)}."
     if resolution is Resolution.ACCEPT_DIFFERENCE:
-        return "Closed with your reason; the report counts it as accepted. An order that waits ends with its batch."
+        return "It is closed with your reason and counts as accepted. An order that waits for it ends with its batch."
     if resolution is Resolution.REJECT:
-        return "Closed without effect: no order moves, and its event, if it has one, counts as ignored."
+        return "It is closed without effect: no order changes, and its event, if it has one, counts as ignored."
     if ruling.outcome is Outcome.DUPLICATE:
-        return "The books hold it already: closed, and no order moves."
+        return "The books hold the payment already: it is closed, and no order changes."
     because = f" ({words(ruling.reason)})" if ruling.reason else ""
-    return f"Its event is {words(ruling.outcome)}{because}: no order moves."
+    return f"Its event becomes {words(ruling.outcome)}{because}, and no order changes."
 
 
 def finished(done: Resolved) -> str:
     order = f" {done.order_id}" if done.order_id else ""
     if done.done == "unchanged":
-        return f"It stays as it is: today's ruling is {words(done.reason or 'the same')} still."
+        return f"It stays as it is: today's rules still give {words(done.reason or 'the same result')}."
     if done.done == "proposed":
         return f"Proposed: {words(done.resolution)}{order}. A second person must approve it."
     if done.resolution is Resolution.ACCEPT_DIFFERENCE:

@@ -1,4 +1,4 @@
-"""A form that could not be taken: given back with all that was typed and a sentence at each field that is wrong."""
+"""A form that was refused: it is shown again with what was typed, and a sentence at each field that is wrong."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,12 +7,12 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """`form` names it among the forms of its page."""
+    """`form` is its name among the forms of its page."""
 
     form: str = ""
     typed: Mapping[str, str] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
-    """By field; the one under the empty name is about the form as a whole."""
+    """The problems by field; the one under the empty name is about the whole form."""
 
     def value(self, form: str, name: str, otherwise: str = "") -> str:
         return self.typed.get(name, "") if form == self.form else otherwise

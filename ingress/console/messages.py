@@ -7,7 +7,7 @@ from shared.errors import KessaiError
 from shared.remedies import Remedy
 
 ADVICE: Final[Mapping[Remedy, str]] = {
-    Remedy.ACCEPT_MISMATCH: "Tick “although it does not fit” to count it all the same.",
+    Remedy.ACCEPT_MISMATCH: "Tick “although it does not match” to count it all the same.",
     Remedy.ADD_ORDER: "Check the id, or register the order first.",
     Remedy.NAME_EVENTS: "Choose some of them.",
     Remedy.NAME_ORDER: "Enter its id.",

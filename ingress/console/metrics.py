@@ -1,4 +1,4 @@
-"""What does the console count? Answers by page, and logins."""
+"""The metrics of the console: answers by page, and logins."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -18,7 +18,7 @@ class ConsoleMetrics:
         )
 
     def answered(self, page: str, status: int, seconds: float) -> None:
-        """`page` is a route as we wrote it."""
+        """`page` is a route as it is declared."""
         self._answers.labels(page, str(status)).inc()
         self._seconds.labels(page).observe(seconds)
 

@@ -1,4 +1,4 @@
-"""Plans of replays are made beside the pages: each by a task of this process, told to its end in the books."""
+"""Makes the plans of replays in the background. Each has a task of this process and its state in the books."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from shared.ledger.replays.plans import BeyondHorizon, NothingToReplay, Plan, Pl
 from shared.ledger.replays.selection import Selection
 
 AT_ONCE: Final = 2
-"""Plans that are made at the same time: each keeps connections and locks of its own."""
+"""Plans that are made at the same time; each has connections and locks of its own."""
 
 REFUSED: Final = (NothingToReplay, BeyondHorizon, PlanCancelled)
-"""What the person is told, or did."""
+"""Errors that the user sees, or caused by cancelling."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.console")
 

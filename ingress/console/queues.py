@@ -1,4 +1,4 @@
-"""How deep are RabbitMQ's queues? Asked now and then, whoever looks how often."""
+"""How many messages are in RabbitMQ's queues? Read every few seconds, however many pages show it."""
 
 import asyncio
 import time
@@ -9,10 +9,10 @@ from shared.broker.depths import Depth, connected, depth_of
 from shared.broker.topology import CONFIRMATIONS_QUEUE, DEAD_LETTERS_QUEUE, REPLAYS_QUEUE, RETRY_TIERS
 from shared.errors import BrokerUnavailable
 
-ASKED_EVERY = 5.0
+READ_EVERY = 5.0
 """Seconds."""
 PATIENCE = 2.0
-"""Seconds for each step of asking: a page must not wait long for what it only tells."""
+"""Seconds for each step of a read: a page must not wait long for a figure that is only informative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +39,23 @@ WATCHED = (
 
 
 class Queues:
-    """Remembers the answer for some seconds; several visits at once share one question."""
+    """Keeps the answer for some seconds. Requests at the same time share one read."""
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._url = url
         self._clock = clock
-        self._asking = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._known: Depths | None = None
-        self._asked_at = 0.0
+        self._read_at = 0.0
 
     async def depths(self) -> Depths:
-        async with self._asking:
-            if self._known is None or self._clock() - self._asked_at >= ASKED_EVERY:
-                self._known = await self._ask()
-                self._asked_at = self._clock()
+        async with self._lock:
+            if self._known is None or self._clock() - self._read_at >= READ_EVERY:
+                self._known = await self._read()
+                self._read_at = self._clock()
             return self._known
 
-    async def _ask(self) -> Depths:
+    async def _read(self) -> Depths:
         try:
             async with connected(self._url, name="kessai console", timeout=PATIENCE) as connection:
                 found = [

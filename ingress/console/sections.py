@@ -1,4 +1,4 @@
-"""What is a section of the console? A title in the menu, its pages and acts, and who may use each."""
+"""A section of the console: its title in the menu, its pages and acts, and the role that each needs."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ class Route:
     path: str
     handler: Handler
     needs: Role | None
-    """None: for those who are not logged in, too."""
+    """The role it needs; None: no login is needed."""
 
 
 def page(path: str, handler: Handler, *, needs: Role | None = Role.VIEWER) -> Route:
-    """What reads; it changes nothing."""
+    """A route that only reads."""
     return Route("GET", path, handler, needs)
 
 
 def act(path: str, handler: Handler, *, needs: Role | None = Role.OPERATOR) -> Route:
-    """What changes something: reached by a form alone, audited by what it calls."""
+    """A route that changes something. Only a form reaches it, and what it calls writes the audit."""
     return Route("POST", path, handler, needs)
 
 
@@ -34,10 +34,10 @@ def act(path: str, handler: Handler, *, needs: Role | None = Role.OPERATOR) -> R
 class Section:
     title: str
     path: str
-    """Of its first page; the menu marks the section of every address below it."""
+    """The path of its first page; the menu marks the section on every page below it."""
     routes: Sequence[Route]
     needs: Role = Role.VIEWER
-    """Who finds it in the menu."""
+    """The role that sees it in the menu."""
     is_in_menu: bool = True
 
     def holds(self, path: str) -> bool:

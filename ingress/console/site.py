@@ -1,8 +1,8 @@
-"""The road of a request through the console: whose host, who asks, may the form act, may the role; then the page."""
+"""Serves a request: checks the host, the user, the form and the role, then calls the page."""
 
 import shlex
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
@@ -14,15 +14,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler as AioHandler
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ingress.console import shown
-from ingress.console.access.limits import LoginLimits
-from ingress.console.access.requests import SAFE_METHODS, Frontier, is_form_token
-from ingress.console.access.visitors import Reception, Visitor
-from ingress.console.api.door import is_of_api
+from ingress.console import formats
+from ingress.console.access.authentication import CurrentUser
+from ingress.console.access.origins import SAFE_METHODS, is_form_token
+from ingress.console.api.application import is_of_api
 from ingress.console.api.operation import ROOT as API
-from ingress.console.exporter import Exporter
-from ingress.console.keyring import Keyring
-from ingress.console.metrics import ConsoleMetrics
 from ingress.console.pages import (
     audit,
     dead_letters,
@@ -39,22 +35,13 @@ from ingress.console.pages import (
     reviews,
     users,
 )
-from ingress.console.plans import Plans
-from ingress.console.pulse import Pulse
-from ingress.console.queues import Queues
-from ingress.console.reckoning import Reckoning, RevenueTerms
 from ingress.console.sections import Route, Section
+from ingress.console.services import Services
 from ingress.console.static_files import StaticFiles
-from ingress.console.visit import Failed, Services, Visit
-from ingress.console.watch import Watch
+from ingress.console.visit import Failed, Visit
 from shared.errors import DatabaseUnavailable, KessaiError
-from shared.ledger.books import Shop
-from shared.ledger.database import Pool, TransientConflict, UnacceptableRow
-from shared.ledger.passwords import Verifier
-from shared.ledger.roles import Role
-from shared.ledger.sessions import Terms
+from shared.ledger.database import TransientConflict, UnacceptableRow
 from shared.plurals import counted
-from shared.sdrp.signature import SigningSecret
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.console")
 
@@ -80,15 +67,18 @@ FORM_BYTES: Final = 64 * 1024
 STATIC: Final = "/static/{digest}/{name}"
 FORM: Final = "application/x-www-form-urlencoded"
 VISIT: Final = web.RequestKey("visit", Visit)
-UNKNOWN_HOST: Final = "Open it at the address where it listens, or tell it its name in KESSAI_CONSOLE_ORIGIN."
-WRONG_METHOD: Final = "Pages are read by GET, acts are sent by their forms."
-OUTDATED: Final = "Run kessai migrate, then reload."
-BOOKS_AWAY: Final = "Webhooks are still taken and wait in RabbitMQ; workers go on when Postgres is back. Reload then."
-ACT_UNKNOWN: Final = (
-    "Whether it was done will show on its page when Postgres is back: look there before you do it again. "
-    "The Back button of your browser keeps what you typed."
+UNKNOWN_HOST: Final = "Open it at the address where it listens, or set its address in KESSAI_CONSOLE_ORIGIN."
+WRONG_METHOD: Final = "Pages are read with GET, and acts are sent by the forms of the console."
+OUTDATED: Final = "Run kessai migrate, then reload this page."
+BOOKS_AWAY: Final = (
+    "Kessai still accepts webhooks; they wait in RabbitMQ, and the workers go on when Postgres is back. "
+    "Reload this page then."
 )
-BOOKS_BUSY: Final = "Nothing was changed. Try again; narrow the list if it happens again."
+ACT_UNKNOWN: Final = (
+    "It is not known whether your change was saved. Check its page when Postgres is back, before you try again. "
+    "The Back button of your browser brings back what you typed."
+)
+BOOKS_BUSY: Final = "Nothing was changed. Try again; if it happens again, choose a narrower list."
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -107,50 +97,13 @@ HEADERS: Final = {
 class Site:
     """The console as a web application."""
 
-    def __init__(
-        self,
-        *,
-        pool: Pool,
-        frontier: Frontier,
-        roles: Mapping[str, Role],
-        metrics: ConsoleMetrics,
-        plans: Plans,
-        reckoning: Reckoning,
-        exporter: Exporter,
-        shops: Mapping[str, Shop],
-        secrets: Mapping[str, Sequence[SigningSecret]] | None = None,
-        approvals: int = 1,
-        queues: Queues | None = None,
-        keyring: Keyring | None = None,
-        terms: Terms | None = None,
-        limits: LoginLimits | None = None,
-        revenue_terms: RevenueTerms | None = None,
-        api: web.Application | None = None,
-    ) -> None:
-        self.app = web.Application(middlewares=[self._through], client_max_size=FORM_BYTES)
+    def __init__(self, services: Services, *, api: web.Application | None = None) -> None:
+        """`services` are closed when the application shuts down."""
+        self.app = web.Application(middlewares=[self._answer], client_max_size=FORM_BYTES)
+        self._services = services
         self._files = StaticFiles()
-        self._metrics = metrics
-        self._services = Services(
-            pool=pool,
-            environment=_environment(self.app, self._files),
-            frontier=frontier,
-            reception=Reception(frontier, roles, terms or Terms()),
-            limits=limits or LoginLimits(),
-            metrics=metrics,
-            verifier=Verifier(),
-            pulse=Pulse(pool),
-            queues=queues,
-            plans=plans,
-            watch=(watch := Watch(pool)),
-            shops=shops,
-            secrets=secrets or {},
-            approvals=approvals,
-            reckoning=reckoning,
-            revenue=revenue_terms or RevenueTerms(),
-            exporter=exporter,
-            keyring=keyring,
-        )
-        self.app.on_shutdown.append(_ends(watch, plans, reckoning))
+        self._templates = _environment(self.app, self._files)
+        self.app.on_shutdown.append(self._close)
         self.app.on_response_prepare.append(_protect)
         self.app.router.add_get(STATIC, self._files.serve)
         for section in SECTIONS:
@@ -159,61 +112,65 @@ class Site:
         if api is not None:
             self.app.add_subapp(API, api)
 
+    async def _close(self, _app: web.Application) -> None:
+        await self._services.close()
+
     def _add(self, route: Route) -> None:
-        async def enter(request: web.Request) -> web.StreamResponse:
-            return await self._enter(route, request[VISIT])
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await self._handle(route, request[VISIT])
 
         if route.method == "GET":
-            self.app.router.add_get(route.path, enter)
+            self.app.router.add_get(route.path, handle)
         else:
-            self.app.router.add_route(route.method, route.path, enter)
+            self.app.router.add_route(route.method, route.path, handle)
 
     @web.middleware
-    async def _through(self, request: web.Request, handler: AioHandler) -> web.StreamResponse:
-        """Every request, whatever becomes of it: an answer, counted."""
+    async def _answer(self, request: web.Request, handler: AioHandler) -> web.StreamResponse:
+        """Answer every request, whatever goes wrong, and count it."""
         began = time.perf_counter()
-        visit = request[VISIT] = Visit(request, self._services)
+        visit = request[VISIT] = Visit(request, self._services, self._templates)
         try:
-            if not self._services.frontier.knows_host(request) and not is_of_api(request):  # which says so in JSON
+            if not self._services.origins.knows_host(request) and not is_of_api(request):  # which says so in JSON
                 raise Failed(421, "This is not the address of the console", UNKNOWN_HOST)
             response = await handler(request)
         except Exception as error:
-            failed = _in_words(error, is_act=request.method not in SAFE_METHODS)
+            failed = _failed(error, is_act=request.method not in SAFE_METHODS)
             if failed.status >= 500 and failed.status != 503:
                 log.exception("console.failed", path=request.path, method=request.method)
             response = await self._failure(visit, failed)
-        self._metrics.answered(_route_of(request), response.status, time.perf_counter() - began)
+        self._services.metrics.answered(_route_of(request), response.status, time.perf_counter() - began)
         return response
 
-    async def _enter(self, route: Route, visit: Visit) -> web.StreamResponse:
-        """What every page and act asks first; there is no other way to one."""
+    async def _handle(self, route: Route, visit: Visit) -> web.StreamResponse:
+        """Check who may see the page or do the act, then do it; every route passes through here."""
         is_act = route.method not in SAFE_METHODS
-        if is_act and self._services.frontier.comes_from_elsewhere(visit.request):
-            raise Failed(403, "Another site sent this form", "Nothing was changed. Open the console itself to act.")
+        if is_act and self._services.origins.comes_from_elsewhere(visit.request):
+            raise Failed(403, "Another site sent this form", "Nothing was changed. Do it in the console itself.")
         await self._identify(visit)
-        if route.needs is not None and visit.visitor is None:
+        if route.needs is not None and visit.current_user is None:
             return _to_login(visit)
         if is_act:
             await _require_form(visit)
         if route.needs is not None and not visit.may(route.needs):
-            raise Failed(403, f"This needs the role {route.needs}", f"You are {visit.person.role}: ask an admin.")
+            raise Failed(403, f"This needs the role {route.needs}", f"Your role is {visit.person.role}. Ask an admin.")
         return await route.handler(visit)
 
     async def _identify(self, visit: Visit) -> None:
-        request, reception = visit.request, self._services.reception
-        if visit.visitor is not None or (visit.token is None and not self._services.frontier.is_proxied(request)):
+        """Find out who the user is, by our session or by the headers of a trusted proxy. Raises Failed."""
+        request, authenticator = visit.request, self._services.authenticator
+        if visit.current_user is not None or (visit.token is None and not self._services.origins.is_proxied(request)):
             return
         async with visit.books() as connection:
-            vouched = await reception.vouched(request, connection)
-            if vouched is None:
-                visit.visitor = await reception.visitor(connection, visit.token)
+            identity = await authenticator.proxy_identity(request, connection)
+            if identity is None:
+                visit.current_user = await authenticator.session_user(connection, visit.token)
                 return
-        if vouched.role is None:
-            raise Failed(403, "You are not let in", f"{vouched.refused_because}.")
-        visit.visitor, visit.is_proxied_login = Visitor(vouched.name, vouched.role, None), True
+        if identity.role is None:
+            raise Failed(403, "You have no access", f"{identity.refused_because}.")
+        visit.current_user, visit.is_proxied_login = CurrentUser(identity.name, identity.role, None), True
 
     async def _failure(self, visit: Visit, failed: Failed) -> web.Response:
-        """The page of a failure, in the person's own frame when the books can still say who it is."""
+        """The page of a failure, with the menu of the user when the books can still tell who it is."""
         if failed.status in {404, 405}:
             with suppress(KessaiError, Failed):
                 await self._identify(visit)
@@ -227,7 +184,7 @@ class Site:
 
 
 def _environment(app: web.Application, files: StaticFiles) -> Environment:
-    """Templates lie in the package; every value is escaped, a missing one is an error."""
+    """The templates of the package. Every value is escaped, and a missing one is an error."""
     environment = aiohttp_jinja2.setup(
         app,
         loader=PackageLoader("ingress.console"),
@@ -238,87 +195,76 @@ def _environment(app: web.Application, files: StaticFiles) -> Environment:
         default_helpers=False,
     )
     environment.filters |= {
-        "amount": shown.amount,
-        "body": shown.body,
-        "count": shown.count,
+        "amount": formats.amount,
+        "body": formats.body,
+        "count": formats.count,
         "counted": counted,
-        "figure": shown.figure,
-        "lasted": shown.lasted,
-        "percent": shown.percent,
-        "pieces": shown.pieces,
+        "figure": formats.figure,
+        "lasted": formats.lasted,
+        "percent": formats.percent,
+        "pieces": formats.pieces,
         "shell": shlex.quote,
-        "span": shown.span,
-        "when": shown.when,
-        "words": shown.words,
+        "span": formats.span,
+        "when": formats.when,
+        "words": formats.words,
     }
-    environment.globals |= {"asset": files.address, "link": shown.link, "sections": SECTIONS}
+    environment.globals |= {"asset": files.address, "link": formats.link, "sections": SECTIONS}
     return environment
 
 
-def _ends(watch: Watch, plans: Plans, reckoning: Reckoning) -> Callable[[web.Application], Awaitable[None]]:
-    """What goes on by itself must not keep the console from ending."""
-
-    async def end(_app: web.Application) -> None:
-        watch.is_over.set()
-        await plans.close()
-        await reckoning.close()
-
-    return end
-
-
 async def _protect(_request: web.Request, response: web.StreamResponse) -> None:
-    """On every response, whoever made it."""
+    """Set the security headers of every response."""
     for name, value in HEADERS.items():
         response.headers[name] = value
     response.headers.setdefault("Cache-Control", "no-store")
 
 
 def _to_login(visit: Visit) -> web.Response:
-    """Pages are come back to; an act is not done again by itself."""
+    """After the login a page is shown; an act is not repeated. Raises Failed for an act."""
     if visit.request.method in SAFE_METHODS:
         return visit.to("/login", next=visit.request.path_qs if visit.request.path != "/" else None)
-    raise Failed(401, "Your session is over", "Nothing was changed. Log in, then do it again.")
+    raise Failed(401, "Your session has ended", "Nothing was changed. Log in, then try again.")
 
 
 async def _require_form(visit: Visit) -> None:
-    """Raises Failed unless the console itself gave this visitor the form."""
+    """Raises Failed unless the console itself gave this user the form."""
     if visit.request.content_type != FORM:
-        raise Failed(415, "That is no form of the console")
+        raise Failed(415, "This is not a form of the console")
     try:
         sent = await visit.request.post()
-    except (ValueError, LookupError):  # bytes that are no text, or a charset that there is not
-        raise Failed(400, "That is no form of the console") from None
+    except (ValueError, LookupError):  # bytes that are not text, or an unknown charset
+        raise Failed(400, "This is not a form of the console") from None
     if not is_form_token(sent.get("form_token"), visit.secret):
         raise Failed(403, "This form is out of date", "Nothing was changed. Go back, reload the page, and try again.")
 
 
-def _in_words(error: Exception, *, is_act: bool) -> Failed:
-    """What went wrong, as a page may say it: no traceback, no SQL, no path."""
+def _failed(error: Exception, *, is_act: bool) -> Failed:
+    """What went wrong, as a page may show it: no traceback, no SQL, no path."""
     match error:
         case Failed():
             return error
         case DatabaseUnavailable(__cause__=asyncpg.UndefinedTableError() | asyncpg.UndefinedColumnError()):
-            return Failed(503, "The database does not hold the books of this Kessai", OUTDATED, retry_after=5)
+            return Failed(503, "The database was made for another version of Kessai", OUTDATED, retry_after=5)
         case DatabaseUnavailable():
-            # Not the driver's words: anybody may read them, and they name addresses. The log and /readyz have them.
-            return Failed(503, "Postgres is away", ACT_UNKNOWN if is_act else BOOKS_AWAY, retry_after=5)
+            # The driver's message names addresses, and anybody may read this page. The log and /readyz have it.
+            return Failed(503, "Postgres cannot be reached", ACT_UNKNOWN if is_act else BOOKS_AWAY, retry_after=5)
         case TransientConflict():
             return Failed(503, "The books were busy", f"{error}. {BOOKS_BUSY}", retry_after=2)
         case UnacceptableRow():
-            return Failed(400, "Postgres refuses this value", "Nothing was changed. Check what you entered.")
+            return Failed(400, "Postgres refused this value", "Nothing was changed. Check what you entered.")
         case web.HTTPNotFound():
-            return Failed(404, "There is no such page", "Begin at the overview, or search for an id.")
+            return Failed(404, "There is no such page", "Start at the overview, or search for an id.")
         case web.HTTPMethodNotAllowed():
-            return Failed(405, "That cannot be done here", WRONG_METHOD, allowed=error.allowed_methods)
+            return Failed(405, "This page does not take that", WRONG_METHOD, allowed=error.allowed_methods)
         case web.HTTPRequestEntityTooLarge():
-            return Failed(413, "That is too long", "Nothing was changed. A form takes 64 KiB at most.")
+            return Failed(413, "This form is too long", "Nothing was changed. A form takes 64 KiB at most.")
         case web.HTTPException():
             return Failed(error.status, HTTPStatus(error.status).phrase)
         case _:
-            return Failed(500, "A fault of Kessai itself", "Nothing more is known here: the console's log has it all.")
+            return Failed(500, "Something went wrong in Kessai itself", "The log of the console has the details.")
 
 
 def _route_of(request: web.Request) -> str:
-    """The page's path as we wrote it: a closed set, whatever is asked for."""
+    """The route as it is declared: a closed set of labels, whatever path is requested."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "-"

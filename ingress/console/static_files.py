@@ -1,4 +1,4 @@
-"""The console's own front-end files: read once, named by their content, so that browsers may keep them for ever."""
+"""The static files of the console. They are read once and named by their content, so that browsers may cache them."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class StaticFiles:
         self._files: Mapping[str, bytes] = {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()}
 
     def address(self, name: str) -> str:
-        """Raises KeyError for a file that is not there."""
+        """The address of a file. Raises KeyError when it does not exist."""
         return f"/static/{hashlib.sha256(self._files[name]).hexdigest()[:16]}/{name}"
 
     async def serve(self, request: web.Request) -> web.Response:

@@ -1,11 +1,11 @@
-"""What does a page have at hand? The request, who asks, the books, and the ways to answer."""
+"""One request for a page: its parameters and user, the books, and how to answer."""
 
 import base64
 import hashlib
 import hmac
 import math
 import secrets
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,62 +18,23 @@ from yarl import URL
 
 from ingress.console import cursors
 from ingress.console.access import devices
-from ingress.console.access.limits import LoginLimits
-from ingress.console.access.requests import Frontier, form_token
-from ingress.console.access.visitors import Reception, Visitor
+from ingress.console.access.authentication import CurrentUser
+from ingress.console.access.origins import form_token
 from ingress.console.cursors import InvalidCursor, Maker
-from ingress.console.exporter import Exporter
+from ingress.console.formats import link
 from ingress.console.forms import FRESH
-from ingress.console.keyring import Keyring
-from ingress.console.metrics import ConsoleMetrics
-from ingress.console.plans import Plans
-from ingress.console.pulse import Pulse
-from ingress.console.queues import Queues
-from ingress.console.reckoning import Reckoning, RevenueTerms
-from ingress.console.shown import link
-from ingress.console.watch import Watch
-from shared.ledger.books import Shop
-from shared.ledger.database import Connection, Pool, connected
-from shared.ledger.passwords import Verifier
+from ingress.console.services import Services
+from shared.ledger.database import Connection, connected
 from shared.ledger.roles import Role
 from shared.ledger.slices import Place
 from shared.ledger.text import is_keepable
 from shared.ledger.users import Credentials
-from shared.sdrp.signature import SigningSecret
 
 PAGE_ROWS: Final = 50
 MAX_VALUE: Final = 1000
 """Characters of a query parameter."""
-TOLD_SECONDS: Final = 60
-"""How long a message waits for the page that shows it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What every visit shares."""
-
-    pool: Pool
-    environment: Environment
-    frontier: Frontier
-    reception: Reception
-    limits: LoginLimits
-    metrics: ConsoleMetrics
-    verifier: Verifier
-    pulse: Pulse
-    queues: Queues | None
-    """None: the console was not told where RabbitMQ is."""
-    plans: Plans
-    watch: Watch
-    shops: Mapping[str, Shop]
-    """What the merchant decided for each endpoint."""
-    secrets: Mapping[str, Sequence[SigningSecret]]
-    """Of each endpoint, what signatures are proved with again; empty where the console was given none."""
-    approvals: int
-    """People it takes to decide on a review where money moves."""
-    reckoning: Reckoning
-    revenue: RevenueTerms
-    exporter: Exporter
-    keyring: Keyring | None = None
+MESSAGE_SECONDS: Final = 60
+"""How long the message of an act waits for the page that shows it."""
 
 
 class Tone(StrEnum):
@@ -82,7 +43,7 @@ class Tone(StrEnum):
 
 
 class Failed(Exception):
-    """What a visit comes to when it cannot have its page: status, headline, and what to do next in words."""
+    """A request that cannot be answered as asked: its status, a headline, and what to do next."""
 
     def __init__(
         self,
@@ -100,24 +61,25 @@ class Failed(Exception):
         self.retry_after = retry_after
         """Seconds."""
         self.allowed = allowed
-        """Methods that would have been."""
+        """Methods that the address does take."""
 
 
 def not_found(headline: str) -> Failed:
-    return Failed(404, headline, "Check the id: it must be whole. The search above takes ids of every kind.")
+    return Failed(404, headline, "Check that the id is complete. The search above takes ids of every kind.")
 
 
 @dataclass(slots=True)
 class Visit:
-    """One request on its way to its answer."""
+    """One request and what is needed to answer it."""
 
     request: web.Request
     services: Services
-    visitor: Visitor | None = None
+    templates: Environment
+    current_user: CurrentUser | None = None
     is_proxied_login: bool = False
-    """The proxy vouches: there is no session of ours to end."""
+    """Whether a trusted proxy named the user: then there is no session of ours to end."""
     path: str = ""
-    """Of the page that is shown; an act may be answered by the page that it was sent from."""
+    """The path of the page that is shown; an act may be answered by the page that it was sent from."""
     _fresh_secret: str | None = field(default=None)
 
     def __post_init__(self) -> None:
@@ -130,39 +92,39 @@ class Visit:
             yield connection
 
     @property
-    def person(self) -> Visitor:
-        """Who asks, on pages that only people who came in can reach."""
-        if self.visitor is None:
+    def person(self) -> CurrentUser:
+        """The user, on pages that need a login. Raises Failed."""
+        if self.current_user is None:
             raise Failed(401, "Log in first")
-        return self.visitor
+        return self.current_user
 
     def may(self, needed: Role) -> bool:
-        return self.visitor is not None and self.visitor.role.covers(needed)
+        return self.current_user is not None and self.current_user.role.covers(needed)
 
     @property
     def came_from(self) -> str | None:
-        """The page of ours that an act was sent from, as far as the browser says it."""
+        """The page of the console that an act was sent from, when the browser names it."""
         try:
             page = URL(self.request.headers.get("Referer", ""))
         except ValueError:
             return None
-        origin = self.services.frontier.origin
+        origin = self.services.origins.origin
         ours = {self.request.headers.get("Host"), origin.authority if origin is not None else None}
         is_ours = page.authority in ours and page.raw_path.startswith("/") and not page.raw_path.startswith("//")
         return page.raw_path_qs if is_ours else None
 
-    # What the request says
+    # The request
 
-    def asked(self, name: str) -> str | None:
-        """A query parameter; blank is as good as absent. Raises Failed for text that no book can hold."""
+    def query(self, name: str) -> str | None:
+        """A query parameter; blank is as good as absent. Raises Failed for text that the books cannot hold."""
         text = self.request.query.get(name, "").strip()
         if text and not is_keepable(text, longest=MAX_VALUE):
-            raise Failed(400, f"The address holds a value for {name} that cannot be looked for")
+            raise Failed(400, f"The address holds a value for {name} that cannot be searched")
         return text or None
 
     def chosen(self, name: str, among: type[StrEnum]) -> str | None:
         """A query parameter that must be one of a closed set. Raises Failed."""
-        text = self.asked(name)
+        text = self.query(name)
         if text is not None and text not in set(among):
             raise Failed(400, f"There is no {name} {text[:40]}", f"Choose one of {', '.join(among)}.")
         return text
@@ -176,7 +138,7 @@ class Visit:
 
     def before(self, *makers: Maker) -> Place:
         """Where the list goes on, as `older` wrote it; each maker makes a part of it from text. Raises Failed."""
-        text = self.asked("before")
+        text = self.query("before")
         if text is None:
             return None
         try:
@@ -192,24 +154,33 @@ class Visit:
 
     # Answers
 
-    def page(self, template: str, *, status: int = 200, **told: object) -> web.Response:
-        """A page by its template; what was told by the act before is shown once."""
+    def page(self, template: str, *, status: int = 200, **values: object) -> web.Response:
+        """A page made by its template. It shows the message of the act before it, once."""
         message = self._message()
-        text = self.services.environment.get_template(template).render(
-            {"back": FRESH, **told}, visit=self, visitor=self.visitor, message=message, path=self.path, Role=Role
+        text = self.templates.get_template(template).render(
+            {"back": FRESH, **values},
+            visit=self,
+            current_user=self.current_user,
+            message=message,
+            path=self.path,
+            Role=Role,
         )
         response = web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
         self._keep_secret(response)
         if message is not None:
-            response.del_cookie(self.cookie("told"), path="/", **self._cookie_terms())
+            response.del_cookie(self.cookie("message"), path="/", **self._cookie_terms())
         return response
 
-    def to(self, path: str, *, told: str | None = None, tone: Tone = Tone.DONE, **query: object) -> web.Response:
-        """After an act: on to a page that can be reloaded, which shows what was done."""
+    def to(self, path: str, *, message: str | None = None, tone: Tone = Tone.DONE, **query: object) -> web.Response:
+        """Redirect after an act to a page that can be reloaded and shows the message."""
         response = web.Response(status=303, headers={"Location": link(path, **query)})
-        if told is not None:
+        if message is not None:
             response.set_cookie(
-                self.cookie("told"), self._sealed(tone, told), max_age=TOLD_SECONDS, path="/", **self._cookie_terms()
+                self.cookie("message"),
+                self._sealed(tone, message),
+                max_age=MESSAGE_SECONDS,
+                path="/",
+                **self._cookie_terms(),
             )
         return response
 
@@ -240,7 +211,7 @@ class Visit:
         )
 
     def device_of(self, name: str, known: Credentials | None) -> str | None:
-        """Which browser this is, when it has logged in under the name before."""
+        """The id of this browser, when somebody has logged in with it under this name before."""
         cookie = self.request.cookies.get(self.cookie("device"))
         if cookie is None or known is None:
             return None
@@ -261,9 +232,9 @@ class Visit:
 
     @property
     def secret(self) -> str:
-        """What this visit's forms are bound to: the session, else a cookie that any visitor gets."""
-        if self.visitor is not None and self.visitor.session is not None:
-            return self.visitor.session
+        """What the forms of this page are bound to: the session, else a cookie that every browser gets."""
+        if self.current_user is not None and self.current_user.session is not None:
+            return self.current_user.session
         kept = self.request.cookies.get(self.cookie("visit"))
         if kept:
             return kept
@@ -277,30 +248,30 @@ class Visit:
 
     @property
     def _is_https(self) -> bool:
-        return self.services.frontier.is_https(self.request)
+        return self.services.origins.is_https(self.request)
 
     def _cookie_terms(self) -> dict[str, Any]:
-        # Lax, not Strict: a link in a pager's message must find the person logged in.
+        # Lax, not Strict: a link in a pager's message must open with the person logged in.
         return {"httponly": True, "samesite": "Lax", "secure": self._is_https}
 
     def _keep_secret(self, response: web.Response) -> None:
         if self._fresh_secret is not None:
             response.set_cookie(self.cookie("visit"), self._fresh_secret, path="/", **self._cookie_terms())
 
-    # What one page tells the next
+    # The message for the next page
 
-    def _sealed(self, tone: Tone, told: str) -> str:
-        text = base64.urlsafe_b64encode(orjson.dumps([tone, told[:1000]])).decode()
+    def _sealed(self, tone: Tone, message: str) -> str:
+        text = base64.urlsafe_b64encode(orjson.dumps([tone, message[:1000]])).decode()
         return f"{text}.{self._seal(text)}"
 
     def _message(self) -> tuple[str, str] | None:
-        """Tone and text, when the cookie is one of ours."""
-        text, _, seal = self.request.cookies.get(self.cookie("told"), "").partition(".")
+        """Its tone and text, when we sealed the cookie."""
+        text, _, seal = self.request.cookies.get(self.cookie("message"), "").partition(".")
         if not text or not hmac.compare_digest(seal.encode("utf-8", "replace"), self._seal(text).encode()):
             return None
-        tone, told = orjson.loads(base64.urlsafe_b64decode(text))
-        return tone, told
+        tone, message = orjson.loads(base64.urlsafe_b64decode(text))
+        return tone, message
 
     def _seal(self, text: str) -> str:
         key = self.secret.encode("utf-8", "surrogateescape")
-        return hmac.new(key, b"kessai told" + text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+        return hmac.new(key, b"kessai message" + text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""Who calls with this token? Tokens of the admin API; the books know one by its SHA-256 alone."""
+"""The tokens of the admin API. The books keep only the SHA-256 of a token."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -35,33 +35,33 @@ class TokenNotFound(KessaiError):
 
 @dataclass(frozen=True, slots=True)
 class ApiToken:
-    """What is known of a token; the token itself nobody can tell any more."""
+    """What the books know of a token; they cannot restore the token itself."""
 
     user_name: str
     label: str
     role: Role
-    """Of its user, now."""
+    """The role of its user now."""
     created_at: datetime
     used_at: datetime | None
-    """To the minute."""
+    """The last use, to the minute."""
     expires_at: datetime | None
-    """None: only when it is revoked."""
+    """None: it never expires."""
     is_live: bool
-    """Whether a call with it is let in."""
+    """Whether a call with it is admitted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whom a token speaks for."""
+    """The user of a token."""
 
     name: str
     role: Role
-    """As it is now, whatever it was when the token was given out."""
+    """The role now, which may differ from that when the token was made."""
     label: str
 
 
 async def add(connection: Connection, name: str, label: str, *, lifetime: timedelta | None = None, actor: str) -> str:
-    """A fresh token, told this once. Raises InvalidLabel, UserNotFound, LabelTaken."""
+    """A new token; the books keep only its digest. Raises InvalidLabel, UserNotFound, LabelTaken."""
     if not NAME.fullmatch(label):
         raise InvalidLabel(label)
     token = fresh()
@@ -93,7 +93,7 @@ async def add(connection: Connection, name: str, label: str, *, lifetime: timede
 
 
 async def revoke(connection: Connection, name: str, label: str, *, actor: str) -> None:
-    """The token lets nobody in from now on. Raises TokenNotFound."""
+    """Revoke a token at once. Raises TokenNotFound."""
     async with connection.transaction():
         gone = await connection.fetch(
             "DELETE FROM kessai.api_tokens WHERE user_name = $1 AND label = $2 RETURNING label", name, label
@@ -104,7 +104,7 @@ async def revoke(connection: Connection, name: str, label: str, *, actor: str) -
 
 
 async def everyone(connection: Connection) -> list[ApiToken]:
-    """Every token that was not revoked, by its user."""
+    """All tokens that were not revoked, by user."""
     rows = await connection.fetch(
         """
         SELECT user_name, label, role, api_tokens.created_at, used_at, expires_at,
@@ -118,7 +118,7 @@ async def everyone(connection: Connection) -> list[ApiToken]:
 
 
 async def held(connection: Connection, digests: Collection[bytes]) -> set[bytes]:
-    """Those of tokens that were given out and not revoked."""
+    """Those of the digests that belong to tokens which were not revoked."""
     rows = await connection.fetch(
         "SELECT token_digest FROM kessai.api_tokens WHERE token_digest = ANY ($1::bytea[])", digests
     )
@@ -126,7 +126,7 @@ async def held(connection: Connection, digests: Collection[bytes]) -> set[bytes]
 
 
 async def holder_of(connection: Connection, token: str) -> Holder | None:
-    """None when the token is unknown, revoked or expired, or its user is disabled."""
+    """The user of a token; None when it is unknown, revoked or expired, or the user is disabled."""
     row = await connection.fetchrow(
         """
         SELECT name, role, label, coalesce(now() - used_at > $2::interval, true) AS is_stale
@@ -145,11 +145,11 @@ async def holder_of(connection: Connection, token: str) -> Holder | None:
 
 
 def subject(name: str, label: str) -> str:
-    """As the audit names a token."""
+    """The name of a token in the audit."""
     return f"token:{name}/{label}"
 
 
 async def _lock_user(connection: Connection, name: str) -> None:
-    """Two tokens of one person are added one after the other, so that a label is one token's. Raises UserNotFound."""
+    """Lock a user, so that two tokens with the same label cannot be added at once. Raises UserNotFound."""
     if await connection.fetchrow("SELECT FROM kessai.users WHERE name = $1 FOR NO KEY UPDATE", name) is None:
         raise UserNotFound(name)

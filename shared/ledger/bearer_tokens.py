@@ -1,4 +1,4 @@
-"""What does a token of ours look like, and what do the books keep of it? Its SHA-256 alone."""
+"""The form of our bearer tokens, and what the books keep of them: only the SHA-256."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""How may a person, a system or a token be named? In ASCII that needs no quoting in a terminal or a URL's path."""
+"""Names of users, clients and tokens: ASCII that needs no quoting in a terminal or in the path of a URL."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""What may a person of the console do?"""
+"""The roles of the users."""
 
 from enum import StrEnum
 from typing import Final
@@ -12,7 +12,7 @@ class Role(StrEnum):
     OPERATOR = "operator"
     """Decides, replays, cancels."""
     ADMIN = "admin"
-    """Says who the others are."""
+    """Manages the users."""
 
     def covers(self, needed: "Role") -> bool:
         return _RANK[self] >= _RANK[needed]

@@ -1,4 +1,4 @@
-"""Who holds this token? Sessions of the console; the books know a token by its SHA-256 alone."""
+"""The sessions of the console. The books keep only the SHA-256 of a session token."""
 
 import secrets
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from shared.ledger.roles import Role
 
 TOKEN_BYTES = 32
 SEEN_EVERY = timedelta(minutes=1)
-"""How exactly the last use of a session is known: a page should cost no write."""
+"""The precision of the last use of a session, so that most pages cost no write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Terms:
     """How long a session lasts."""
 
     absolute: timedelta = timedelta(hours=12)
-    """A shift."""
+    """The longest session: a working shift."""
     idle: timedelta = timedelta(hours=2)
 
 
@@ -27,11 +27,11 @@ class Terms:
 class Holder:
     name: str
     role: Role
-    """As it is now, whatever it was at the login."""
+    """The role now, which may differ from that at the login."""
 
 
 async def begin(connection: Connection, name: str, *, terms: Terms, before: str | None) -> str:
-    """A fresh token, opaque and random; the one `before` it ends, so that nobody logs in to a token known before."""
+    """Begin a session and return its random token. The session `before` ends, against session fixation."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
     async with connection.transaction():
         await connection.execute("DELETE FROM kessai.sessions WHERE expires_at < now()")
@@ -48,7 +48,7 @@ async def begin(connection: Connection, name: str, *, terms: Terms, before: str 
 
 
 async def holder_of(connection: Connection, token: str, *, terms: Terms) -> Holder | None:
-    """None when the session is over, was never there, or its person is disabled."""
+    """The user of a session; None when it is over or unknown, or the user is disabled."""
     row = await connection.fetchrow(
         """
         SELECT name, role, now() - seen_at > $3 AS is_stale

@@ -1,4 +1,4 @@
-"""Who may enter the console, and what may each do? People, their roles, and every change to either."""
+"""The users of the console and their roles. Every change is audited."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,7 +34,7 @@ class InvalidName(KessaiError):
 
 
 class NotYourself(KessaiError):
-    """Or the last admin could lock everybody out."""
+    """An admin who changes their own role: the last admin could lock everybody out."""
 
     def __init__(self) -> None:
         super().__init__("another admin must change your own role or disable you: nothing is changed")
@@ -47,7 +47,7 @@ class User:
     created_at: datetime
     disabled_at: datetime | None
     last_seen: datetime | None
-    """When a session of this person was last used, while one is open."""
+    """The last use of a session of this user, while one is open."""
 
 
 async def add(connection: Connection, name: str, role: Role, password_hash: str, *, actor: str) -> None:
@@ -88,13 +88,13 @@ def _user(row: asyncpg.Record) -> User:
 
 
 async def anyone(connection: Connection) -> bool:
-    """Whether there is a user at all."""
+    """Whether there are any users."""
     return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM kessai.users)"))
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a login is compared with."""
+    """What a login is checked against."""
 
     role: Role
     password_hash: str
@@ -109,7 +109,7 @@ async def credentials(connection: Connection, name: str) -> Credentials | None:
 
 
 async def set_role(connection: Connection, name: str, role: Role, *, actor: str) -> Role:
-    """Returns the role before. Counts at the person's next request. Raises UserNotFound, NotYourself."""
+    """Change the role from the next request on, and return the role before. Raises UserNotFound, NotYourself."""
     _require_another(name, actor)
     async with connection.transaction():
         before: str | None = await connection.fetchval("SELECT role FROM kessai.users WHERE name = $1 FOR UPDATE", name)
@@ -122,7 +122,7 @@ async def set_role(connection: Connection, name: str, role: Role, *, actor: str)
 
 
 async def set_password(connection: Connection, name: str, password_hash: str, *, actor: str) -> None:
-    """Ends every session of the person. Raises UserNotFound."""
+    """Set the password and end all sessions of the user. Raises UserNotFound."""
     async with connection.transaction():
         done = await connection.execute(
             "UPDATE kessai.users SET password_hash = $2 WHERE name = $1", name, password_hash
@@ -134,7 +134,7 @@ async def set_password(connection: Connection, name: str, password_hash: str, *,
 
 
 async def disable(connection: Connection, name: str, *, actor: str) -> None:
-    """Ends every session of the person and lets nobody in under the name. Raises UserNotFound, NotYourself."""
+    """Disable a user and end all their sessions. Raises UserNotFound, NotYourself."""
     _require_another(name, actor)
     await _able(connection, name, "user.disabled", "disabled_at = coalesce(disabled_at, now())", actor=actor)
 
@@ -158,7 +158,7 @@ def _require_another(name: str, actor: str) -> None:
 
 
 def subject(name: str) -> str:
-    """As the audit names a person of the console, acting or acted on."""
+    """The name of a user in the audit, as actor and as subject."""
     return f"user:{name}"
 
 

@@ -50,7 +50,7 @@ FAINT = """
 
 
 @asynccontextmanager
-async def desk(browser: Browser, console: str, name: str = "ada", **context: Any) -> AsyncIterator[Page]:  # noqa: ANN401
+async def logged_in(browser: Browser, console: str, name: str = "ada", **context: Any) -> AsyncIterator[Page]:  # noqa: ANN401
     """Somebody logged in; whatever the browser complains of, or asks of anybody else, fails the test."""
     opened = await browser.new_context(base_url=console, **context)
     page = await opened.new_page()
@@ -93,7 +93,7 @@ async def overflow(page: Page) -> int:
     ids=["light", "dark, on a phone"],
 )
 async def test_every_page_is_quiet_legible_and_fits(browser: Browser, console: str, context: Mapping[str, Any]) -> None:
-    async with desk(browser, console, **context) as page:
+    async with logged_in(browser, console, **context) as page:
         for path in PATHS:
             answer = await page.goto(path)
             assert answer is not None
@@ -105,7 +105,7 @@ async def test_every_page_is_quiet_legible_and_fits(browser: Browser, console: s
 
 
 async def test_everything_works_without_scripts(browser: Browser, console: str) -> None:
-    async with desk(browser, console, "otto", java_script_enabled=False) as page:
+    async with logged_in(browser, console, "otto", java_script_enabled=False) as page:
         await page.get_by_role("link", name="Orders").click()
         await page.get_by_label("State").select_option("pending")
         await page.get_by_role("button", name="Show").click()
@@ -127,15 +127,15 @@ async def test_everything_works_without_scripts(browser: Browser, console: str) 
 
 
 async def test_a_replay_is_planned_started_and_steered_without_scripts(browser: Browser, console: str) -> None:
-    async with desk(browser, console, "otto", java_script_enabled=False) as page:
+    async with logged_in(browser, console, "otto", java_script_enabled=False) as page:
         await page.goto("/dead-letters")
         await page.get_by_role("link", name="OrderLockTimeout").click()
         await page.get_by_role("button", name="Plan a replay").click()
-        while await page.get_by_role("link", name="Look again").count():
-            await page.get_by_role("link", name="Look again").click()
+        while await page.get_by_role("link", name="Reload").count():
+            await page.get_by_role("link", name="Reload").click()
         await page.get_by_role("textbox", name="Why").fill("the lock is mended")
         await page.get_by_role("button", name="Start the replay").click()
-        await page.get_by_role("link", name="Look again").click()
+        await page.get_by_role("link", name="Reload").click()
         await page.get_by_role("button", name="Pause").click()
         assert "is paused" in await page.locator("main > .message").inner_text()
         await page.get_by_role("button", name="Cancel").click()
@@ -143,7 +143,7 @@ async def test_a_replay_is_planned_started_and_steered_without_scripts(browser: 
 
 
 async def test_the_keyboard_reaches_everything_and_shows_where_it_is(browser: Browser, console: str) -> None:
-    async with desk(browser, console) as page:
+    async with logged_in(browser, console) as page:
         await page.keyboard.press("Tab")
         assert await page.evaluate("document.activeElement.textContent") == "Skip to the content"
         assert await page.evaluate("document.activeElement.getBoundingClientRect().top") >= 0
@@ -162,7 +162,7 @@ async def test_the_keyboard_reaches_everything_and_shows_where_it_is(browser: Br
 
 
 async def test_a_second_click_sends_an_act_once(browser: Browser, console: str) -> None:
-    async with desk(browser, console, "otto") as page:
+    async with logged_in(browser, console, "otto") as page:
         await page.goto("/orders/show?id=order-2026-00126")
         sent: list[str] = []
 

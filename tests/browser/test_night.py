@@ -9,7 +9,7 @@ from shared.broker.envelope import Failure
 from shared.ledger import dead_letters
 from shared.ledger.database import connected, open_pool
 from tests.browser.conftest import serving
-from tests.browser.test_console import desk
+from tests.browser.test_console import logged_in
 from tests.given import envelope, incoming, new_order, payment
 from tests.integration.console.furnished import let_in
 from tests.integration.ledger.books import TestBooks
@@ -39,7 +39,7 @@ async def test_a_night_on_call(browser: Browser, kessai: Kessai, database_url: s
     await bad_night(database_url)
     async with serving(database_url, amqp_url) as console:
         with kessai.role("worker", "all"):
-            async with desk(browser, console, "otto") as page:
+            async with logged_in(browser, console, "otto") as page:
                 await _plan(page)
                 await _replay(page)
                 await _decide(page)
@@ -78,7 +78,7 @@ async def _decide(page: Page) -> None:
     await page.get_by_role("button", name="Show").click()
     await page.locator("tbody a").first.click()
     await page.get_by_role("button", name="Claim it").click()
-    await page.get_by_label("Accept it although it does not fit").check()
+    await page.get_by_label("Accept it although it does not match").check()
     await page.locator("textarea[name=why]").fill("the buyer paid the tip as well")
     await page.get_by_role("button", name="Decide").click()
     assert "order-7 is paid" in await page.get_by_role("status").inner_text()
@@ -87,7 +87,7 @@ async def _decide(page: Page) -> None:
 async def _read(page: Page) -> None:
     await page.get_by_role("searchbox").fill("order-7")
     await page.get_by_role("button", name="Find").click()
-    await page.get_by_role("heading", name="What happened").wait_for()
+    await page.get_by_role("heading", name="Timeline").wait_for()
     story = await page.locator("ol.timeline").inner_text()
     for step in ("Webhook received", "Review opened", "Pending → paid", "the buyer paid the tip as well"):
         assert step in story, story

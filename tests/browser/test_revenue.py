@@ -1,4 +1,4 @@
-"""The revenue page in a browser: by day and by night, on a desk and on a phone, with labels that do not collide."""
+"""The revenue page in a browser: in light and dark, on large and small screens, with labels that do not collide."""
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from playwright.async_api import Browser
 
 from shared.ledger.database import open_pool
 from tests.browser.conftest import serving
-from tests.browser.test_console import FAINT, PHONE, desk, overflow
+from tests.browser.test_console import FAINT, PHONE, logged_in, overflow
 from tests.integration.console.furnished import IMAGE, SCRIPT, let_in
 from tests.integration.ledger.books import TestBooks
 from tests.integration.revenue.accounts import Accounts
@@ -65,7 +65,7 @@ async def console(database_url: str, amqp_url: str) -> AsyncIterator[str]:
 async def test_it_is_quiet_legible_and_fits(
     browser: Browser, console: str, context: Mapping[str, Any], tmp_path: Path
 ) -> None:
-    async with desk(browser, console, "vera", **context) as page:
+    async with logged_in(browser, console, "vera", **context) as page:
         for number, path in enumerate(PATHS):
             answer = await page.goto(path)
             assert answer is not None
@@ -80,7 +80,7 @@ async def test_it_is_quiet_legible_and_fits(
 
 
 async def test_a_period_is_chosen_by_keyboard_and_without_scripts(browser: Browser, console: str) -> None:
-    async with desk(browser, console, "vera", java_script_enabled=False) as page:
+    async with logged_in(browser, console, "vera", java_script_enabled=False) as page:
         await page.get_by_role("link", name="Revenue", exact=True).click()
         period = page.get_by_label("Period", exact=True)
         await period.fill("2026-11")

@@ -1,8 +1,8 @@
 """Has this browser logged in under this name before? Only a login gives out the cookie that says so.
 
-Strangers who guess at a name then lock out strangers alone (OWASP calls it a device cookie). It opens nothing. Its seal
-is made with the stored hash, whose salt nobody outside knows: so it needs no secret of its own, and ends with the
-password.
+Guessing from unknown browsers then locks out unknown browsers only (OWASP calls this a device cookie). The cookie alone
+gives no access. Its seal is made with the stored hash, whose salt nobody outside knows: it needs no secret of its own,
+and it becomes invalid when the password changes.
 """
 
 import hashlib

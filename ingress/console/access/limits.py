@@ -1,4 +1,4 @@
-"""May this login be tried now? Counts failures by name and by address; what is counted is bounded, too."""
+"""May this login be tried now? Counts failures by name and by address, in bounded memory."""
 
 import time
 from collections.abc import Callable, Hashable
@@ -10,11 +10,11 @@ LONGEST_NAME = 65
 
 
 class LoginLimits:
-    """Slows guessing down, and lets no stranger lock out whom they guess at.
+    """Slows password guessing down without letting the guesser lock the user out.
 
-    Strangers are counted by name and address, by address, and by name from wherever they come; a browser that has
-    logged in under the name before is counted by itself alone. A try is counted before its hash is compared, so that a
-    burst is counted whole.
+    An unknown browser is counted by name and address, by address, and, with a wider limit, by name alone. A browser
+    that has logged in under the name before is counted only by itself. A try is counted before its hash is compared,
+    so that all tries of a burst count.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class LoginLimits:
         within: float = 900.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """So many failures within so many seconds; `a_client` is one browser, or one address, under one name."""
+        """Failures allowed within `within` seconds; `a_client` is one browser, or one address, under one name."""
         self._clients = Failures(allowed=a_client, within=within, clock=clock)
         self._addresses = Failures(allowed=an_address, within=within, clock=clock)
         self._names = Failures(allowed=a_name, within=within, clock=clock)

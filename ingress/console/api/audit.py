@@ -10,7 +10,7 @@ from shared.ledger import audit
 from shared.ledger.audit import ActFilter, RecordedAct
 
 
-class AskedActs(Paged):
+class ActsParams(Paged):
     actor: Text | None = None
     action: Text | None = None
     subject: Text | None = None
@@ -18,11 +18,11 @@ class AskedActs(Paged):
     until: Until = None
 
 
-async def list_acts(call: Call, asked: AskedActs) -> Page[RecordedAct]:
-    wanted = ActFilter(**asked.model_dump(exclude={"limit", "cursor"}))
-    before = call.number(asked.cursor)
-    found = await call.books(lambda connection: audit.newest(connection, wanted, limit=asked.limit + 1, before=before))
-    return call.page(found, asked.limit, lambda act: (act.audit_id,))
+async def list_acts(call: Call, params: ActsParams) -> Page[RecordedAct]:
+    wanted = ActFilter(**params.model_dump(exclude={"limit", "cursor"}))
+    before = call.number(params.cursor)
+    found = await call.books(lambda connection: audit.newest(connection, wanted, limit=params.limit + 1, before=before))
+    return call.page(found, params.limit, lambda act: (act.audit_id,))
 
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (
@@ -30,7 +30,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         "listActs",
         "/audit",
         "What people did, the newest first; moves and registrations of orders are in the export.",
-        AskedActs,
+        ActsParams,
         Listed(RecordedAct),
         list_acts,
     ),

@@ -1,6 +1,6 @@
-"""What does an operation have at hand? Who calls, the books, and where its list goes on."""
+"""One call of the admin API: its caller, the books, and the pages of a list."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -11,35 +11,13 @@ from ingress.api.inputs import invalid
 from ingress.api.problems import Fault
 from ingress.console import cursors
 from ingress.console.cursors import InvalidCursor, Maker
-from ingress.console.exporter import Exporter
-from ingress.console.plans import Plans
-from ingress.console.reckoning import Reckoning, RevenueTerms
+from ingress.console.services import Services
 from shared.ledger import users
 from shared.ledger.api_tokens import Holder
-from shared.ledger.books import Shop
-from shared.ledger.database import Connection, Pool
-from shared.sdrp.signature import SigningSecret
+from shared.ledger.database import Connection
 
 T = TypeVar("T")
 Row = TypeVar("Row")
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What every call shares."""
-
-    pool: Pool
-    shops: Mapping[str, Shop]
-    secrets: Mapping[str, Sequence[SigningSecret]]
-    """Of each endpoint, what signatures are proved with again; empty where the console was given none."""
-    approvals: int
-    """People it takes to decide on a review where money moves."""
-    plans: Plans
-    reckoning: Reckoning
-    revenue: RevenueTerms
-    exporter: Exporter
-    document: Callable[[], bytes]
-    """Tells what the API is (OpenAPI)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +34,16 @@ class Call:
     request: web.Request
     services: Services
     holder: Holder
+    """Whom the token of the call belongs to."""
+    document: Callable[[], bytes]
+    """Makes the OpenAPI document of the API."""
 
     @property
     def actor(self) -> str:
-        """As the audit names who acts: the token's user, as from a page.
+        """The actor for the audit: the user of the token, as on a page.
 
-        Not the token: a person who proposes at a page and approves by a script is one person still, and what they
-        claimed here they can release there. Which token it was is in the console's log.
+        It is not the token, because a person who proposes on a page and approves by a script is still one person, and
+        can release there what they claimed here. The log of the console says which token it was.
         """
         return users.subject(self.holder.name)
 

@@ -1,4 +1,4 @@
-"""What could not be applied: one by one, by the error they share, and with their bytes."""
+"""Dead letters, one by one, by group, and with their bytes."""
 
 from dataclasses import asdict, dataclass
 from typing import Annotated, Final
@@ -24,7 +24,7 @@ OCTETS: Final = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True)
 class WholeDeadLetter(DeadLetter):
-    """A dead letter and its body; what is no UTF-8 is written as escapes."""
+    """A dead letter and its body; bytes that are not UTF-8 are written as escapes."""
 
     raw_bytes: int
     raw: str
@@ -32,14 +32,14 @@ class WholeDeadLetter(DeadLetter):
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Dead letters that are in another state now."""
+    """The dead letters whose state was changed."""
 
     state: DeadLetterState
     count: int
     dead_letter_ids: list[int]
 
 
-class AskedDeadLetters(Paged):
+class DeadLettersParams(Paged):
     group_id: Text | None = None
     state: DeadLetterState | None = None
     reason: Text | None = None
@@ -54,7 +54,7 @@ class AskedDeadLetters(Paged):
     until: Until = None
 
 
-class AskedGroups(Input):
+class GroupsParams(Input):
     state: DeadLetterState | None = None
 
 
@@ -63,7 +63,7 @@ class OfDeadLetter(Input):
 
 
 class Chosen(Input):
-    """Dead letters by their ids, or all of a group as it was seen."""
+    """Dead letters by their ids, or all of a group at the version that was seen."""
 
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": ["dead_letter_ids"]}, {"required": ["group_id", "version"]}]}
@@ -89,56 +89,56 @@ class Chosen(Input):
         return Selection(ids=self.dead_letter_ids or (), group_id=self.group_id, version=self.version or "")
 
 
-async def list_dead_letters(call: Call, asked: AskedDeadLetters) -> Page[DeadLetter]:
+async def list_dead_letters(call: Call, params: DeadLettersParams) -> Page[DeadLetter]:
     wanted = DeadLetterFilter(
-        **asked.model_dump(exclude={"limit", "cursor", "text"}),
-        raw_holds=None if asked.text is None else asked.text.encode(),
+        **params.model_dump(exclude={"limit", "cursor", "text"}),
+        raw_holds=None if params.text is None else params.text.encode(),
     )
-    before = call.place(asked.cursor, cursors.moment, cursors.number)
+    before = call.place(params.cursor, cursors.moment, cursors.number)
     found = await call.books(
-        lambda connection: dead_letter_search.search(connection, wanted, limit=asked.limit + 1, before=before)
+        lambda connection: dead_letter_search.search(connection, wanted, limit=params.limit + 1, before=before)
     )
-    return call.page(found, asked.limit, lambda letter: letter.place)
+    return call.page(found, params.limit, lambda letter: letter.place)
 
 
-async def list_groups(call: Call, asked: AskedGroups) -> Page[NotedGroup]:
-    return Page(await call.books(lambda connection: noted_groups(connection, state=asked.state)))
+async def list_groups(call: Call, params: GroupsParams) -> Page[NotedGroup]:
+    return Page(await call.books(lambda connection: noted_groups(connection, state=params.state)))
 
 
-async def show_dead_letter(call: Call, asked: OfDeadLetter) -> WholeDeadLetter:
-    letter, body = await _find(call, asked)
+async def show_dead_letter(call: Call, params: OfDeadLetter) -> WholeDeadLetter:
+    letter, body = await _find(call, params)
     return WholeDeadLetter(**asdict(letter), raw_bytes=len(body), raw=body.decode("utf-8", "backslashreplace"))
 
 
-async def download_raw(call: Call, asked: OfDeadLetter) -> web.Response:
-    _, body = await _find(call, asked)
-    name = f"dead-letter-{asked.dead_letter_id}.bin"
+async def download_raw(call: Call, params: OfDeadLetter) -> web.Response:
+    _, body = await _find(call, params)
+    name = f"dead-letter-{params.dead_letter_id}.bin"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return web.Response(body=body, content_type=OCTETS, headers=headers)
 
 
-async def verify_dead_letter(call: Call, asked: OfDeadLetter) -> ProvedReceipt:
-    endpoint, receipt = await call.books(lambda connection: receipts.of_dead_letter(connection, asked.dead_letter_id))
+async def verify_dead_letter(call: Call, params: OfDeadLetter) -> ProvedReceipt:
+    endpoint, receipt = await call.books(lambda connection: receipts.of_dead_letter(connection, params.dead_letter_id))
     (proved,) = prove_receipts(endpoint, [receipt], call.services.secrets)
     return proved
 
 
-async def discard(call: Call, asked: Chosen) -> Moved:
+async def discard(call: Call, params: Chosen) -> Moved:
     ids = await call.books(
-        lambda connection: discards.discard(connection, asked.selection, actor=call.actor, why=asked.why)
+        lambda connection: discards.discard(connection, params.selection, actor=call.actor, why=params.why)
     )
     return Moved(DeadLetterState.DISCARDED, len(ids), ids)
 
 
-async def reopen(call: Call, asked: Chosen) -> Moved:
+async def reopen(call: Call, params: Chosen) -> Moved:
     ids = await call.books(
-        lambda connection: discards.reopen(connection, asked.selection, actor=call.actor, why=asked.why)
+        lambda connection: discards.reopen(connection, params.selection, actor=call.actor, why=params.why)
     )
     return Moved(DeadLetterState.OPEN, len(ids), ids)
 
 
-async def _find(call: Call, asked: OfDeadLetter) -> tuple[DeadLetter, bytes]:
-    return await call.books(lambda connection: dead_letter_search.find(connection, asked.dead_letter_id))
+async def _find(call: Call, params: OfDeadLetter) -> tuple[DeadLetter, bytes]:
+    return await call.books(lambda connection: dead_letter_search.find(connection, params.dead_letter_id))
 
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (
@@ -146,7 +146,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         "listDeadLetters",
         "/dead-letters",
         "The newest dead letters, by receipt, and why each is one; since and until speak of their receipt.",
-        AskedDeadLetters,
+        DeadLettersParams,
         Listed(DeadLetter),
         list_dead_letters,
     ),
@@ -196,7 +196,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         "listDeadLetterGroups",
         "/dead-letter-groups",
         "Dead letters by the error that they share, the most frequent first; on one page.",
-        AskedGroups,
+        GroupsParams,
         Listed(NotedGroup),
         list_groups,
     ),

@@ -1,4 +1,4 @@
-"""What became of each webhook event, and the deliveries of it that are kept."""
+"""Events, their outcomes, and the deliveries that are kept of them."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ class ShownReceipt:
     received_at: datetime
     kept_in: Literal["archive", "dead_letters"]
     key_fingerprint: str
-    """Of the secret that verified it at the door."""
+    """The fingerprint of the secret that verified it at the ingress."""
     signed_at: datetime | None
     raw_bytes: int
 
@@ -39,7 +39,7 @@ class WholeEvent(RecordedEvent):
     receipts: list[ShownReceipt]
 
 
-class AskedEvents(Paged):
+class EventsParams(Paged):
     outcome: Outcome | None = None
     kind: Text | None = None
     type: Text | None = None
@@ -57,29 +57,31 @@ class OfEvent(Input):
     event_id: Text
 
 
-async def list_events(call: Call, asked: AskedEvents) -> Page[RecordedEvent]:
-    wanted = EventFilter(**asked.model_dump(exclude={"limit", "cursor"}))
-    before = call.place(asked.cursor, cursors.moment, UUID)
-    found = await call.books(lambda connection: events.search(connection, wanted, limit=asked.limit + 1, before=before))
-    return call.page(found, asked.limit, lambda event: event.place)
+async def list_events(call: Call, params: EventsParams) -> Page[RecordedEvent]:
+    wanted = EventFilter(**params.model_dump(exclude={"limit", "cursor"}))
+    before = call.place(params.cursor, cursors.moment, UUID)
+    found = await call.books(
+        lambda connection: events.search(connection, wanted, limit=params.limit + 1, before=before)
+    )
+    return call.page(found, params.limit, lambda event: event.place)
 
 
-async def show_event(call: Call, asked: OfEvent) -> WholeEvent:
+async def show_event(call: Call, params: OfEvent) -> WholeEvent:
     async def work(connection: Connection) -> WholeEvent:
-        event = await events.find(connection, asked.event_id, endpoint=asked.endpoint)
+        event = await events.find(connection, params.event_id, endpoint=params.endpoint)
         kept = await receipts.of_event(connection, event.endpoint, event.event_id)
         return WholeEvent(**asdict(event), receipts=[_shown(receipt) for receipt in kept])
 
     return await call.books(work)
 
 
-async def list_receipts(call: Call, asked: OfEvent) -> Page[ShownReceipt]:
-    return Page((await show_event(call, asked)).receipts)
+async def list_receipts(call: Call, params: OfEvent) -> Page[ShownReceipt]:
+    return Page((await show_event(call, params)).receipts)
 
 
-async def verify_event(call: Call, asked: OfEvent) -> Page[ProvedReceipt]:
+async def verify_event(call: Call, params: OfEvent) -> Page[ProvedReceipt]:
     async def work(connection: Connection) -> tuple[RecordedEvent, list[Receipt]]:
-        event = await events.find(connection, asked.event_id, endpoint=asked.endpoint)
+        event = await events.find(connection, params.event_id, endpoint=params.endpoint)
         return event, await receipts.of_event(connection, event.endpoint, event.event_id)
 
     event, kept = await call.books(work)
@@ -104,7 +106,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         "listEvents",
         "/events",
         "The newest events, by receipt, and how each ended; since and until speak of their receipt.",
-        AskedEvents,
+        EventsParams,
         Listed(RecordedEvent),
         list_events,
     ),

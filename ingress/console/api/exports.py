@@ -16,7 +16,7 @@ from shared.ledger.export_lines import ExportFormat
 from shared.ledger.exports import By, Export, ExportRequest, NoTimeOfPayment
 
 
-class AskedExport(Input):
+class ExportParams(Input):
     what: Export
     form: ExportFormat
     since: Since = None
@@ -24,10 +24,10 @@ class AskedExport(Input):
     by: Annotated[By, Field(description=BY)] = By.REGISTERED
 
 
-async def export(call: Call, asked: AskedExport) -> web.StreamResponse:
+async def export(call: Call, params: ExportParams) -> web.StreamResponse:
     """Raises Refused, and what Exporter.send raises."""
     try:
-        wanted = ExportRequest(asked.what, asked.form, asked.since, asked.until, asked.by)
+        wanted = ExportRequest(params.what, params.form, params.since, params.until, params.by)
     except NoTimeOfPayment as error:
         raise invalid([Fault("by", str(error))]) from None
     return await call.services.exporter.send(
@@ -41,7 +41,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         "/exports/{what}.{form}",
         "Every order, event, review, dead letter or audited act. since and until mean the time at which it was "
         "registered, received, opened or done; of orders also the time at which they were paid.",
-        AskedExport,
+        ExportParams,
         Bytes(tuple(MEDIA_TYPES.values())),
         export,
     ),

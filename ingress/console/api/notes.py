@@ -1,4 +1,4 @@
-"""What people wrote down about a thing, and writing down more."""
+"""Notes on orders, reviews, groups of dead letters and replays."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -40,16 +40,16 @@ class NoteOnReplay(OfReplay, NewNote):
 
 
 def _of(
-    thing: NoteThing, path: str, name: str, asks: type[Input], writes: type[NewNote], id_of: Callable[[Any], object]
+    thing: NoteThing, path: str, name: str, params: type[Input], writes: type[NewNote], id_of: Callable[[Any], object]
 ) -> tuple[AnyOperation, AnyOperation]:
-    """The two operations on notes of one kind of thing, by the path of the thing itself."""
+    """The two operations on notes of one kind of thing, below the path of the thing."""
 
-    async def list_notes(call: Call, asked: Input) -> Page[Note]:
-        return Page(await call.books(lambda connection: notes.find(connection, thing, str(id_of(asked)))))
+    async def list_notes(call: Call, params: Input) -> Page[Note]:
+        return Page(await call.books(lambda connection: notes.find(connection, thing, str(id_of(params)))))
 
-    async def add_note(call: Call, asked: NewNote) -> Note:
+    async def add_note(call: Call, params: NewNote) -> Note:
         return await call.books(
-            lambda connection: notes.add(connection, thing, str(id_of(asked)), asked.body, author=call.actor)
+            lambda connection: notes.add(connection, thing, str(id_of(params)), params.body, author=call.actor)
         )
 
     about = thing.replace("_", " ")
@@ -58,7 +58,7 @@ def _of(
             f"list{name}Notes",
             f"{path}/notes",
             f"What was written down of the {about}, the oldest first; on one page.",
-            asks,
+            params,
             Listed(Note),
             list_notes,
         ),
@@ -75,15 +75,15 @@ def _of(
 
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (
-    *_of(NoteThing.ORDER, "/orders/{order_id}", "Order", OfOrder, NoteOnOrder, lambda asked: asked.order_id),
-    *_of(NoteThing.REVIEW, "/reviews/{review_id}", "Review", OfReview, NoteOnReview, lambda asked: asked.review_id),
+    *_of(NoteThing.ORDER, "/orders/{order_id}", "Order", OfOrder, NoteOnOrder, lambda params: params.order_id),
+    *_of(NoteThing.REVIEW, "/reviews/{review_id}", "Review", OfReview, NoteOnReview, lambda params: params.review_id),
     *_of(
         NoteThing.DEAD_LETTER_GROUP,
         "/dead-letter-groups/{group_id}",
         "DeadLetterGroup",
         OfGroup,
         NoteOnGroup,
-        lambda asked: asked.group_id,
+        lambda params: params.group_id,
     ),
-    *_of(NoteThing.REPLAY, "/replays/{plan_id}", "Replay", OfReplay, NoteOnReplay, lambda asked: asked.plan_id),
+    *_of(NoteThing.REPLAY, "/replays/{plan_id}", "Replay", OfReplay, NoteOnReplay, lambda params: params.plan_id),
 )

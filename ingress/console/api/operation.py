@@ -1,10 +1,10 @@
-"""What is an operation of the admin API? One that needs a role."""
+"""An operation of the admin API: one that needs a role."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from ingress.api.inputs import Asked
+from ingress.api.inputs import Params
 from ingress.api.operation import Answers, Operation
 from ingress.api.problems import ANY_ACT, ANY_CALL, Kind
 from ingress.console.api.call import Call
@@ -18,12 +18,12 @@ _ANY_ACT: Final = (*_ANY_CALL, *ANY_ACT, CROSS_SITE)
 
 
 @dataclass(frozen=True, slots=True)
-class AdminOperation(Operation[Call, Asked]):
+class AdminOperation(Operation[Call, Params]):
     needs: Role = Role.ADMIN
 
     @property
     def extensions(self) -> dict[str, Any]:
-        """Who may call it."""
+        """The role that a call needs, for the document."""
         return {"x-kessai-role": self.needs}
 
 
@@ -34,26 +34,26 @@ def read(
     name: str,
     path: str,
     summary: str,
-    asks: type[Asked],
+    params: type[Params],
     answers: Answers,
-    handler: Callable[[Call, Asked], Awaitable[object]],
+    handler: Callable[[Call, Params], Awaitable[object]],
     *,
     needs: Role = Role.VIEWER,
-) -> AdminOperation[Asked]:
-    """What reads; it changes nothing."""
-    return AdminOperation(name, "GET", path, summary, asks, answers, handler, _ANY_CALL, needs)
+) -> AdminOperation[Params]:
+    """A route that only reads."""
+    return AdminOperation(name, "GET", path, summary, params, answers, handler, _ANY_CALL, needs)
 
 
 def act(
     name: str,
     path: str,
     summary: str,
-    asks: type[Asked],
+    params: type[Params],
     answers: Answers,
-    handler: Callable[[Call, Asked], Awaitable[object]],
+    handler: Callable[[Call, Params], Awaitable[object]],
     *,
     refuses: tuple[Kind, ...],
     needs: Role = Role.OPERATOR,
-) -> AdminOperation[Asked]:
-    """What changes something, audited by what it calls."""
-    return AdminOperation(name, "POST", path, summary, asks, answers, handler, (*_ANY_ACT, *refuses), needs)
+) -> AdminOperation[Params]:
+    """An operation that changes something; what it calls writes the audit."""
+    return AdminOperation(name, "POST", path, summary, params, answers, handler, (*_ANY_ACT, *refuses), needs)

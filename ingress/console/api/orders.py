@@ -49,7 +49,7 @@ class WholeOrder(ShownOrder):
     challenge_hashes: list[str]
 
 
-class AskedOrders(Paged):
+class OrdersParams(Paged):
     state: OrderState | None = None
     endpoint: Text | None = None
     by: Annotated[By, Field(description=BY)] = By.REGISTERED
@@ -69,25 +69,25 @@ class NewOrder(Input):
     endpoint: Annotated[EndpointName, Field(description="Whose payments may pay it.")] = DEFAULT_ENDPOINT
 
 
-async def list_orders(call: Call, asked: AskedOrders) -> Page[ShownOrder]:
-    wanted = OrderFilter(asked.by, asked.since, asked.until, asked.state, asked.endpoint)
-    before = call.place(asked.cursor, cursors.moment, cursors.number if asked.by is By.PAID else cursors.name)
-    found = await call.books(lambda connection: order_lists.look(connection, wanted, limit=asked.limit, before=before))
+async def list_orders(call: Call, params: OrdersParams) -> Page[ShownOrder]:
+    wanted = OrderFilter(params.by, params.since, params.until, params.state, params.endpoint)
+    before = call.place(params.cursor, cursors.moment, cursors.number if params.by is By.PAID else cursors.name)
+    found = await call.books(lambda connection: order_lists.look(connection, wanted, limit=params.limit, before=before))
     return Page([ShownOrder(**_fields(each.order)) for each in found.rows], call.cursor(found.older))
 
 
-async def show_order(call: Call, asked: OfOrder) -> WholeOrder:
-    return await call.books(lambda connection: _whole(connection, asked.order_id))
+async def show_order(call: Call, params: OfOrder) -> WholeOrder:
+    return await call.books(lambda connection: _whole(connection, params.order_id))
 
 
-async def show_timeline(call: Call, asked: OfOrder) -> Page[Step]:
-    return Page(await call.books(lambda connection: timeline(connection, asked.order_id)))
+async def show_timeline(call: Call, params: OfOrder) -> Page[Step]:
+    return Page(await call.books(lambda connection: timeline(connection, params.order_id)))
 
 
-async def register_order(call: Call, asked: NewOrder) -> Made:
+async def register_order(call: Call, params: NewOrder) -> Made:
     """Registering an order again changes nothing."""
     order = orders.NewOrder(
-        asked.order_id, asked.amount_minor, asked.currency.value, asked.endpoint, asked.challenge_hash
+        params.order_id, params.amount_minor, params.currency.value, params.endpoint, params.challenge_hash
     )
 
     async def work(connection: Connection) -> Made:
@@ -99,9 +99,9 @@ async def register_order(call: Call, asked: NewOrder) -> Made:
     return await call.books(work)
 
 
-async def cancel_order(call: Call, asked: OfOrder) -> ShownOrder:
+async def cancel_order(call: Call, params: OfOrder) -> ShownOrder:
     now = datetime.now(UTC)
-    order = await call.books(lambda connection: orders.cancel(connection, asked.order_id, actor=call.actor, now=now))
+    order = await call.books(lambda connection: orders.cancel(connection, params.order_id, actor=call.actor, now=now))
     return ShownOrder(**_fields(order))
 
 
@@ -111,7 +111,7 @@ async def _whole(connection: Connection, order_id: str) -> WholeOrder:
 
 
 def _fields(order: Order) -> dict[str, Any]:
-    """An order's own, by name."""
+    """The fields of an order by name."""
     return order._asdict()
 
 
@@ -120,7 +120,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         "listOrders",
         "/orders",
         "The newest orders and their states, by when they were registered or paid.",
-        AskedOrders,
+        OrdersParams,
         Listed(ShownOrder),
         list_orders,
     ),

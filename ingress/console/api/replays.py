@@ -1,4 +1,4 @@
-"""Replays: hand events over once more, as a job that is planned, watched and kept on record."""
+"""Replays: jobs that process events again. They are planned, watched and kept on record."""
 
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -24,15 +24,15 @@ Texts = Annotated[tuple[Text, ...], Field(max_length=1000)]
 Share = Annotated[float, Field(ge=0, le=1, description="Stop when a larger share of the events fails again.")]
 
 
-class AskedReplays(Paged):
-    """All of them."""
+class ReplaysParams(Paged):
+    """All replays."""
 
 
 class OfReplay(Input):
     plan_id: Id
 
 
-class AskedItems(Paged):
+class ItemsParams(Paged):
     plan_id: Id
     outcome: Annotated[Outcome | None, Field(description="Only what came, or would come, to this.")] = None
 
@@ -72,9 +72,9 @@ class NewPlan(Input):
 
 class Start(OfReplay):
     why: Why
-    canary: Annotated[int, Field(ge=0, le=100_000, description="So many first, judged before the rest.")] = (
-        DEFAULT_CANARY
-    )
+    canary: Annotated[
+        int, Field(ge=0, le=100_000, description="How many events go first and are checked before the rest.")
+    ] = DEFAULT_CANARY
     rate: Annotated[
         float | None, Field(gt=0, le=1e6, description="Events a second; null: as fast as they are handled.")
     ] = DEFAULT_RATE
@@ -85,55 +85,55 @@ class Resume(OfReplay):
     stop_on_fail: Share | None = None
 
 
-async def list_replays(call: Call, asked: AskedReplays) -> Page[Replay]:
-    before = call.number(asked.cursor)
-    found = await call.books(lambda connection: jobs.newest(connection, limit=asked.limit + 1, before=before))
-    return call.page(found, asked.limit, lambda replay: (replay.plan_id,))
+async def list_replays(call: Call, params: ReplaysParams) -> Page[Replay]:
+    before = call.number(params.cursor)
+    found = await call.books(lambda connection: jobs.newest(connection, limit=params.limit + 1, before=before))
+    return call.page(found, params.limit, lambda replay: (replay.plan_id,))
 
 
-async def show_replay(call: Call, asked: OfReplay) -> Replay:
-    return await call.books(lambda connection: jobs.find(connection, asked.plan_id))
+async def show_replay(call: Call, params: OfReplay) -> Replay:
+    return await call.books(lambda connection: jobs.find(connection, params.plan_id))
 
 
-async def list_items(call: Call, asked: AskedItems) -> Page[ReplayItem]:
-    after = call.number(asked.cursor) or 0
+async def list_items(call: Call, params: ItemsParams) -> Page[ReplayItem]:
+    after = call.number(params.cursor) or 0
 
     async def work(connection: Connection) -> list[ReplayItem]:
-        await jobs.find(connection, asked.plan_id)
+        await jobs.find(connection, params.plan_id)
         return await items.list_items(
-            connection, asked.plan_id, limit=asked.limit + 1, after=min(after, 2**31 - 1), outcome=asked.outcome
+            connection, params.plan_id, limit=params.limit + 1, after=min(after, 2**31 - 1), outcome=params.outcome
         )
 
-    return call.page(await call.books(work), asked.limit, lambda item: (item.item,))
+    return call.page(await call.books(work), params.limit, lambda item: (item.item,))
 
 
-async def plan_replay(call: Call, asked: NewPlan) -> Made:
-    """Answered while each event is still being predicted: its state tells when it is planned."""
-    plan_id = await call.services.plans.begin(asked.selection, actor=call.actor)
+async def plan_replay(call: Call, params: NewPlan) -> Made:
+    """Answer while the outcomes are still being predicted; the state of the replay says when it is planned."""
+    plan_id = await call.services.plans.begin(params.selection, actor=call.actor)
     replay = await call.books(lambda connection: jobs.find(connection, plan_id))
     return Made(replay, HTTPStatus.ACCEPTED, f"{ROOT}/replays/{plan_id}")
 
 
-async def start_replay(call: Call, asked: Start) -> Replay:
-    terms = Terms(asked.why, asked.canary, asked.rate, asked.stop_on_fail)
-    return await call.books(lambda connection: jobs.start(connection, asked.plan_id, terms, actor=call.actor))
+async def start_replay(call: Call, params: Start) -> Replay:
+    terms = Terms(params.why, params.canary, params.rate, params.stop_on_fail)
+    return await call.books(lambda connection: jobs.start(connection, params.plan_id, terms, actor=call.actor))
 
 
-async def pause_replay(call: Call, asked: OfReplay) -> Replay:
-    return await _tell(call, asked.plan_id, Act.PAUSE)
+async def pause_replay(call: Call, params: OfReplay) -> Replay:
+    return await _tell(call, params.plan_id, Act.PAUSE)
 
 
-async def resume_replay(call: Call, asked: Resume) -> Replay:
-    return await _tell(call, asked.plan_id, Act.RESUME, stop_on_fail=asked.stop_on_fail)
+async def resume_replay(call: Call, params: Resume) -> Replay:
+    return await _tell(call, params.plan_id, Act.RESUME, stop_on_fail=params.stop_on_fail)
 
 
-async def cancel_replay(call: Call, asked: OfReplay) -> Replay:
-    return await _tell(call, asked.plan_id, Act.CANCEL)
+async def cancel_replay(call: Call, params: OfReplay) -> Replay:
+    return await _tell(call, params.plan_id, Act.CANCEL)
 
 
-async def _tell(call: Call, plan_id: int, told: Act, *, stop_on_fail: float | None = None) -> Replay:
+async def _tell(call: Call, plan_id: int, what: Act, *, stop_on_fail: float | None = None) -> Replay:
     return await call.books(
-        lambda connection: jobs.tell(connection, plan_id, told, actor=call.actor, stop_on_fail=stop_on_fail)
+        lambda connection: jobs.tell(connection, plan_id, what, actor=call.actor, stop_on_fail=stop_on_fail)
     )
 
 
@@ -142,7 +142,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         "listReplays",
         "/replays",
         "Plans and jobs, the newest first: who, why, and what came of it.",
-        AskedReplays,
+        ReplaysParams,
         Listed(Replay),
         list_replays,
     ),
@@ -160,7 +160,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         "listReplayEvents",
         "/replays/{plan_id}/events",
         "Each event of a plan, in its order: what it would change, and what came of it.",
-        AskedItems,
+        ItemsParams,
         Listed(ReplayItem),
         list_items,
     ),

@@ -144,27 +144,27 @@ class BuyerExposure:
     threshold_minor: Amount
 
 
-class AskedRevenue(Input):
+class RevenueParams(Input):
     period: Annotated[Text, Field(description="2026-11, 2026-W47, 2026-11-20, 2026, or SINCE..UNTIL; in UTC.")]
     endpoint: Text | None = None
 
 
-class AskedExposure(Input):
+class ExposureParams(Input):
     endpoint: Text | None = None
     limit: Annotated[int, BeforeValidator(number), Field(ge=1, le=MAX_LIMIT, description="Buyers at most.")] = 50
 
 
-async def report(call: Call, asked: AskedRevenue) -> dict[str, Any]:
+async def report(call: Call, params: RevenueParams) -> dict[str, Any]:
     try:
-        period = Period.parse(asked.period)
+        period = Period.parse(params.period)
     except InvalidPeriod as error:
         raise invalid([Fault("period", str(error))]) from None
-    return (await asyncio.shield(call.services.reckoning.report(period, asked.endpoint))).as_json()
+    return (await asyncio.shield(call.services.reports.report(period, params.endpoint))).as_json()
 
 
-async def list_exposures(call: Call, asked: AskedExposure) -> Page[dict[str, Any]]:
-    found = await asyncio.shield(call.services.reckoning.exposures(asked.endpoint))
-    return Page([each.as_json(call.services.revenue.exposure_warning) for each in found[: asked.limit]])
+async def list_exposures(call: Call, params: ExposureParams) -> Page[dict[str, Any]]:
+    found = await asyncio.shield(call.services.reports.exposures(params.endpoint))
+    return Page([each.as_json(call.services.revenue.exposure_warning) for each in found[: params.limit]])
 
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (
@@ -173,7 +173,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         "/revenue",
         "Standard revenue, micro and nano money by how far it is, and what is unexplained: zero when all is well. "
         "The answer may be some minutes old where adding it up takes long: as_of says when that was.",
-        AskedRevenue,
+        RevenueParams,
         Thing(RevenueReport),
         report,
     ),
@@ -182,7 +182,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         "/revenue/exposure",
         "The buyers whose micro and nano payments are nearest to the amount at which the platform takes no more of "
         "them; on one page.",
-        AskedExposure,
+        ExposureParams,
         Listed(BuyerExposure),
         list_exposures,
     ),

@@ -1,4 +1,4 @@
-"""What waits for a person's decision, and deciding it."""
+"""Reviews, and the decisions on them."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,12 +22,12 @@ from shared.ledger.reviews import RecordedReview, ReviewFilter
 from shared.ledger.transitions import ReviewQueue, ReviewReason, ReviewState
 
 MAX_ACTS: Final = 100
-"""Of a review, that are shown with it."""
+"""The most audited acts that are shown with a review."""
 
 
 @dataclass(frozen=True, slots=True)
 class WholeReview(RecordedReview):
-    """A review, what both sides say, what was noted and done, and what may be decided."""
+    """A review with its evidence, notes, audited acts and possible decisions."""
 
     evidence: dict[str, Any]
     notes: list[Note]
@@ -35,7 +35,7 @@ class WholeReview(RecordedReview):
     choices: list[Resolution]
 
 
-class AskedReviews(Paged):
+class ReviewsParams(Paged):
     queue: ReviewQueue | None = None
     state: ReviewState | None = None
     reason: ReviewReason | None = None
@@ -70,18 +70,18 @@ class Decided(SeenReview):
     accept_mismatch: Annotated[bool, Field(description="Although the payment does not fit the order.")] = False
 
 
-async def list_reviews(call: Call, asked: AskedReviews) -> Page[RecordedReview]:
-    wanted = ReviewFilter(**asked.model_dump(exclude={"limit", "cursor"}))
-    before = call.number(asked.cursor)
+async def list_reviews(call: Call, params: ReviewsParams) -> Page[RecordedReview]:
+    wanted = ReviewFilter(**params.model_dump(exclude={"limit", "cursor"}))
+    before = call.number(params.cursor)
     found = await call.books(
-        lambda connection: reviews.newest(connection, wanted, limit=asked.limit + 1, before=before)
+        lambda connection: reviews.newest(connection, wanted, limit=params.limit + 1, before=before)
     )
-    return call.page(found, asked.limit, lambda review: (review.review_id,))
+    return call.page(found, params.limit, lambda review: (review.review_id,))
 
 
-async def show_review(call: Call, asked: OfReview) -> WholeReview:
+async def show_review(call: Call, params: OfReview) -> WholeReview:
     async def work(connection: Connection) -> WholeReview:
-        review, evidence = await reviews.find(connection, asked.review_id)
+        review, evidence = await reviews.find(connection, params.review_id)
         of_review = ActFilter(subject=reviews.subject(review.review_id))
         may = choices(review.reason, challenge_hash=review.challenge_hash, order_id=review.order_id)
         return WholeReview(
@@ -95,70 +95,70 @@ async def show_review(call: Call, asked: OfReview) -> WholeReview:
     return await call.books(work)
 
 
-async def claim_review(call: Call, asked: Claim) -> RecordedReview:
+async def claim_review(call: Call, params: Claim) -> RecordedReview:
     return await call.books(
         lambda connection: reviews.claim(
-            connection, asked.review_id, actor=call.actor, take_over=asked.take_over, version=asked.version
+            connection, params.review_id, actor=call.actor, take_over=params.take_over, version=params.version
         )
     )
 
 
-async def release_review(call: Call, asked: SeenReview) -> RecordedReview:
+async def release_review(call: Call, params: SeenReview) -> RecordedReview:
     return await call.books(
-        lambda connection: reviews.release(connection, asked.review_id, actor=call.actor, version=asked.version)
+        lambda connection: reviews.release(connection, params.review_id, actor=call.actor, version=params.version)
     )
 
 
-async def resolve_review(call: Call, asked: Decided) -> Resolved:
-    decision = Decision(asked.resolution, asked.why, asked.order_id, asked.accept_mismatch)
+async def resolve_review(call: Call, params: Decided) -> Resolved:
+    decision = Decision(params.resolution, params.why, params.order_id, params.accept_mismatch)
     now = datetime.now(UTC)
     return await call.books(
         lambda connection: resolve.resolve(
             connection,
-            asked.review_id,
+            params.review_id,
             decision,
             actor=call.actor,
             shops=call.services.shops,
             now=now,
-            version=asked.version,
+            version=params.version,
             approvals=call.services.approvals,
         )
     )
 
 
-async def follow_review(call: Call, asked: Followed) -> Resolved:
+async def follow_review(call: Call, params: Followed) -> Resolved:
     now = datetime.now(UTC)
     return await call.books(
         lambda connection: suggested.follow(
             connection,
-            asked.review_id,
+            params.review_id,
             actor=call.actor,
-            why=asked.why,
+            why=params.why,
             shops=call.services.shops,
             now=now,
-            version=asked.version,
+            version=params.version,
             approvals=call.services.approvals,
         )
     )
 
 
-async def approve_review(call: Call, asked: SeenReview) -> Resolved:
+async def approve_review(call: Call, params: SeenReview) -> Resolved:
     now = datetime.now(UTC)
     return await call.books(
         lambda connection: resolve.approve(
             connection,
-            asked.review_id,
+            params.review_id,
             actor=call.actor,
             shops=call.services.shops,
             now=now,
-            version=asked.version,
+            version=params.version,
         )
     )
 
 
-async def withdraw_review(call: Call, asked: SeenReview) -> RecordedReview:
+async def withdraw_review(call: Call, params: SeenReview) -> RecordedReview:
     return await call.books(
-        lambda connection: resolve.withdraw(connection, asked.review_id, actor=call.actor, version=asked.version)
+        lambda connection: resolve.withdraw(connection, params.review_id, actor=call.actor, version=params.version)
     )
 
 
@@ -167,7 +167,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
         "listReviews",
         "/reviews",
         "The newest reviews, open and closed; since and until speak of when they were opened.",
-        AskedReviews,
+        ReviewsParams,
         Listed(RecordedReview),
         list_reviews,
     ),

@@ -1,4 +1,4 @@
-"""Every operation of the API: what is not here does not exist, and is in no document."""
+"""All operations of the API; routes and document are made from this table."""
 
 from typing import Any, Final
 
@@ -23,8 +23,8 @@ from ingress.console.api.call import Call
 from ingress.console.api.operation import AnyOperation, read
 
 
-async def describe(call: Call, _asked: Nothing) -> web.Response:
-    return web.Response(body=call.services.document(), content_type="application/json")
+async def describe(call: Call, _params: Nothing) -> web.Response:
+    return web.Response(body=call.document(), content_type="application/json")
 
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (

@@ -1,4 +1,4 @@
-"""What scripts call this API with: for admins."""
+"""The tokens of the API, for admins."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +21,9 @@ from shared.ledger.roles import Role
 class NewToken(Input):
     user_name: Annotated[Text, Field(description="Whom it speaks for.")]
     label: Annotated[str, Field(pattern=f"^{NAME.pattern}$", description="What it is for.")]
-    days: Annotated[int | None, Field(ge=1, le=36500, description="After so many it expires; else never.")] = None
+    days: Annotated[
+        int | None, Field(ge=1, le=36500, description="Days after which it expires; without them it never does.")
+    ] = None
 
 
 class OfToken(Input):
@@ -31,7 +33,7 @@ class OfToken(Input):
 
 @dataclass(frozen=True, slots=True)
 class GivenToken:
-    """A token, told this once: the books cannot tell it."""
+    """A new token. This answer is the only one that holds it: the books keep only its digest."""
 
     user_name: str
     label: str
@@ -40,28 +42,28 @@ class GivenToken:
 
 @dataclass(frozen=True, slots=True)
 class RevokedToken:
-    """Worthless from now on."""
+    """A token that was revoked."""
 
     user_name: str
     label: str
 
 
-async def list_tokens(call: Call, _asked: Nothing) -> Page[ApiToken]:
+async def list_tokens(call: Call, _params: Nothing) -> Page[ApiToken]:
     return Page(await call.books(api_tokens.everyone))
 
 
-async def add_token(call: Call, asked: NewToken) -> GivenToken:
-    lifetime = None if asked.days is None else timedelta(days=asked.days)
+async def add_token(call: Call, params: NewToken) -> GivenToken:
+    lifetime = None if params.days is None else timedelta(days=params.days)
 
     async def work(connection: Connection) -> str:
-        return await api_tokens.add(connection, asked.user_name, asked.label, lifetime=lifetime, actor=call.actor)
+        return await api_tokens.add(connection, params.user_name, params.label, lifetime=lifetime, actor=call.actor)
 
-    return GivenToken(asked.user_name, asked.label, await call.books(work))
+    return GivenToken(params.user_name, params.label, await call.books(work))
 
 
-async def revoke_token(call: Call, asked: OfToken) -> RevokedToken:
-    await call.books(lambda connection: api_tokens.revoke(connection, asked.user_name, asked.label, actor=call.actor))
-    return RevokedToken(asked.user_name, asked.label)
+async def revoke_token(call: Call, params: OfToken) -> RevokedToken:
+    await call.books(lambda connection: api_tokens.revoke(connection, params.user_name, params.label, actor=call.actor))
+    return RevokedToken(params.user_name, params.label)
 
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (
@@ -77,7 +79,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     act(
         "addToken",
         "/tokens",
-        "Give out a token, which is told this once. It may do what its user may, as long as the user may come in.",
+        "Make a token; only this answer holds it. It may do what its user may, until the user is disabled.",
         NewToken,
         Thing(GivenToken),
         add_token,

@@ -1,4 +1,4 @@
-"""Who may enter the console, and as what: for admins."""
+"""The users and their roles, for admins."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -41,54 +41,56 @@ class NewPassword(OfUser):
     password: Password
 
 
-async def list_users(call: Call, _asked: Nothing) -> Page[User]:
+async def list_users(call: Call, _params: Nothing) -> Page[User]:
     return Page(await call.books(users.everyone))
 
 
-async def show_user(call: Call, asked: OfUser) -> User:
-    return await call.books(lambda connection: users.find(connection, asked.name))
+async def show_user(call: Call, params: OfUser) -> User:
+    return await call.books(lambda connection: users.find(connection, params.name))
 
 
-async def add_user(call: Call, asked: NewUser) -> Made:
-    password_hash = await _hashed(asked.password)
+async def add_user(call: Call, params: NewUser) -> Made:
+    password_hash = await _hashed(params.password)
     user = await _changed(
         call,
-        asked.name,
-        lambda connection: users.add(connection, asked.name, asked.role, password_hash, actor=call.actor),
+        params.name,
+        lambda connection: users.add(connection, params.name, params.role, password_hash, actor=call.actor),
     )
     return Made(user, HTTPStatus.CREATED, f"{ROOT}/users/{user.name}")
 
 
-async def set_role(call: Call, asked: NewRole) -> User:
+async def set_role(call: Call, params: NewRole) -> User:
     return await _changed(
-        call, asked.name, lambda connection: users.set_role(connection, asked.name, asked.role, actor=call.actor)
+        call, params.name, lambda connection: users.set_role(connection, params.name, params.role, actor=call.actor)
     )
 
 
-async def set_password(call: Call, asked: NewPassword) -> User:
-    password_hash = await _hashed(asked.password)
+async def set_password(call: Call, params: NewPassword) -> User:
+    password_hash = await _hashed(params.password)
     return await _changed(
         call,
-        asked.name,
-        lambda connection: users.set_password(connection, asked.name, password_hash, actor=call.actor),
+        params.name,
+        lambda connection: users.set_password(connection, params.name, password_hash, actor=call.actor),
     )
 
 
-async def disable_user(call: Call, asked: OfUser) -> User:
-    return await _changed(call, asked.name, lambda connection: users.disable(connection, asked.name, actor=call.actor))
+async def disable_user(call: Call, params: OfUser) -> User:
+    return await _changed(
+        call, params.name, lambda connection: users.disable(connection, params.name, actor=call.actor)
+    )
 
 
-async def enable_user(call: Call, asked: OfUser) -> User:
-    return await _changed(call, asked.name, lambda connection: users.enable(connection, asked.name, actor=call.actor))
+async def enable_user(call: Call, params: OfUser) -> User:
+    return await _changed(call, params.name, lambda connection: users.enable(connection, params.name, actor=call.actor))
 
 
 async def _hashed(password: SecretStr) -> str:
-    """Beside the event loop: it takes some tens of milliseconds. Raises PasswordRefused."""
+    """Hash a password in a thread, because it takes some tens of milliseconds. Raises PasswordRefused."""
     return await asyncio.to_thread(hashed, password.get_secret_value())
 
 
 async def _changed(call: Call, name: str, change: Callable[[Connection], Awaitable[object]]) -> User:
-    """The person as the change left them."""
+    """Change a user, and return the user after the change."""
 
     async def work(connection: Connection) -> User:
         async with connection.transaction():
@@ -132,7 +134,7 @@ OPERATIONS: Final[tuple[AnyOperation, ...]] = (
     act(
         "setUserPassword",
         "/users/{name}/password",
-        "Give somebody another password; whoever is logged in under the name is logged out.",
+        "Set the password of a user and end their sessions.",
         NewPassword,
         Thing(User),
         set_password,

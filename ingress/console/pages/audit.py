@@ -1,4 +1,4 @@
-"""Who did what: what people did, or every move of an order, too."""
+"""The audit: what people did, or also every move of an order."""
 
 from aiohttp import web
 
@@ -13,8 +13,8 @@ PEOPLE, EVERYTHING = "people", "everything"
 
 
 async def list_acts(visit: Visit) -> web.Response:
-    actor, subject = visit.asked("actor"), visit.asked("subject")
-    show = EVERYTHING if visit.asked("show") == EVERYTHING else PEOPLE
+    actor, subject = visit.query("actor"), visit.query("subject")
+    show = EVERYTHING if visit.query("show") == EVERYTHING else PEOPLE
     wanted = ActFilter(actor=actor, subject=subject, moves_too=show == EVERYTHING)
     async with visit.books() as connection:
         found = await take_slice(

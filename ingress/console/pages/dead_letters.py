@@ -31,8 +31,8 @@ DISCARD, REOPEN = "discard", "reopen"
 
 
 def _state(visit: Visit) -> DeadLetterState | None:
-    """Open ones, unless others are asked for."""
-    if visit.asked("state") == ANY:
+    """The groups of open dead letters, unless another state is chosen."""
+    if visit.query("state") == ANY:
         return None
     return DeadLetterState(visit.chosen("state", DeadLetterState) or DeadLetterState.OPEN)
 
@@ -88,7 +88,7 @@ async def _group_page(visit: Visit, group_id: str, *, back: Returned = FRESH, st
 async def list_letters(visit: Visit) -> web.Response:
     state = _state(visit)
     wanted = DeadLetterFilter(
-        state=state, group_id=visit.asked("group"), reason=visit.asked("reason"), endpoint=visit.asked("endpoint")
+        state=state, group_id=visit.query("group"), reason=visit.query("reason"), endpoint=visit.query("endpoint")
     )
     async with visit.books() as connection:
         found = await take_slice(
@@ -155,7 +155,7 @@ async def _move_group(visit: Visit, what: str) -> web.Response:
     except (NothingSelected, GroupChanged) as error:
         back = Returned(what, form, {"": explained(error)})
         return await _group_page(visit, group_id, back=back, status=409)
-    return visit.to(f"/dead-letters/groups/{group_id}", told=_moved(what, len(ids)))
+    return visit.to(f"/dead-letters/groups/{group_id}", message=_moved(what, len(ids)))
 
 
 async def discard_letter(visit: Visit) -> web.Response:
@@ -176,9 +176,9 @@ async def _move_letter(visit: Visit, what: str) -> web.Response:
     except InvalidWhy as error:
         return await _letter_page(visit, letter_id, back=Returned(what, form, {"why": explained(error)}), status=400)
     except DeadLetterElsewhere as error:
-        told = f"Dead letter {letter_id} is {error.state} by now. Nothing was changed."
-        return visit.to(f"/dead-letters/{letter_id}", told=told, tone=Tone.REFUSED)
-    return visit.to(f"/dead-letters/{letter_id}", told=_moved(what, 1))
+        message = f"Dead letter {letter_id} is {error.state} by now. Nothing was changed."
+        return visit.to(f"/dead-letters/{letter_id}", message=message, tone=Tone.REFUSED)
+    return visit.to(f"/dead-letters/{letter_id}", message=_moved(what, 1))
 
 
 async def _move(connection: Connection, visit: Visit, what: str, chosen: Selection, why: str) -> list[int]:
@@ -200,7 +200,7 @@ async def note_group(visit: Visit) -> web.Response:
             )
     except InvalidNote as error:
         return await _group_page(visit, group_id, back=Returned("note", form, {"body": explained(error)}), status=400)
-    return visit.to(f"/dead-letters/groups/{group_id}", told="The note is kept.")
+    return visit.to(f"/dead-letters/groups/{group_id}", message="The note is saved.")
 
 
 SECTION = Section(

@@ -1,4 +1,4 @@
-"""What became of each webhook: by outcome, kind and endpoint, and one event with its bytes."""
+"""The list of events by outcome, kind and endpoint, and the page of one event with its bytes."""
 
 from uuid import UUID
 
@@ -18,12 +18,12 @@ from shared.ledger.slices import EVENTS, take_slice
 
 KINDS = ("standard_settled", "metered_usage_accepted", "metered_batch_settled", "unknown", "ignored", "unread")
 SHOWN = 20
-"""Dead letters and reviews on the page of one event."""
+"""The most dead letters and reviews on the page of one event."""
 
 
 async def list_events(visit: Visit) -> web.Response:
     wanted = EventFilter(
-        outcome=visit.chosen("outcome", Outcome), kind=visit.asked("kind"), endpoint=visit.asked("endpoint")
+        outcome=visit.chosen("outcome", Outcome), kind=visit.query("kind"), endpoint=visit.query("endpoint")
     )
     async with visit.books() as connection:
         found = await take_slice(
@@ -48,13 +48,13 @@ async def list_events(visit: Visit) -> web.Response:
 
 
 def _has_index(wanted: EventFilter) -> bool:
-    """Most events are applied and of one kind: neither costs an index, the rest is found by one."""
+    """Whether the search must be bounded: the common outcome and kind have no index, the rare ones have."""
     is_rare = wanted.outcome not in (None, Outcome.APPLIED) or wanted.kind not in (None, USUAL_KIND)
     return is_rare or wanted == EventFilter()
 
 
 async def show(visit: Visit) -> web.Response:
-    endpoint, event_id = visit.asked("endpoint") or "", visit.asked("id") or ""
+    endpoint, event_id = visit.query("endpoint") or "", visit.query("id") or ""
     of_event = DeadLetterFilter(endpoint=endpoint, event_id=event_id)
     async with visit.books() as connection:
         try:

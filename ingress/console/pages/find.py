@@ -1,12 +1,12 @@
-"""Somebody has an id and wants what it names: an order, an event, a challenge, a review or a dead letter."""
+"""Finds what an id names: an order, an event, a challenge, a review or a dead letter."""
 
 from contextlib import suppress
 from typing import NamedTuple
 
 from aiohttp import web
 
+from ingress.console.formats import link
 from ingress.console.sections import Section, page
-from ingress.console.shown import link
 from ingress.console.visit import Visit
 from shared.ledger import attempts, dead_letter_search, events, orders, reviews
 from shared.ledger.database import Connection
@@ -19,13 +19,13 @@ from shared.ledger.reviews import ReviewNotFound
 class Match(NamedTuple):
     what: str
     name: str
-    told: str
+    state: str
     address: str
 
 
 async def find(visit: Visit) -> web.Response:
-    """Straight to the only match; a list when there are several."""
-    text = visit.asked("q")
+    """Redirect to the only match, or show a list when there are several."""
+    text = visit.query("q")
     if text is None:
         return visit.page("find.html", text=None, matches=[])
     async with visit.books() as connection:
@@ -48,8 +48,8 @@ async def _order(connection: Connection, text: str) -> list[Match]:
         order = await orders.find(connection, order_id)
     except OrderNotFound:
         return []
-    told = order.state if order_id == text else f"{order.state}, by its challenge"
-    return [Match("Order", order_id, told, link("/orders/show", id=order_id))]
+    state = order.state if order_id == text else f"{order.state}, by its challenge"
+    return [Match("Order", order_id, state, link("/orders/show", id=order_id))]
 
 
 async def _event(connection: Connection, text: str) -> list[Match]:

@@ -1,13 +1,13 @@
-"""Which webhook secrets do senders still sign with, and which one does Siglume sign with now? By fingerprint."""
+"""Which webhook secrets are still used, and which one does Siglume sign with now? Shown by fingerprint."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from aiohttp import web
 
-from ingress.console.keyring import Keyring
 from ingress.console.sections import Section, act, page
 from ingress.console.visit import Failed, Visit
+from ingress.console.webhook_keys import WebhookKeys
 from shared.endpoints import Endpoint
 from shared.errors import SettingsError
 from shared.ledger import rotation, tallies
@@ -16,9 +16,9 @@ from shared.signing import known_fingerprints
 
 
 async def list_keys(visit: Visit) -> web.Response:
-    keyring = visit.services.keyring
-    endpoints, fault = await _endpoints(keyring)
-    heard = keyring.heard if keyring is not None else None
+    webhook_keys = visit.services.webhook_keys
+    endpoints, fault = await _endpoints(webhook_keys)
+    heard = webhook_keys.heard if webhook_keys is not None else None
     async with visit.books() as connection:
         uses = await tallies.by_key(connection)
     signing = known_fingerprints(heard.signings) if heard is not None else {}
@@ -26,21 +26,21 @@ async def list_keys(visit: Visit) -> web.Response:
     return visit.page("keys.html", keys=keys, heard=heard, may_ask=bool(endpoints), fault=fault)
 
 
-async def _endpoints(keyring: Keyring | None) -> tuple[Mapping[str, Endpoint], str | None]:
-    """And why they are not known."""
-    if keyring is None:
+async def _endpoints(webhook_keys: WebhookKeys | None) -> tuple[Mapping[str, Endpoint], str | None]:
+    """The endpoints by name, and why they are not known when they are not."""
+    if webhook_keys is None:
         return {}, None
     try:
-        return await keyring.endpoints(), None
+        return await webhook_keys.endpoints(), None
     except SettingsError as error:
         return {}, str(error)
 
 
 async def ask(visit: Visit) -> web.Response:
-    """Changes nothing here; a form, so that no reload asks again."""
-    if visit.services.keyring is None:
-        raise Failed(404, "This console was told of no secret")
-    await visit.services.keyring.ask()
+    """Ask Siglume. This is a form, so that loading the page again does not ask again."""
+    if visit.services.webhook_keys is None:
+        raise Failed(404, "This console has no webhook secret")
+    await visit.services.webhook_keys.ask()
     return visit.to("/keys")
 
 

@@ -1,12 +1,12 @@
-"""In and out: a name and a password for a session, and the session's end."""
+"""Logging in with a name and a password, and logging out."""
 
 import math
 
 import structlog
 from aiohttp import web
 
+from ingress.console.formats import span
 from ingress.console.sections import Section, act, page
-from ingress.console.shown import span
 from ingress.console.visit import Visit
 from shared.ledger import sessions, users
 from shared.ledger.names import NAME
@@ -19,19 +19,19 @@ WRONG = "No user has this name and this password. Check both; an admin can set a
 
 
 async def show(visit: Visit) -> web.Response:
-    onward = _local(visit.asked("next"))
-    if visit.visitor is not None:
+    onward = _local(visit.query("next"))
+    if visit.current_user is not None:
         return visit.to(onward)
     return await _form(visit, onward=onward)
 
 
 async def log_in(visit: Visit) -> web.Response:
-    """The same answer after the same work, whether the name, the password or both are wrong."""
+    """Begin a session. A wrong name and a wrong password get the same answer after the same work."""
     form = await visit.form()
     name, onward = form.get("name", ""), _local(form.get("next"))
     password = str((await visit.request.post()).get("password", ""))  # untrimmed: blanks are part of it
     known = await _credentials(visit, name)
-    client = name, visit.services.frontier.client_of(visit.request), visit.device_of(name, known)
+    client = name, visit.services.origins.client_of(visit.request), visit.device_of(name, known)
     wait = visit.services.limits.try_now(*client)
     if wait:
         visit.services.metrics.login("slowed")
@@ -58,7 +58,7 @@ async def _credentials(visit: Visit, name: str) -> Credentials | None:
 
 
 async def _welcome(visit: Visit, name: str, known: Credentials, onward: str) -> web.Response:
-    terms = visit.services.reception.terms
+    terms = visit.services.authenticator.session_terms
     async with visit.books() as connection:
         token = await sessions.begin(connection, name, terms=terms, before=visit.token)
     response = visit.to(onward)
@@ -97,7 +97,7 @@ async def log_out(visit: Visit) -> web.Response:
 
 
 def _local(address: str | None) -> str:
-    """Where to go on after the login: a page of ours, whatever the address says."""
+    """The page to show after the login; it is always a page of the console."""
     if address is None or not address.isprintable() or "\\" in address:
         return "/"
     is_ours = address.startswith("/") and not address.startswith(("//", "/login", "/logout"))

@@ -1,4 +1,4 @@
-"""What the merchant sells and what became of it: by state, by id, one order with all that happened to it."""
+"""The list of orders, and the page of one order with its timeline."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from ingress.console.days import begin_of, end_of
 from ingress.console.forms import FRESH, Returned
 from ingress.console.messages import explained
 from ingress.console.sections import Section, act, page
-from ingress.console.story import told
+from ingress.console.timeline_steps import timeline_entry
 from ingress.console.visit import PAGE_ROWS, Tone, Visit, not_found
 from shared.ledger import attempts, notes, order_lists, orders, reviews
 from shared.ledger.exports import By
@@ -22,17 +22,17 @@ from shared.ledger.timeline import timeline
 from shared.ledger.transitions import OrderState
 
 SHOWN = 50
-"""Open reviews on the page of one order."""
+"""The most open reviews on the page of one order."""
 
 
 async def list_orders(visit: Visit) -> web.Response:
-    state, first, last = visit.chosen("state", OrderState), visit.asked("since"), visit.asked("until")
+    state, first, last = visit.chosen("state", OrderState), visit.query("since"), visit.query("until")
     wanted = OrderFilter(
         by=By(visit.chosen("by", By) or By.REGISTERED),
         since=begin_of(first),
         until=end_of(begin_of(last)),
         state=OrderState(state) if state else None,
-        endpoint=visit.asked("endpoint"),
+        endpoint=visit.query("endpoint"),
     )
     before = visit.before(cursors.moment, cursors.number if wanted.by is By.PAID else cursors.name)
     async with visit.books() as connection:
@@ -49,7 +49,7 @@ async def list_orders(visit: Visit) -> web.Response:
 
 
 async def show(visit: Visit) -> web.Response:
-    return await _page(visit, visit.asked("id") or "")
+    return await _page(visit, visit.query("id") or "")
 
 
 async def _page(visit: Visit, order_id: str, *, back: Returned = FRESH, status: int = 200) -> web.Response:
@@ -70,12 +70,12 @@ async def _page(visit: Visit, order_id: str, *, back: Returned = FRESH, status: 
         order=listed.order,
         hashes=hashes,
         reviews=open_reviews,
-        steps=[told(step) for step in steps],
+        steps=[timeline_entry(step) for step in steps],
     )
 
 
 async def cancel(visit: Visit) -> web.Response:
-    """Close a pending order; the books audit it."""
+    """Cancel a pending order; the books write the audit."""
     order_id = (await visit.form()).get("id", "")
     try:
         async with visit.books() as connection:
@@ -86,8 +86,8 @@ async def cancel(visit: Visit) -> web.Response:
         refused = (
             f"Order {order_id} is {error.order.state}: only a pending order can be cancelled. Nothing was changed."
         )
-        return visit.to("/orders/show", id=order_id, told=refused, tone=Tone.REFUSED)
-    return visit.to("/orders/show", id=order_id, told=f"Order {order_id} is cancelled.")
+        return visit.to("/orders/show", id=order_id, message=refused, tone=Tone.REFUSED)
+    return visit.to("/orders/show", id=order_id, message=f"Order {order_id} is cancelled.")
 
 
 async def note(visit: Visit) -> web.Response:
@@ -100,7 +100,7 @@ async def note(visit: Visit) -> web.Response:
         raise not_found(f"There is no order {order_id}") from None
     except InvalidNote as error:
         return await _page(visit, order_id, back=Returned("note", form, {"body": explained(error)}), status=400)
-    return visit.to("/orders/show", id=order_id, told="The note is kept.")
+    return visit.to("/orders/show", id=order_id, message="The note is saved.")
 
 
 SECTION = Section(

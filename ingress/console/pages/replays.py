@@ -1,4 +1,4 @@
-"""Handing events over once more: what each would come to, then a job that is started, watched, paused and kept."""
+"""Replays: the plan with the predicted outcomes, and the job that is started, watched and paused."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from ingress.console import cursors
 from ingress.console.forms import FRESH, Returned
 from ingress.console.messages import explained
 from ingress.console.plans import TooManyPlans
+from ingress.console.replay_progress import EVERY, WATCHED, progress_of
 from ingress.console.sections import Section, act, page
 from ingress.console.visit import Tone, Visit, not_found
-from ingress.console.watch import EVERY, WATCHED, told
 from shared.errors import KessaiError
 from shared.ledger import audit, notes
 from shared.ledger.books import Outcome
@@ -38,7 +38,7 @@ USUAL: Final = {"canary": str(DEFAULT_CANARY), "rate": USUAL_RATE, "stop_on_fail
 """What the form that starts a replay holds at first."""
 MAX_CANARY: Final = 100_000
 STREAM_SECONDS: Final = 60.0
-"""After which a browser asks anew, and is let in anew."""
+"""After which a browser must connect again, and is authenticated again."""
 ACTS_SHOWN: Final = 50
 ITEMS: Final = 20
 """Events on the page of a replay."""
@@ -76,9 +76,9 @@ async def make_plan(visit: Visit) -> web.Response:
     try:
         plan_id = await visit.services.plans.begin(_selection(form), actor=visit.person.actor)
     except (NothingToReplay, BeyondHorizon, EmptyFilter, TooManyPlans) as error:
-        return visit.to(back, told=f"{explained(error)} Nothing was planned.", tone=Tone.REFUSED)
+        return visit.to(back, message=f"{explained(error)} Nothing was planned.", tone=Tone.REFUSED)
     except ValueError:
-        return visit.to(back, told="That names no events. Nothing was planned.", tone=Tone.REFUSED)
+        return visit.to(back, message="The form names no events. Nothing was planned.", tone=Tone.REFUSED)
     return visit.to(f"/replays/{plan_id}")
 
 
@@ -111,7 +111,7 @@ async def _page(visit: Visit, replay_id: int, *, back: Returned = FRESH, status:
         back=back,
         job=job,
         is_watched=job.state in WATCHED,
-        progress=told(job, planned=planned, now=datetime.now(UTC)),
+        progress=progress_of(job, planned=planned, now=datetime.now(UTC)),
         items=rows[:ITEMS],
         further=visit.older(rows[ITEMS - 1].item) if len(rows) > ITEMS else None,
         outcome=outcome,
@@ -137,8 +137,8 @@ async def start(visit: Visit) -> web.Response:
         raise not_found(f"There is no replay {replay_id}") from None
     except (NotPossibleNow, BeyondHorizon) as error:
         return _refused(visit, replay_id, error)
-    visit.services.watch.forget(replay_id)
-    return visit.to(f"/replays/{replay_id}", told=f"Replay {replay_id} of {job.total:,} events is started.")
+    visit.services.progress.forget(replay_id)
+    return visit.to(f"/replays/{replay_id}", message=f"Replay {replay_id} of {job.total:,} events is started.")
 
 
 def _terms(form: Mapping[str, str]) -> tuple[Terms | None, dict[str, str]]:
@@ -166,15 +166,15 @@ def _terms(form: Mapping[str, str]) -> tuple[Terms | None, dict[str, str]]:
 
 
 async def pause(visit: Visit) -> web.Response:
-    return await _tell(visit, Act.PAUSE, "is paused; what is in flight comes to its end")
+    return await _tell(visit, Act.PAUSE, "is paused. Events in flight are still processed")
 
 
 async def resume(visit: Visit) -> web.Response:
-    return await _tell(visit, Act.RESUME, "goes on")
+    return await _tell(visit, Act.RESUME, "continues")
 
 
 async def cancel(visit: Visit) -> web.Response:
-    return await _tell(visit, Act.CANCEL, "is cancelled; what was handled stays so")
+    return await _tell(visit, Act.CANCEL, "is cancelled. What was processed stays as it is")
 
 
 async def _tell(visit: Visit, what: Act, done: str) -> web.Response:
@@ -194,12 +194,12 @@ async def _tell(visit: Visit, what: Act, done: str) -> web.Response:
         return await _page(visit, replay_id, back=Returned(what, await visit.form(), problems), status=400)
     except (NotPossibleNow, ReplayChanged) as error:
         return _refused(visit, replay_id, error)
-    visit.services.watch.forget(replay_id)
-    return visit.to(f"/replays/{replay_id}", told=f"Replay {replay_id} {done}.")
+    visit.services.progress.forget(replay_id)
+    return visit.to(f"/replays/{replay_id}", message=f"Replay {replay_id} {done}.")
 
 
 def _refused(visit: Visit, replay_id: int, error: KessaiError) -> web.Response:
-    return visit.to(f"/replays/{replay_id}", told=f"{explained(error)} Nothing was changed.", tone=Tone.REFUSED)
+    return visit.to(f"/replays/{replay_id}", message=f"{explained(error)} Nothing was changed.", tone=Tone.REFUSED)
 
 
 async def note(visit: Visit) -> web.Response:
@@ -212,14 +212,14 @@ async def note(visit: Visit) -> web.Response:
     except InvalidNote as error:
         back = Returned("note", form, {"body": explained(error)})
         return await _page(visit, replay_id, back=back, status=400)
-    return visit.to(f"/replays/{replay_id}", told="The note is kept.")
+    return visit.to(f"/replays/{replay_id}", message="The note is saved.")
 
 
 async def progress(visit: Visit) -> web.StreamResponse:
-    """Server-sent events: how far the job is, once a second, until it has ended or stands still."""
-    replay_id, watch = visit.number("replay_id"), visit.services.watch
+    """Server-sent events: the progress of the job, once a second, until it ends or is paused."""
+    replay_id, reader = visit.number("replay_id"), visit.services.progress
     try:
-        now = await watch.look(replay_id)
+        now = await reader.read(replay_id)
     except ReplayNotFound:
         raise not_found(f"There is no replay {replay_id}") from None
     response = web.StreamResponse(
@@ -229,10 +229,10 @@ async def progress(visit: Visit) -> web.StreamResponse:
     try:
         async with asyncio.timeout(STREAM_SECONDS):
             await response.write(_message(now))
-            while not now["is_over"] and not await _passes(watch.is_over, EVERY):
-                now = await watch.look(replay_id)
+            while not now["is_over"] and not await _passes(reader.is_over, EVERY):
+                now = await reader.read(replay_id)
                 await response.write(_message(now))
-    except (TimeoutError, ConnectionError, KessaiError):  # the browser asks anew, and is told then
+    except (TimeoutError, ConnectionError, KessaiError):  # the browser connects again
         return response
     return response
 
@@ -242,7 +242,7 @@ def _message(now: Mapping[str, Any]) -> bytes:
 
 
 async def _passes(event: asyncio.Event, seconds: float) -> bool:
-    """Whether the event came to pass within so many seconds."""
+    """Whether the event was set within so many seconds."""
     try:
         await asyncio.wait_for(event.wait(), seconds)
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""What came in, what is still expected or lost, and is it all explained? By period, as `kessai revenue` tells it."""
+"""The revenue of a period: received, expected, lost and unexplained money, as `kessai revenue` reports it."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,11 @@ from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
-from ingress.console import spans, takings
+from ingress.console import neighbouring_periods, revenue_charts
 from ingress.console.charts import Chart
+from ingress.console.formats import link
+from ingress.console.revenue_charts import Read
 from ingress.console.sections import Section, page
-from ingress.console.shown import link
-from ingress.console.takings import Read
 from ingress.console.visit import Failed, Visit
 from shared.ledger.database import TransientConflict
 from shared.ledger.revenue import syncs
@@ -23,36 +23,36 @@ from shared.ledger.revenue.report import Report
 from shared.ledger.revenue.series import Course, Window
 
 REFRESH_SECONDS: Final = 1
-"""Until a page looks again for what is being added up."""
+"""After which the page is loaded again while a report is being computed."""
 DIFFERENCES: Final = 20
-"""That are listed; the JSON file has them all."""
+"""The most differences that are listed; the JSON file has all."""
 
 
 class Extent(StrEnum):
-    """What the charts show."""
+    """The time that the charts cover."""
 
     PERIOD = "period"
     YEAR = "year"
 
 
 class Chosen(NamedTuple):
-    """What somebody wants to see."""
+    """The period, endpoint and currency that are chosen."""
 
     period: Period
     endpoint: str | None
     currency: str | None
     window: Window
-    """Of the charts."""
+    """The time window of the charts."""
     extent: Extent
 
     @classmethod
     def of(cls, visit: Visit, now: datetime) -> "Chosen":
         """Raises Failed."""
         period = _period(visit, now)
-        return cls(period, visit.asked("endpoint"), visit.asked("currency"), *_window(visit, period, now))
+        return cls(period, visit.query("endpoint"), visit.query("currency"), *_window(visit, period, now))
 
     def address(self, period: Period | None = None, extent: Extent | None = None) -> str:
-        """Of the same page with another choice."""
+        """The address of the same page with another choice."""
         return link(
             "/revenue",
             period=(period or self.period).name,
@@ -67,19 +67,19 @@ class Chosen(NamedTuple):
 
 async def show(visit: Visit) -> web.Response:
     now = datetime.now(UTC)
-    chosen, reckoning = Chosen.of(visit, now), visit.services.reckoning
-    report = reckoning.report(chosen.period, chosen.endpoint)
-    course = reckoning.course(chosen.window, chosen.endpoint)
-    exposures = reckoning.exposures(chosen.endpoint)
-    before, after = spans.neighbours(chosen.period)
+    chosen, reports = Chosen.of(visit, now), visit.services.reports
+    report = reports.report(chosen.period, chosen.endpoint)
+    course = reports.course(chosen.window, chosen.endpoint)
+    exposures = reports.exposures(chosen.endpoint)
+    before, after = neighbouring_periods.neighbours(chosen.period)
     frame: dict[str, Any] = {
         "chosen": chosen,
         "before": before,
         "after": after,
-        "this_month": spans.month_of(now),
+        "this_month": neighbouring_periods.month_of(now),
         "endpoints": sorted({*visit.services.shops, *([chosen.endpoint] if chosen.endpoint else [])}),
     }
-    if not await reckoning.are_there(report, course, exposures):
+    if not await reports.are_done(report, course, exposures):
         waiting = visit.page("revenue/waiting.html", **frame)
         waiting.headers["Refresh"] = str(REFRESH_SECONDS)
         return waiting
@@ -88,7 +88,7 @@ async def show(visit: Visit) -> web.Response:
     return visit.page(
         "revenue/show.html",
         **frame | _money(chosen, found, course) | _owed(visit, exposures.result()),
-        alarms=takings.alarms(found, read, now=now),
+        alarms=revenue_charts.alarms(found, read, now=now),
         now=now,
         read=read,
         every=visit.services.revenue.reconcile_every,
@@ -96,7 +96,7 @@ async def show(visit: Visit) -> web.Response:
 
 
 def _money(chosen: Chosen, report: Report, course: "asyncio.Task[Course]") -> dict[str, Any]:
-    differences = takings.by_urgency(
+    differences = revenue_charts.by_urgency(
         [each for each in report.differences if chosen.currency in (None, each.difference.currency)]
     )
     currencies = sorted(report.currencies.items())
@@ -104,13 +104,13 @@ def _money(chosen: Chosen, report: Report, course: "asyncio.Task[Course]") -> di
         "report": report,
         "names": sorted({*report.currencies, *([chosen.currency] if chosen.currency else [])}),
         "currencies": [
-            (name, each, takings.lines(each)) for name, each in currencies if chosen.currency in (None, name)
+            (name, each, revenue_charts.lines(each)) for name, each in currencies if chosen.currency in (None, name)
         ],
         "charts": _charts(course, chosen.window),
         "extents": list(Extent) if Window.of(chosen.period) else [Extent.YEAR],
         "differences": differences[:DIFFERENCES],
         "unlisted": max(0, len(differences) - DIFFERENCES),
-        "reasons": takings.reasons_in_review(differences),
+        "reasons": revenue_charts.reasons_in_review(differences),
     }
 
 
@@ -118,17 +118,17 @@ def _owed(visit: Visit, found: Sequence[Exposure]) -> dict[str, Any]:
     warning = visit.services.revenue.exposure_warning
     return {
         "buyers": len(found),
-        "owed": [(each, each.level(warning)) for each in found[: takings.BUYERS]],
-        "owed_chart": takings.of_buyers(found, warning),
+        "owed": [(each, each.level(warning)) for each in found[: revenue_charts.BUYERS]],
+        "owed_chart": revenue_charts.of_buyers(found, warning),
         "warning": warning,
     }
 
 
 def _period(visit: Visit, now: datetime) -> Period:
     """Raises Failed."""
-    text = visit.asked("period")
+    text = visit.query("period")
     if text is None:
-        return spans.month_of(now)
+        return neighbouring_periods.month_of(now)
     try:
         return Period.parse(text)
     except InvalidPeriod as error:
@@ -137,11 +137,11 @@ def _period(visit: Visit, now: datetime) -> Period:
 
 
 def _window(visit: Visit, period: Period, now: datetime) -> tuple[Window, Extent]:
-    """What the charts cover: the period, or the twelve months up to its end, or to this one."""
+    """The window of the charts: the period, or the twelve months up to its end or to this month."""
     whole = Window.of(period) if visit.chosen("chart", Extent) != Extent.YEAR else None
     if whole is not None:
         return whole, Extent.PERIOD
-    return Window.year_to(min(period.until, spans.month_of(now).until)), Extent.YEAR
+    return Window.year_to(min(period.until, neighbouring_periods.month_of(now).until)), Extent.YEAR
 
 
 async def _read(visit: Visit, report: Report, now: datetime) -> list[Read]:
@@ -154,9 +154,9 @@ async def _read(visit: Visit, report: Report, now: datetime) -> list[Read]:
 
 
 def _charts(course: "asyncio.Task[Course]", window: Window) -> Mapping[str, Chart] | None:
-    """None when Postgres took too long over them: the figures stand without."""
+    """The charts by currency; None when Postgres took too long for them. The figures are complete without them."""
     try:
-        return takings.over_time(course.result(), window)
+        return revenue_charts.over_time(course.result(), window)
     except TransientConflict:
         return None
 
@@ -174,7 +174,7 @@ async def download_json(visit: Visit) -> web.Response:
 async def _report(visit: Visit) -> Report:
     """Raises Failed and what connected() raises."""
     period = _period(visit, datetime.now(UTC))
-    return await asyncio.shield(visit.services.reckoning.report(period, visit.asked("endpoint")))
+    return await asyncio.shield(visit.services.reports.report(period, visit.query("endpoint")))
 
 
 def _file(report: Report, body: bytes, media_type: str, form: str) -> web.Response:

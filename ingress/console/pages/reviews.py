@@ -1,4 +1,4 @@
-"""What waits for a person's decision: by queue and reason, and one review where it is decided."""
+"""The list of reviews, and the page of one review, where a person decides on it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from aiohttp import web
 
 from ingress.console import cursors
 from ingress.console.decisions import TITLES, consequence, finished
+from ingress.console.formats import amount_said
 from ingress.console.forms import FRESH, Returned
 from ingress.console.messages import explained
 from ingress.console.sections import Section, act, page
-from ingress.console.shown import amount_said
 from ingress.console.visit import PAGE_ROWS, Failed, Visit, not_found
 from shared.errors import KessaiError
 from shared.ledger import audit, notes, receipts, resolve, reviews, suggested
 from shared.ledger.actors import is_same_person
-from shared.ledger.decisions import MOVES_MONEY, NEEDS_SECOND, Decision, InvalidDecision, Resolution
+from shared.ledger.decisions import MOVES_MONEY, NEEDS_SECOND, Decision, InvalidDecision, Refusal, Resolution
 from shared.ledger.evidence import platform_says, sides
 from shared.ledger.foresight import foresee
 from shared.ledger.notes import InvalidNote, NoteThing
@@ -28,6 +28,7 @@ from shared.ledger.slices import REVIEWS, take_slice
 from shared.ledger.suggested import NothingSuggested
 from shared.ledger.text import InvalidWhy
 from shared.ledger.transitions import OF_SESSIONS, OF_STATEMENTS, ReviewQueue, ReviewReason, ReviewState
+from shared.remedies import Remedy
 
 ANY = "any"
 MINE = "mine"
@@ -43,22 +44,22 @@ class Offer:
     """A choice as the form shows it."""
 
     resolution: Resolution
-    told: str
+    effect: str
     """What will happen, or why it cannot."""
     is_possible: bool
 
 
 async def list_reviews(visit: Visit) -> web.Response:
-    """Open ones, unless others are asked for."""
-    is_any = visit.asked("state") == ANY
+    """The open reviews, unless another state is chosen."""
+    is_any = visit.query("state") == ANY
     state = None if is_any else visit.chosen("state", ReviewState) or ReviewState.OPEN
-    assignee = visit.asked("assignee")
+    assignee = visit.query("assignee")
     wanted = ReviewFilter(
         queue=visit.chosen("queue", ReviewQueue),
         state=state,
-        reason=visit.asked("reason"),
+        reason=visit.query("reason"),
         assignee=visit.person.actor if assignee == MINE else assignee,
-        endpoint=visit.asked("endpoint"),
+        endpoint=visit.query("endpoint"),
     )
     async with visit.books() as connection:
         found = await take_slice(
@@ -97,7 +98,7 @@ async def show(visit: Visit) -> web.Response:
 async def _page(
     visit: Visit, review_id: int, *, back: Returned = FRESH, status: int = 200, stale: str | None = None
 ) -> web.Response:
-    """`stale` says what somebody else did since the person looked."""
+    """`stale` says what somebody else did since the page was loaded."""
     async with visit.books() as connection:
         try:
             review, evidence = await reviews.find(connection, review_id)
@@ -126,6 +127,9 @@ async def _page(
         ],
         is_mine=review.assignee == visit.person.actor,
         is_own_proposal=review.proposed is not None and is_same_person(review.proposed["by"], visit.person.actor),
+        takes_mismatch=any(
+            isinstance(each.answer, Refusal) and each.answer.remedy is Remedy.ACCEPT_MISMATCH for each in choices
+        ),
         Resolution=Resolution,
         TITLES=TITLES,
         notes=noted,
@@ -151,7 +155,7 @@ async def claim(visit: Visit) -> web.Response:
             )
     except (ReviewNotFound, ReviewChanged, ReviewTaken) as error:
         return await _not_done(visit, review_id, error)
-    return visit.to(f"/reviews/{review_id}", told="It is yours: nobody else decides on it now.")
+    return visit.to(f"/reviews/{review_id}", message="The review is assigned to you: nobody else can decide on it now.")
 
 
 async def release(visit: Visit) -> web.Response:
@@ -161,7 +165,7 @@ async def release(visit: Visit) -> web.Response:
             await reviews.release(connection, review_id, actor=visit.person.actor, version=_version(form))
     except (ReviewNotFound, ReviewChanged, ReviewTaken) as error:
         return await _not_done(visit, review_id, error)
-    return visit.to(f"/reviews/{review_id}", told="It is with nobody now.")
+    return visit.to(f"/reviews/{review_id}", message="The review is assigned to nobody now.")
 
 
 async def note(visit: Visit) -> web.Response:
@@ -173,7 +177,7 @@ async def note(visit: Visit) -> web.Response:
             )
     except InvalidNote as error:
         return await _page(visit, review_id, back=Returned(NOTE, form, {"body": explained(error)}), status=400)
-    return visit.to(f"/reviews/{review_id}", told="The note is kept.")
+    return visit.to(f"/reviews/{review_id}", message="The note is saved.")
 
 
 async def decide(visit: Visit) -> web.Response:
@@ -203,18 +207,18 @@ async def decide(visit: Visit) -> web.Response:
         return await _page(visit, review_id, back=Returned(DECIDE, form, problems), status=400)
     except _NOT_DECIDED as error:
         return await _not_done(visit, review_id, error, Returned(DECIDE, form))
-    return visit.to(f"/reviews/{review_id}", told=finished(done))
+    return visit.to(f"/reviews/{review_id}", message=finished(done))
 
 
 def _problems(form: Mapping[str, str]) -> dict[str, str]:
     """What is missing, by field."""
     problems = {}
     if form.get("resolution") not in set(Resolution):
-        problems["resolution"] = "Choose what becomes of it."
+        problems["resolution"] = "Choose a decision."
     if not form.get("why"):
-        problems["why"] = "Say why: it is kept with the review."
+        problems["why"] = "Give a reason; it is kept with the review."
     if form.get("resolution") == Resolution.LINK_ORDER and not form.get("order_id"):
-        problems["order_id"] = "Name the order that the payment is for."
+        problems["order_id"] = "Enter the id of the order that the payment is for."
     return problems
 
 
@@ -244,7 +248,7 @@ async def follow(visit: Visit) -> web.Response:
             )
     except (*_NOT_DECIDED, OrderNotFound, NothingSuggested) as error:
         return await _not_done(visit, review_id, error)
-    return visit.to(f"/reviews/{review_id}", told=finished(done))
+    return visit.to(f"/reviews/{review_id}", message=finished(done))
 
 
 async def approve(visit: Visit) -> web.Response:
@@ -261,7 +265,7 @@ async def approve(visit: Visit) -> web.Response:
             )
     except (ReviewNotFound, ReviewChanged, CannotApprove, CannotResolve, OrderNotFound) as error:
         return await _not_done(visit, review_id, error)
-    return visit.to(f"/reviews/{review_id}", told=finished(done))
+    return visit.to(f"/reviews/{review_id}", message=finished(done))
 
 
 async def withdraw(visit: Visit) -> web.Response:
@@ -271,19 +275,21 @@ async def withdraw(visit: Visit) -> web.Response:
             await resolve.withdraw(connection, review_id, actor=visit.person.actor, version=_version(form))
     except (ReviewNotFound, ReviewChanged, CannotApprove) as error:
         return await _not_done(visit, review_id, error)
-    return visit.to(f"/reviews/{review_id}", told="The proposal is withdrawn.")
+    return visit.to(f"/reviews/{review_id}", message="The proposal is withdrawn.")
 
 
 async def _not_done(visit: Visit, review_id: int, error: KessaiError, back: Returned = FRESH) -> web.Response:
-    """The review as it stands now, with why nothing was done."""
+    """The review as it is now, and why nothing was done."""
     return await _page(visit, review_id, back=back, status=409, stale=explained(error))
 
 
 def _version(form: Mapping[str, str]) -> int:
-    """The one that the person saw: nobody decides on what they have not seen. Raises Failed."""
+    """The version that the person saw: nobody decides on what they have not seen. Raises Failed."""
     text = form.get("version", "")
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise Failed(400, "This form names no version of the review", "Nothing was changed. Reload the page.")
+        raise Failed(
+            400, "This form does not say which version of the review it is for", "Nothing was changed. Reload the page."
+        )
     return int(text)
 
 

@@ -19,7 +19,7 @@ async def set_role(visit: Visit) -> web.Response:
     form = await visit.form()
     name, role = form.get("name", ""), form.get("role", "")
     if role not in set(Role):
-        return visit.to("/users", told=f"There is no role {role[:40]}. Nothing was changed.", tone=Tone.REFUSED)
+        return visit.to("/users", message=f"There is no role {role[:40]}. Nothing was changed.", tone=Tone.REFUSED)
     try:
         async with visit.books() as connection:
             before = await users.set_role(connection, name, Role(role), actor=visit.person.actor)
@@ -27,7 +27,7 @@ async def set_role(visit: Visit) -> web.Response:
         raise not_found(f"There is no user {name}") from None
     except NotYourself as error:
         return _refused(visit, error)
-    return visit.to("/users", told=f"{name} is {role}, was {before}.")
+    return visit.to("/users", message=f"{name} is {role}, was {before}.")
 
 
 async def disable(visit: Visit) -> web.Response:
@@ -39,7 +39,7 @@ async def disable(visit: Visit) -> web.Response:
         raise not_found(f"There is no user {name}") from None
     except NotYourself as error:
         return _refused(visit, error)
-    return visit.to("/users", told=f"{name} is disabled and logged out.")
+    return visit.to("/users", message=f"{name} is disabled and logged out.")
 
 
 async def enable(visit: Visit) -> web.Response:
@@ -49,11 +49,11 @@ async def enable(visit: Visit) -> web.Response:
             await users.enable(connection, name, actor=visit.person.actor)
     except UserNotFound:
         raise not_found(f"There is no user {name}") from None
-    return visit.to("/users", told=f"{name} may log in again.")
+    return visit.to("/users", message=f"{name} may log in again.")
 
 
 def _refused(visit: Visit, error: NotYourself) -> web.Response:
-    return visit.to("/users", told=explained(error), tone=Tone.REFUSED)
+    return visit.to("/users", message=explained(error), tone=Tone.REFUSED)
 
 
 SECTION = Section(

@@ -8,17 +8,17 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from ingress.api.failures import Failures
-from ingress.console.access.requests import Frontier
+from ingress.console.access.origins import OriginPolicy
 from ingress.console.exporter import EXPORTS_AT_ONCE
 from shared.ledger import api_tokens
 from shared.ledger.database import Pool, connected
-from tests.integration.api.script import Script, console
+from tests.integration.api.client import ApiClient, console
 from tests.integration.console.conftest import pool
 from tests.integration.ledger.books import TestBooks
 
-__all__ = ["books", "line", "pool"]
+__all__ = ["books", "connect", "pool"]
 
-Line: TypeAlias = Callable[..., Awaitable[Script]]
+Connect: TypeAlias = Callable[..., Awaitable[ApiClient]]
 
 
 @pytest.fixture
@@ -27,22 +27,22 @@ async def books(pool: Pool) -> TestBooks:
 
 
 @pytest.fixture
-async def line(pool: Pool) -> AsyncIterator[Line]:
-    """`await line("otto")` is a script with a token of otto's; `await line()` has none. One console for all of them."""
+async def connect(pool: Pool) -> AsyncIterator[Connect]:
+    """`await connect("otto")` has a token of otto, `await connect()` has none. All use one console."""
     async with AsyncExitStack() as stack:
         servers: list[TestServer] = []
 
         async def connect(
             name: str | None = None,
             *,
-            frontier: Frontier | None = None,
+            origins: OriginPolicy | None = None,
             failures: Failures | None = None,
             approvals: int = 1,
             exports_at_once: int = EXPORTS_AT_ONCE,
-        ) -> Script:
+        ) -> ApiClient:
             if not servers:
                 made = console(
-                    pool, frontier=frontier, failures=failures, approvals=approvals, exports_at_once=exports_at_once
+                    pool, origins=origins, failures=failures, approvals=approvals, exports_at_once=exports_at_once
                 )
                 servers.append(TestServer(made.app))
                 await servers[0].start_server()
@@ -53,8 +53,8 @@ async def line(pool: Pool) -> AsyncIterator[Line]:
                     token = await api_tokens.add(
                         connection, name, f"test-{len(await api_tokens.everyone(connection))}", actor="test"
                     )
-            script = Script(servers[0], token)
-            stack.push_async_callback(script.session.close)
-            return script
+            client = ApiClient(servers[0], token)
+            stack.push_async_callback(client.session.close)
+            return client
 
         yield connect

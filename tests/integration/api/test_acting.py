@@ -1,4 +1,4 @@
-"""A script acts as its user: in the same ways, by the same rules, and on record under the same name."""
+"""A client acts as its user: in the same ways, by the same rules, and on record under the same name."""
 
 import asyncio
 import json
@@ -12,8 +12,8 @@ from shared.ledger import dead_letters, resolve, reviews
 from shared.ledger.database import Pool, connected
 from shared.ledger.decisions import Decision, Resolution
 from tests.given import NOW, SECRET, challenge_hash, envelope, incoming, new_order, payment
-from tests.integration.api.conftest import Line
-from tests.integration.api.script import SHOPS, Script
+from tests.integration.api.client import SHOPS, ApiClient
+from tests.integration.api.conftest import Connect
 from tests.integration.console.furnished import HOSTILE
 from tests.integration.console.test_evidence import ask_about
 from tests.integration.ledger.books import TestBooks
@@ -28,22 +28,24 @@ async def bury(books: TestBooks, *raws: bytes) -> None:
             await dead_letters.archive(connection, [(envelope(raw), FAILED)])
 
 
-async def test_an_order_is_registered_once_and_cancelled_under_the_users_name(books: TestBooks, line: Line) -> None:
-    script = await line("otto")
+async def test_an_order_is_registered_once_and_cancelled_under_the_users_name(
+    books: TestBooks, connect: Connect
+) -> None:
+    client = await connect("otto")
     order = {
         "order_id": "order-1",
         "amount_minor": 1200,
         "currency": "JPY",
         "challenge_hash": challenge_hash("order-1"),
     }
-    new, known = await script.post("/orders", **order), await script.post("/orders", **order)
+    new, known = await client.post("/orders", **order), await client.post("/orders", **order)
     assert (new.status, known.status, new.json) == (201, 200, known.json)
     assert new.headers["Location"] == "/api/v1/orders/order-1"
-    assert new.json == (await script.get("/orders/order-1")).json
+    assert new.json == (await client.get("/orders/order-1")).json
     assert new.json["challenge_hashes"] == [challenge_hash("order-1")]
-    other = await script.post("/orders", **(order | {"amount_minor": 1300}))
+    other = await client.post("/orders", **(order | {"amount_minor": 1300}))
     assert (other.problem, "keeps its values" in other.json["detail"]) == ("conflict", True)
-    assert (await script.post("/orders/order-1/cancel")).json["state"] == "cancelled"
+    assert (await client.post("/orders/order-1/cancel")).json["state"] == "cancelled"
     assert await books.acts() == [
         *(("cli:test", "user.added", f"user:{name}") for name in ("vera", "otto", "ada")),
         ("test", "token.added", "token:otto/test-0"),
@@ -52,34 +54,34 @@ async def test_an_order_is_registered_once_and_cancelled_under_the_users_name(bo
     ]
 
 
-async def test_a_payment_that_waited_is_applied_by_a_registration(books: TestBooks, line: Line) -> None:
+async def test_a_payment_that_waited_is_applied_by_a_registration(books: TestBooks, connect: Connect) -> None:
     await books.apply(payment())
-    told = await (await line("otto")).post(
+    told = await (await connect("otto")).post(
         "/orders", order_id="order-1", amount_minor=1200, currency="JPY", challenge_hash=challenge_hash("order-1")
     )
     assert (told.status, told.json["state"]) == (201, "paid")
 
 
 @pytest.mark.parametrize("strange", STRANGE)
-async def test_an_id_may_be_any_text(books: TestBooks, line: Line, strange: str) -> None:
-    script = await line("otto")
-    told = await script.post("/orders", order_id=strange, amount_minor=1200, currency="JPY")
+async def test_an_id_may_be_any_text(books: TestBooks, connect: Connect, strange: str) -> None:
+    client = await connect("otto")
+    told = await client.post("/orders", order_id=strange, amount_minor=1200, currency="JPY")
     assert told.status == 201, told.raw
     await books.rows("UPDATE kessai.orders SET endpoint = $1", strange)
     await books.apply(payment(f"evt-{strange}", strange))
     path = told.headers["Location"].removeprefix("/api/v1")
     for each in (path, f"/orders/{quote(strange, safe='')}"):
-        assert (await script.get(each)).json["order_id"] == strange
-    assert (await script.get(f"{path}/timeline")).items[0]["what"] == "order.registered"
-    event = await script.get(f"/events/siglume/{quote(f'evt-{strange}', safe='')}")
+        assert (await client.get(each)).json["order_id"] == strange
+    assert (await client.get(f"{path}/timeline")).items[0]["what"] == "order.registered"
+    event = await client.get(f"/events/siglume/{quote(f'evt-{strange}', safe='')}")
     assert event.json["event_id"] == f"evt-{strange}"
-    assert (await script.get("/orders", endpoint=strange)).items[0]["order_id"] == strange
+    assert (await client.get("/orders", endpoint=strange)).items[0]["order_id"] == strange
 
 
-async def test_whoever_acts_on_what_has_changed_since_is_refused(books: TestBooks, line: Line) -> None:
+async def test_whoever_acts_on_what_has_changed_since_is_refused(books: TestBooks, connect: Connect) -> None:
     await books.register(new_order())
     await books.apply(payment(amount_minor=1300))
-    otto, ada = await line("otto"), await line("ada")
+    otto, ada = await connect("otto"), await connect("ada")
     seen = (await otto.get("/reviews/1")).json
     assert (seen["version"], seen["choices"]) == (1, ["accept-mismatch", "reject", "reprocess"])
     assert (await otto.post("/reviews/1/claim", version=1)).json["assignee"] == "user:otto"
@@ -108,21 +110,21 @@ async def test_whoever_acts_on_what_has_changed_since_is_refused(books: TestBook
 
 @pytest.mark.parametrize("said", [{}, {"why": "the buyer showed the receipt"}])
 async def test_a_suggestion_is_taken_for_its_own_reason_or_the_given_one(
-    books: TestBooks, line: Line, said: dict[str, str]
+    books: TestBooks, connect: Connect, said: dict[str, str]
 ) -> None:
     await ask_about(books)
-    otto = await line("otto")
+    otto = await connect("otto")
     assert (await otto.post("/reviews/1/follow", version=2, why="")).status == 422
     done = await otto.post("/reviews/1/follow", version=2, **said)
     assert (done.json["done"], done.json["order_state"]) == ("closed", "paid")
     assert (await otto.get("/reviews/1")).json["why"] == said.get("why", "it is settled and fits")
 
 
-async def test_a_token_is_no_second_person(books: TestBooks, line: Line) -> None:
-    """What somebody proposed at a page, their own script cannot approve; another person's can."""
+async def test_a_token_is_no_second_person(books: TestBooks, connect: Connect) -> None:
+    """What somebody proposed at a page, their own client cannot approve; another person's can."""
     await books.register(new_order())
     await books.apply(payment(amount_minor=1300))
-    otto, ada = await line("otto", approvals=2), await line("ada")
+    otto, ada = await connect("otto", approvals=2), await connect("ada")
     async with connected(books.pool) as connection:
         await resolve.resolve(
             connection,
@@ -139,30 +141,30 @@ async def test_a_token_is_no_second_person(books: TestBooks, line: Line) -> None
     assert (await ada.post("/reviews/1/approve", version=version)).json["order_state"] == "paid"
 
 
-async def test_what_one_script_proposes_can_be_taken_back(books: TestBooks, line: Line) -> None:
+async def test_what_one_script_proposes_can_be_taken_back(books: TestBooks, connect: Connect) -> None:
     await books.register(new_order())
     await books.apply(payment(amount_minor=1300))
-    otto = await line("otto", approvals=2)
+    otto = await connect("otto", approvals=2)
     proposed = await otto.post("/reviews/1/resolve", version=1, resolution="accept-mismatch", why="agreed")
     assert proposed.json["done"] == "proposed"
     assert (await otto.post("/reviews/1/withdraw", version=2)).json["proposed"] is None
 
 
-async def test_dead_letters_are_discarded_and_reopened_all_or_none(books: TestBooks, line: Line) -> None:
+async def test_dead_letters_are_discarded_and_reopened_all_or_none(books: TestBooks, connect: Connect) -> None:
     await bury(books, payment("dead-1"), payment("dead-2"), b"\xff\x00{")
-    script = await line("otto")
-    group = (await script.get("/dead-letters/1")).json["group_id"]
+    client = await connect("otto")
+    group = (await client.get("/dead-letters/1")).json["group_id"]
     (version,) = [
         each["version"]
-        for each in (await script.get("/dead-letter-groups", state="open")).items
+        for each in (await client.get("/dead-letter-groups", state="open")).items
         if each["group_id"] == group
     ]
-    stale = await script.post("/dead-letters/discard", group_id=group, version="another", why="a test shop")
+    stale = await client.post("/dead-letters/discard", group_id=group, version="another", why="a test shop")
     assert (stale.problem, "2 are open by now" in stale.json["detail"]) == ("conflict", True)
-    done = await script.post("/dead-letters/discard", group_id=group, version=version, why="a test shop")
+    done = await client.post("/dead-letters/discard", group_id=group, version=version, why="a test shop")
     assert done.json == {"state": "discarded", "count": 2, "dead_letter_ids": [1, 2]}
-    mixed = await script.post("/dead-letters/discard", dead_letter_ids=[2, 3], why="x")
-    missing = await script.post("/dead-letters/discard", dead_letter_ids=[3, 4], why="x")
+    mixed = await client.post("/dead-letters/discard", dead_letter_ids=[2, 3], why="x")
+    missing = await client.post("/dead-letters/discard", dead_letter_ids=[3, 4], why="x")
     assert (mixed.problem, missing.problem) == ("conflict", "not-found")
     both: dict[str, object] = {"group_id": group, "version": version, "dead_letter_ids": [3]}
     wrongs: list[dict[str, object]] = [
@@ -174,101 +176,101 @@ async def test_dead_letters_are_discarded_and_reopened_all_or_none(books: TestBo
         {"dead_letter_ids": ["3"]},
     ]
     for wrong in wrongs:
-        assert (await script.post("/dead-letters/discard", why="x", **wrong)).problem == "invalid", wrong
-    assert (await script.post("/dead-letters/discard", dead_letter_ids=[3], why=" ")).problem == "invalid"
-    assert (await script.get("/dead-letters/3")).json["state"] == "open"
-    assert (await script.post("/dead-letters/reopen", dead_letter_ids=[2], why="it was not")).json["count"] == 1
+        assert (await client.post("/dead-letters/discard", why="x", **wrong)).problem == "invalid", wrong
+    assert (await client.post("/dead-letters/discard", dead_letter_ids=[3], why=" ")).problem == "invalid"
+    assert (await client.get("/dead-letters/3")).json["state"] == "open"
+    assert (await client.post("/dead-letters/reopen", dead_letter_ids=[2], why="it was not")).json["count"] == 1
 
 
-async def test_the_bytes_of_a_dead_letter_come_as_they_are_and_as_a_file(books: TestBooks, line: Line) -> None:
+async def test_the_bytes_of_a_dead_letter_come_as_they_are_and_as_a_file(books: TestBooks, connect: Connect) -> None:
     raw = b'\xff\x00<script>alert(1)</script>\r\n{"id": '
     await bury(books, raw)
-    script = await line("vera")
-    told = await script.get("/dead-letters/1/raw")
+    client = await connect("vera")
+    told = await client.get("/dead-letters/1/raw")
     assert told.raw == raw
     assert told.headers["Content-Type"] == "application/octet-stream"
     assert told.headers["Content-Disposition"] == 'attachment; filename="dead-letter-1.bin"'
     assert told.headers["X-Content-Type-Options"] == "nosniff"
-    whole = (await script.get("/dead-letters/1")).json
+    whole = (await client.get("/dead-letters/1")).json
     assert (whole["raw_bytes"], whole["raw"]) == (len(raw), raw.decode("utf-8", "backslashreplace"))
 
 
-async def settled(script: Script, plan_id: int) -> str:
+async def settled(client: ApiClient, plan_id: int) -> str:
     for _ in range(200):
-        state = str((await script.get(f"/replays/{plan_id}")).json["state"])
+        state = str((await client.get(f"/replays/{plan_id}")).json["state"])
         if state != "planning":
             return state
         await asyncio.sleep(0.02)
     raise AssertionError("the plan is still in the making")
 
 
-async def test_a_replay_is_planned_in_the_background_and_driven_on_record(books: TestBooks, line: Line) -> None:
+async def test_a_replay_is_planned_in_the_background_and_driven_on_record(books: TestBooks, connect: Connect) -> None:
     await books.register(new_order("order-0"), new_order("order-1"))
     await bury(books, *(payment(f"evt-{number}", f"order-{number}") for number in range(3)))
-    script = await line("otto")
-    asked = await script.post("/replays", reasons=["handler_error"], since="2026-11-20T00:00:00Z")
+    client = await connect("otto")
+    asked = await client.post("/replays", reasons=["handler_error"], since="2026-11-20T00:00:00Z")
     assert (asked.status, asked.json["total"]) == (202, 3)
     assert asked.json["state"] in {"planning", "planned"}
     path = asked.headers["Location"].removeprefix("/api/v1")
-    assert await settled(script, asked.json["plan_id"]) == "planned"
-    assert (await script.get(path)).json["predicted"] == {"applied": 2, "review": 1}
-    assert (await script.post(f"{path}/start", why=" ")).problem == "invalid"
-    started = await script.post(f"{path}/start", why="INC-1", rate=None, canary=2, stop_on_fail=0.5)
+    assert await settled(client, asked.json["plan_id"]) == "planned"
+    assert (await client.get(path)).json["predicted"] == {"applied": 2, "review": 1}
+    assert (await client.post(f"{path}/start", why=" ")).problem == "invalid"
+    started = await client.post(f"{path}/start", why="INC-1", rate=None, canary=2, stop_on_fail=0.5)
     assert (started.json["state"], started.json["rate"], started.json["started_by"]) == ("running", None, "user:otto")
-    assert (await script.post(f"{path}/start", why="INC-1")).problem == "conflict"
-    assert (await script.post(f"{path}/pause")).json["state"] == "paused"
-    assert (await script.post(f"{path}/resume", stop_on_fail=0.1)).json["stop_on_fail"] == 0.1
-    assert (await script.post(f"{path}/cancel")).json["state"] == "cancelled"
-    acts = (await script.get("/audit", subject=f"replay:{asked.json['plan_id']}", actor="user:otto")).items
+    assert (await client.post(f"{path}/start", why="INC-1")).problem == "conflict"
+    assert (await client.post(f"{path}/pause")).json["state"] == "paused"
+    assert (await client.post(f"{path}/resume", stop_on_fail=0.1)).json["stop_on_fail"] == 0.1
+    assert (await client.post(f"{path}/cancel")).json["state"] == "cancelled"
+    acts = (await client.get("/audit", subject=f"replay:{asked.json['plan_id']}", actor="user:otto")).items
     assert [act["action"] for act in acts] == ["replay.cancel", "replay.resume", "replay.pause", "replay.start"]
 
 
-async def test_a_plan_of_nothing_or_of_everything_by_mistake_is_refused(books: TestBooks, line: Line) -> None:
-    script = await line("otto")
+async def test_a_plan_of_nothing_or_of_everything_by_mistake_is_refused(books: TestBooks, connect: Connect) -> None:
+    client = await connect("otto")
     for told in (
-        await script.post("/replays"),
-        await script.post("/replays", all=True),
-        await script.post("/replays", source="reviews", groups=["a"]),
+        await client.post("/replays"),
+        await client.post("/replays", all=True),
+        await client.post("/replays", source="reviews", groups=["a"]),
     ):
         assert told.problem == "invalid"
     await bury(books, payment())
     await books.rows("UPDATE kessai.dedupe_horizon SET claims_before = $1", NOW + timedelta(days=1))
     await books.rows("DELETE FROM kessai.webhook_events")
-    beyond = await script.post("/replays", all=True)
+    beyond = await client.post("/replays", all=True)
     assert (beyond.problem, "no longer on record" in beyond.json["detail"]) == ("invalid", True)
-    assert (await script.get("/replays")).items == []
+    assert (await client.get("/replays")).items == []
 
 
-async def test_an_export_comes_whole_in_either_form(books: TestBooks, line: Line) -> None:
-    script = await line("vera")
-    assert (await script.get("/exports/orders.jsonl")).raw == b""
+async def test_an_export_comes_whole_in_either_form(books: TestBooks, connect: Connect) -> None:
+    client = await connect("vera")
+    assert (await client.get("/exports/orders.jsonl")).raw == b""
     await books.register(*(new_order(f"order-{number:04d}") for number in range(1500)))
-    lines = (await script.get("/exports/orders.jsonl")).raw.splitlines()
+    lines = (await client.get("/exports/orders.jsonl")).raw.splitlines()
     assert [json.loads(line)["order_id"] for line in lines] == [f"order-{number:04d}" for number in range(1500)]
-    table = await script.get("/exports/orders.csv", until="2000-01-01T00:00:00Z")
+    table = await client.get("/exports/orders.csv", until="2000-01-01T00:00:00Z")
     assert table.raw.startswith(b"order_id,endpoint,")
     assert len(table.raw.splitlines()) == 1
     assert table.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert table.headers["Content-Disposition"] == 'attachment; filename="orders.csv"'
     for what in ("events", "reviews", "dead-letters", "audit"):
-        assert (await script.get(f"/exports/{what}.csv")).status == 200, what
+        assert (await client.get(f"/exports/{what}.csv")).status == 200, what
 
 
-async def test_receipts_tell_what_is_kept_of_an_event(books: TestBooks, line: Line) -> None:
+async def test_receipts_tell_what_is_kept_of_an_event(books: TestBooks, connect: Connect) -> None:
     await books.register(new_order())
     await books.apply(incoming(payment()), incoming(payment(amount_minor=1)))
-    kept = (await (await line("vera")).get("/events/siglume/evt-1/receipts")).items
+    kept = (await (await connect("vera")).get("/events/siglume/evt-1/receipts")).items
     assert [(each["kept_in"], each["raw_bytes"]) for each in kept] == [
         ("archive", len(payment())),
         ("archive", len(payment(amount_minor=1))),
     ]
 
 
-async def test_notes_are_kept_with_their_thing_under_the_users_name(books: TestBooks, line: Line) -> None:
+async def test_notes_are_kept_with_their_thing_under_the_users_name(books: TestBooks, connect: Connect) -> None:
     await books.register(new_order("a/b"), new_order("order-1"))
     await books.apply(payment(amount_minor=1300))
     await bury(books, payment("dead-1"))
-    otto = await line("otto")
+    otto = await connect("otto")
     group = (await otto.get("/dead-letters/1")).json["group_id"]
     assert await settled(otto, (await otto.post("/replays", all=True)).json["plan_id"]) == "planned"
     for path in ("/orders/a%2Fb", "/reviews/1", f"/dead-letter-groups/{group}", "/replays/1"):
@@ -284,11 +286,11 @@ async def test_notes_are_kept_with_their_thing_under_the_users_name(books: TestB
     assert listed["note"]["body"] == "who answered"
 
 
-async def test_a_signature_is_proved_again_from_the_kept_bytes(books: TestBooks, line: Line) -> None:
+async def test_a_signature_is_proved_again_from_the_kept_bytes(books: TestBooks, connect: Connect) -> None:
     await books.register(new_order())
     await books.apply(incoming(payment()))
     await bury(books, payment("dead-1"), payment("dead-2"))
-    vera = await line("vera")
+    vera = await connect("vera")
     (proof,) = (await vera.get("/events/siglume/evt-1/proofs")).items
     assert (proof["verdict"], proof["proved_by"]) == ("proved", SECRET.fingerprint)
     assert (await vera.get("/dead-letters/1/proof")).json["verdict"] == "proved"
@@ -304,15 +306,15 @@ async def test_a_signature_is_proved_again_from_the_kept_bytes(books: TestBooks,
         assert (await vera.get(path)).problem == "not-found"
 
 
-async def test_plans_in_the_making_are_given_up_when_the_console_stops(pool: Pool, line: Line) -> None:
+async def test_plans_in_the_making_are_given_up_when_the_console_stops(pool: Pool, connect: Connect) -> None:
     books = TestBooks(pool)
     await books.register(new_order())
     await bury(books, payment())
-    script = await line("otto")
+    client = await connect("otto")
     async with pool.acquire() as blocking, blocking.transaction():
         await blocking.execute("SELECT FROM kessai.orders FOR UPDATE")  # the prediction waits for it
-        plan_id = (await script.post("/replays", all=True)).json["plan_id"]
-        assert (await script.get(f"/replays/{plan_id}")).json["state"] == "planning"
-        await script._desk.client.server.close()
+        plan_id = (await client.post("/replays", all=True)).json["plan_id"]
+        assert (await client.get(f"/replays/{plan_id}")).json["state"] == "planning"
+        await client._browser.client.server.close()
     row = await books.row("SELECT state, ended_because FROM kessai.replays")
     assert tuple(row) == ("cancelled", "not planned to its end: CancelledError")

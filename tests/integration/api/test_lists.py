@@ -12,8 +12,8 @@ from shared.ledger import api_tokens, dead_letters, notes
 from shared.ledger.database import connected, open_pool
 from tests.conftest import WEBHOOK_SECRET
 from tests.given import NOW, envelope, incoming, new_order, payment
-from tests.integration.api.conftest import Line
-from tests.integration.api.script import Script, console
+from tests.integration.api.client import ApiClient, console
+from tests.integration.api.conftest import Connect
 from tests.integration.cli.conftest import Terminal
 from tests.integration.console.furnished import let_in
 from tests.integration.ledger.books import TestBooks
@@ -75,16 +75,16 @@ Add = Callable[[TestBooks, int, int], Awaitable[None]]
     ],
 )
 async def test_every_row_comes_once_while_others_are_added(
-    books: TestBooks, line: Line, path: str, key: str, add: Add
+    books: TestBooks, connect: Connect, path: str, key: str, add: Add
 ) -> None:
-    script = await line("vera")
+    client = await connect("vera")
     await add(books, 0, ROWS)
-    before = [item[key] for item in await script.walk(path, limit=500)]
+    before = [item[key] for item in await client.walk(path, limit=500)]
     assert len(set(before)) == len(before) >= ROWS
     seen: list[object] = []
     cursor: str | None = None
     for step in range(100):
-        page = await script.get(path, limit=4, **({"cursor": cursor} if cursor else {}))
+        page = await client.get(path, limit=4, **({"cursor": cursor} if cursor else {}))
         seen += [item[key] for item in page.items]
         await add(books, 1000 + 4 * step, 4)
         cursor = page.json["next_cursor"]
@@ -93,50 +93,50 @@ async def test_every_row_comes_once_while_others_are_added(
     assert seen == before
 
 
-async def test_orders_follow_their_payments_when_asked_to(books: TestBooks, line: Line) -> None:
+async def test_orders_follow_their_payments_when_asked_to(books: TestBooks, connect: Connect) -> None:
     """As an accountant reads them: a month's takings, whenever the orders were registered."""
-    script = await line("vera")
+    client = await connect("vera")
     await add_orders(books, 0, 6)
     for number, day in ((4, "2026-10-31T23:59:59"), (1, "2026-11-01T00:00:00"), (3, "2026-11-01T00:00:00")):
         raw = payment(f"evt-{number}", f"order-{number:03d}")
         await books.apply(raw.replace(b"2026-11-20T11:59:58", day.encode()))
-    walked = await script.walk("/orders", limit=1, by="paid")
+    walked = await client.walk("/orders", limit=1, by="paid")
     assert [order["order_id"] for order in walked] == ["order-003", "order-001", "order-004"]
     november = {"by": "paid", "since": "2026-11-01T00:00:00Z", "until": "2026-12-01T00:00:00Z"}
-    assert len(await script.walk("/orders", limit=1, state="paid", **november)) == 2
-    told = (await script.get("/exports/orders.csv", **november)).raw.decode().splitlines()
+    assert len(await client.walk("/orders", limit=1, state="paid", **november)) == 2
+    told = (await client.get("/exports/orders.csv", **november)).raw.decode().splitlines()
     assert [row.partition(",")[0] for row in told] == ["order_id", "order-001", "order-003"]
-    refused = await script.get("/exports/events.csv", by="paid")
+    refused = await client.get("/exports/events.csv", by="paid")
     assert (refused.status, refused.json["errors"][0]["field"]) == (422, "by")
 
 
-async def test_the_events_of_a_replay_are_walked_in_their_order(books: TestBooks, line: Line) -> None:
+async def test_the_events_of_a_replay_are_walked_in_their_order(books: TestBooks, connect: Connect) -> None:
     await add_letters(books, 0, ROWS)
-    script = await line("otto")
-    plan_id = (await script.post("/replays", all=True)).json["plan_id"]
-    walked = await script.walk(f"/replays/{plan_id}/events", limit=5)
+    client = await connect("otto")
+    plan_id = (await client.post("/replays", all=True)).json["plan_id"]
+    walked = await client.walk(f"/replays/{plan_id}/events", limit=5)
     assert [item["item"] for item in walked] == list(range(1, ROWS + 1))
-    other = await script.post("/replays", groups=[(await script.get("/dead-letters")).items[0]["group_id"]])
-    foreign = (await script.get(f"/replays/{plan_id}/events", limit=5)).json["next_cursor"]
-    refused = await script.get(f"/replays/{other.json['plan_id']}/events", cursor=foreign)
+    other = await client.post("/replays", groups=[(await client.get("/dead-letters")).items[0]["group_id"]])
+    foreign = (await client.get(f"/replays/{plan_id}/events", limit=5)).json["next_cursor"]
+    refused = await client.get(f"/replays/{other.json['plan_id']}/events", cursor=foreign)
     assert refused.problem == "invalid"
 
 
-async def test_a_list_is_narrowed_by_any_filters_together(books: TestBooks, line: Line) -> None:
-    script = await line("vera")
+async def test_a_list_is_narrowed_by_any_filters_together(books: TestBooks, connect: Connect) -> None:
+    client = await connect("vera")
     await add_orders(books, 0, 3)
     await books.cancel("order-001")
     await add_events(books, 0, 8)
     await add_letters(books, 0, 8)
-    assert [order["order_id"] for order in await script.walk("/orders", limit=1, state="cancelled")] == ["order-001"]
+    assert [order["order_id"] for order in await client.walk("/orders", limit=1, state="cancelled")] == ["order-001"]
     span = {"since": "2026-11-20T21:00:01.123456+09:00", "until": "2026-11-20T12:00:02Z"}
-    named = await script.get("/events", reason="unknown_challenge_hash", outcome="review", **span)
+    named = await client.get("/events", reason="unknown_challenge_hash", outcome="review", **span)
     assert [event["event_id"] for event in named.items] == ["evt-007", "evt-006", "evt-005", "evt-004"]
-    reviews = await script.walk("/reviews", limit=3, queue="unknown", state="open", reason="unknown_challenge_hash")
+    reviews = await client.walk("/reviews", limit=3, queue="unknown", state="open", reason="unknown_challenge_hash")
     assert len(reviews) == 8
-    holding = await script.get("/dead-letters", text='"dead-3"', state="open", kind="standard_settled")
+    holding = await client.get("/dead-letters", text='"dead-3"', state="open", kind="standard_settled")
     assert [letter["event_id"] for letter in holding.items] == ["dead-3"]
-    groups = (await script.get("/dead-letter-groups", state="open")).items
+    groups = (await client.get("/dead-letter-groups", state="open")).items
     assert [(group["count"], group["error"]) for group in groups] == [(8, "KeyError")]
 
 
@@ -158,9 +158,9 @@ def test_a_thing_has_the_fields_that_the_commands_tell(
             token = await api_tokens.add(connection, "vera", "test", actor="test")
         server = TestServer(console(pool).app)
         await server.start_server()
-        script = Script(server, token)
-        told = {path: (await script.get(path)).json for path in paths}
-        await script.session.close()
+        client = ApiClient(server, token)
+        told = {path: (await client.get(path)).json for path in paths}
+        await client.session.close()
         await server.close()
         pool.terminate()
         return {path: each.get("items", each) for path, each in told.items()}

@@ -8,8 +8,8 @@ from aiohttp.test_utils import TestServer
 from ingress.console import cursors
 from shared.ledger.database import Pool, open_pool
 from tests.given import new_order, payment
-from tests.integration.api.conftest import Line
-from tests.integration.api.script import Script, console
+from tests.integration.api.client import ApiClient, console
+from tests.integration.api.conftest import Connect
 from tests.integration.ledger.books import TestBooks
 
 ORDER = {"order_id": "order-1", "amount_minor": 1200, "currency": "JPY"}
@@ -40,9 +40,9 @@ BIG = "[" * 3000
     ],
 )
 async def test_a_body_that_is_not_what_was_asked_for_is_refused_by_name(
-    line: Line, books: TestBooks, body: bytes, says: str
+    connect: Connect, books: TestBooks, body: bytes, says: str
 ) -> None:
-    told = await (await line("otto")).call("POST", "/orders", data=body)
+    told = await (await connect("otto")).call("POST", "/orders", data=body)
     assert told.problem == "invalid"
     assert says in told.json["detail"]
     assert await books.rows("SELECT FROM kessai.orders") == []
@@ -64,7 +64,7 @@ async def test_a_body_that_is_not_what_was_asked_for_is_refused_by_name(
         ("/events?since=2026-11-20T09:00:00+09:00", "since: must be a time of RFC 3339"),  # the + is a blank
         ("/events?since=2026-02-30T09:00:00Z", "since: "),
         ("/events?event_id=", "event_id: "),
-        ("/events/siglume/x?endpoint=other", "endpoint: is said by the path"),
+        ("/events/siglume/x?endpoint=other", "endpoint: is given by the path already"),
         ("/reviews/0", "review_id: "),
         ("/reviews/9223372036854775808", "review_id: "),
         ("/reviews/+1", "review_id: "),
@@ -76,9 +76,9 @@ async def test_a_body_that_is_not_what_was_asked_for_is_refused_by_name(
     ],
 )
 async def test_a_query_or_a_path_that_is_not_what_was_asked_for_is_refused_by_name(
-    line: Line, path: str, says: str
+    connect: Connect, path: str, says: str
 ) -> None:
-    told = await (await line("vera")).call("GET", path)
+    told = await (await connect("vera")).call("GET", path)
     assert told.problem == "invalid"
     assert says in told.json["detail"]
     assert told.json["errors"][0]["field"] == says.partition(":")[0]
@@ -96,28 +96,28 @@ async def test_a_query_or_a_path_that_is_not_what_was_asked_for_is_refused_by_na
         cursors.write("/api/v1/orders", ("2026-11-20T12:00:00+00:00", "order-1"))[:-4] + "====",
     ],
 )
-async def test_a_cursor_of_another_list_or_a_broken_one_is_refused(line: Line, cursor: str) -> None:
-    told = await (await line("vera")).get("/orders", cursor=cursor)
+async def test_a_cursor_of_another_list_or_a_broken_one_is_refused(connect: Connect, cursor: str) -> None:
+    told = await (await connect("vera")).get("/orders", cursor=cursor)
     assert (told.problem, told.json["errors"][0]["field"]) == ("invalid", "cursor")
 
 
-async def test_each_kind_of_refusal_has_its_own_type(line: Line, books: TestBooks) -> None:
+async def test_each_kind_of_refusal_has_its_own_type(connect: Connect, books: TestBooks) -> None:
     await books.register(new_order())
     await books.apply(payment())
-    script = await line("otto")
-    nothing = await script.get("/nothing/here")
+    client = await connect("otto")
+    nothing = await client.get("/nothing/here")
     assert (nothing.problem, nothing.status) == ("not-found", 404)
-    assert (await script.get("/orders/none")).problem == "not-found"
-    wrong = await script.call("DELETE", "/orders/order-1")
+    assert (await client.get("/orders/none")).problem == "not-found"
+    wrong = await client.call("DELETE", "/orders/order-1")
     assert (wrong.problem, wrong.status, wrong.headers["Allow"]) == ("method-not-allowed", 405, "GET")
-    assert (await script.post("/orders/order-1/cancel")).problem == "conflict"
-    form = await script.call("POST", "/orders", data=b"{}", headers={"Content-Type": "text/plain"})
+    assert (await client.post("/orders/order-1/cancel")).problem == "conflict"
+    form = await client.call("POST", "/orders", data=b"{}", headers={"Content-Type": "text/plain"})
     assert (form.problem, form.status) == ("unsupported-media-type", 415)
-    packed = await script.call("POST", "/orders", data=b"{}", headers={"Content-Encoding": "gzip"})
+    packed = await client.call("POST", "/orders", data=b"{}", headers={"Content-Encoding": "gzip"})
     assert (packed.problem, packed.status) == ("unsupported-media-type", 415)
-    large = await script.call("POST", "/orders", data=b" " * (64 * 1024 + 1))
+    large = await client.call("POST", "/orders", data=b" " * (64 * 1024 + 1))
     assert (large.problem, large.status) == ("too-large", 413)
-    told = await script.call("POST", "/orders?order_id=a", data=b"{}")
+    told = await client.call("POST", "/orders?order_id=a", data=b"{}")
     assert (told.problem, told.json["errors"][0]["field"]) == ("invalid", "order_id")
     assert (await books.order()).state == "paid"
 
@@ -126,23 +126,23 @@ async def test_when_postgres_is_away_the_caller_is_told_when_to_come_back_and_no
     pool = await open_pool("postgresql://someone:secret@127.0.0.1:9/x", application="t", size=1, statement_timeout=1.0)
     server = TestServer(console(pool).app)
     await server.start_server()
-    script = Script(server, "kessai_" + "a" * 43)
-    told = await script.get("/orders")
-    await script.session.close()
+    client = ApiClient(server, "kessai_" + "a" * 43)
+    told = await client.get("/orders")
+    await client.session.close()
     await server.close()
     assert (told.problem, told.status, told.headers["Retry-After"]) == ("unavailable", 503, "5")
     assert b"127.0.0.1" not in told.raw
     pool.terminate()
 
 
-async def test_what_others_keep_locked_is_waited_for_once_and_then_given_up(pool: Pool, line: Line) -> None:
-    script = await line("vera")
+async def test_what_others_keep_locked_is_waited_for_once_and_then_given_up(pool: Pool, connect: Connect) -> None:
+    client = await connect("vera")
     async with pool.acquire() as blocking, blocking.transaction():
         await blocking.execute("LOCK TABLE kessai.orders IN ACCESS EXCLUSIVE MODE")
-        told = await script.get("/orders/order-1")
+        told = await client.get("/orders/order-1")
     assert (told.problem, told.status, told.headers["Retry-After"]) == ("busy", 503, "2")
 
 
-async def test_an_export_beyond_the_limit_is_refused_instead_of_queued(line: Line) -> None:
-    told = await (await line("vera", exports_at_once=0)).get("/exports/orders.csv")
+async def test_an_export_beyond_the_limit_is_refused_instead_of_queued(connect: Connect) -> None:
+    told = await (await connect("vera", exports_at_once=0)).get("/exports/orders.csv")
     assert (told.problem, told.status, told.headers["Retry-After"]) == ("busy", 503, "30")

@@ -9,10 +9,10 @@ import pytest
 import structlog
 from aiohttp.test_utils import make_mocked_request
 
-from ingress.api.bearer import Bearers
+from ingress.api.authentication import TokenAuthentication
 from ingress.api.failures import Failures
 from ingress.api.problems import Refused
-from ingress.api.sieve import PAUSE
+from ingress.api.token_lookup import PAUSE
 from shared.errors import DatabaseUnavailable
 from shared.ledger import checkout_clients
 from shared.ledger.bearer_tokens import fresh
@@ -22,7 +22,7 @@ from shared.ledger.database import Connection, Pool, connected, open_pool
 
 @dataclass
 class Entrance:
-    """Bearers over real books, with what they ask counted."""
+    """Token authentication over real books, with what they ask counted."""
 
     pool: Pool
     asked: list[int] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Entrance:
 
     def __post_init__(self) -> None:
         many = Failures(allowed=10**9, within=1.0, clock=lambda: 0.0)
-        self.bearers = Bearers(
+        self.authentication = TokenAuthentication(
             self.pool, self._client_of, self._held, log=structlog.get_logger(), advice="", failures=many
         )
 
@@ -50,7 +50,7 @@ class Entrance:
     async def is_let_in(self, token: str) -> bool:
         request = make_mocked_request("GET", "/orders/1", headers={"Authorization": f"Bearer {token}"})
         try:
-            await self.bearers.holder(request, "10.0.0.1")
+            await self.authentication.holder(request, "10.0.0.1")
         except Refused:
             return False
         return True

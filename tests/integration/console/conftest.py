@@ -8,16 +8,17 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from ingress.console.access.limits import LoginLimits
-from ingress.console.access.requests import Frontier
+from ingress.console.access.origins import OriginPolicy
 from ingress.console.exporter import EXPORTS_AT_ONCE
-from ingress.console.keyring import Keyring
-from ingress.console.reckoning import Reckoning
+from ingress.console.report_cache import ReportCache
+from ingress.console.site import Site
+from ingress.console.webhook_keys import WebhookKeys
 from shared.ledger.database import Pool, open_pool
 from shared.sdrp.signature import SigningSecret
-from tests.integration.console.desk import Desk, site
+from tests.integration.console.browser import Browser, services
 from tests.integration.console.furnished import let_in
 
-Seat: TypeAlias = Callable[..., Awaitable[Desk]]
+OpenBrowser: TypeAlias = Callable[..., Awaitable[Browser]]
 
 
 @pytest.fixture
@@ -30,40 +31,40 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def seat(pool: Pool) -> AsyncIterator[Seat]:
-    """`await seat("otto")` is otto's desk, logged in; `await seat()` is a stranger's. One console for all of them."""
+async def open_browser(pool: Pool) -> AsyncIterator[OpenBrowser]:
+    """`await open_browser("otto")` is logged in as otto, `await open_browser()` as nobody. All use one console."""
     async with AsyncExitStack() as stack:
         servers: list[TestServer] = []
 
-        async def sit_down(
+        async def opened(
             name: str | None = None,
             *,
-            frontier: Frontier | None = None,
+            origins: OriginPolicy | None = None,
             limits: LoginLimits | None = None,
             approvals: int = 1,
             secrets: Mapping[str, Sequence[SigningSecret]] | None = None,
-            keyring: Keyring | None = None,
-            reckoning: Reckoning | None = None,
+            webhook_keys: WebhookKeys | None = None,
+            reports: ReportCache | None = None,
             exports_at_once: int = EXPORTS_AT_ONCE,
-        ) -> Desk:
+        ) -> Browser:
             if not servers:
-                console = site(
+                shared = services(
                     pool,
-                    frontier=frontier,
+                    origins=origins,
                     limits=limits,
                     approvals=approvals,
                     secrets=secrets,
-                    keyring=keyring,
-                    reckoning=reckoning,
+                    webhook_keys=webhook_keys,
+                    reports=reports,
                     exports_at_once=exports_at_once,
                 )
-                servers.append(TestServer(console.app))
+                servers.append(TestServer(Site(shared).app))
                 await servers[0].start_server()
                 stack.push_async_callback(servers[0].close)
-            desk = Desk(servers[0])
-            stack.push_async_callback(desk.client.session.close)
+            browser = Browser(servers[0])
+            stack.push_async_callback(browser.client.session.close)
             if name is not None:
-                assert (await desk.log_in(name)).status == 303
-            return desk
+                assert (await browser.log_in(name)).status == 303
+            return browser
 
-        yield sit_down
+        yield opened

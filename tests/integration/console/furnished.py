@@ -1,4 +1,4 @@
-"""Books as a desk finds them after a bad night: orders in every state, reviews, dead letters, hostile text."""
+"""Books after a bad night: orders in every state, reviews, dead letters, hostile text."""
 
 import math
 from collections.abc import Sequence

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.ledger.database import Pool
-from tests.integration.console.conftest import Seat
+from tests.integration.console.conftest import OpenBrowser
 from tests.integration.ledger.books import TestBooks
 from tests.integration.revenue.accounts import Accounts
 from tests.statements import stated_usage
@@ -20,26 +20,28 @@ async def accounts(pool: Pool) -> Accounts:
     return accounts
 
 
-async def test_both_sides_stand_next_to_each_other(accounts: Accounts, seat: Seat) -> None:
-    desk = await seat("otto")
-    assert "usage:mu-order-1" in (await desk.get("/reviews?reason=statement_amount_mismatch")).words
-    page = (await desk.get(PAGE)).words
+async def test_both_sides_stand_next_to_each_other(accounts: Accounts, open_browser: OpenBrowser) -> None:
+    browser = await open_browser("otto")
+    assert "usage:mu-order-1" in (await browser.get("/reviews?reason=statement_amount_mismatch")).words
+    page = (await browser.get(PAGE)).words
     assert "The statement says The books say" in page
     assert "1 field differs between the statement and the books" in page
-    assert "Accept the difference Closed with your reason; the report counts it as accepted" in page
-    for of_events in ("As it came", "Rule on it again", "rule again on all", "Link it"):
+    assert "Accept the difference It is closed with your reason and counts as accepted" in page
+    for of_events in ("As it was received", "Process it again", "process all of them again", "Link it"):
         assert of_events not in page
 
 
-async def test_a_difference_is_accepted_with_a_reason(accounts: Accounts, seat: Seat) -> None:
-    desk = await seat("otto")
-    done = await desk.act(f"{PAGE}/decide", on=PAGE, version="1", resolution="accept-difference", why="a coupon")
+async def test_a_difference_is_accepted_with_a_reason(accounts: Accounts, open_browser: OpenBrowser) -> None:
+    browser = await open_browser("otto")
+    done = await browser.act(f"{PAGE}/decide", on=PAGE, version="1", resolution="accept-difference", why="a coupon")
     assert done.status == 303
-    assert "the difference is accepted. An order that waited for it" in (await desk.get(PAGE)).words
+    assert "the difference is accepted. An order that waited for it" in (await browser.get(PAGE)).words
     assert await accounts.state() == "fulfilled_unsettled"
     assert await accounts.differences() == []
 
 
-async def test_an_orders_story_tells_of_its_batch_and_of_its_difference(accounts: Accounts, seat: Seat) -> None:
-    desk = await seat("otto")
-    assert "statement amount mismatch" in (await desk.get("/orders/show?id=order-1")).words
+async def test_an_orders_story_tells_of_its_batch_and_of_its_difference(
+    accounts: Accounts, open_browser: OpenBrowser
+) -> None:
+    browser = await open_browser("otto")
+    assert "statement amount mismatch" in (await browser.get("/orders/show?id=order-1")).words

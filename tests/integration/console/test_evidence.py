@@ -10,7 +10,7 @@ from shared.ledger.decisions import Resolution
 from shared.ledger.hosted_sessions import StatedSession, beside_order
 from shared.ledger.suggestions import Suggestion
 from tests.given import NOW, challenge_hash, new_order
-from tests.integration.console.conftest import Seat
+from tests.integration.console.conftest import OpenBrowser
 from tests.integration.ledger.books import TestBooks
 
 PAGE = "/reviews/1"
@@ -40,33 +40,35 @@ async def books(pool: Pool) -> TestBooks:
     return books
 
 
-async def test_the_page_shows_what_was_asked_and_takes_the_suggestion(books: TestBooks, seat: Seat) -> None:
-    desk = await seat("otto")
-    page = (await desk.get(PAGE)).words
+async def test_the_page_shows_what_was_asked_and_takes_the_suggestion(
+    books: TestBooks, open_browser: OpenBrowser
+) -> None:
+    browser = await open_browser("otto")
+    page = (await browser.get(PAGE)).words
     assert "The session is paid, and agrees with the order; no webhook said so." in page
-    assert "The platform says Asked 2026-11-20 12:00:00Z." in page
+    assert "What the platform says Asked 2026-11-20 12:00:00Z." in page
     assert "The platform's evidence suggests Take the payment without its webhook" in page
     assert "it is settled and fits" in page
     assert "order-1 becomes paid." in page
-    stale = await desk.act(f"{PAGE}/follow", on=PAGE, version="1")
+    stale = await browser.act(f"{PAGE}/follow", on=PAGE, version="1")
     assert (stale.status, "Nothing was changed by you." in stale.words) == (409, True)
-    assert (await desk.act(f"{PAGE}/follow", on=PAGE, version="2")).status == 303
-    assert "Closed: accept-session. order-1 is paid." in (await desk.get(PAGE)).words
+    assert (await browser.act(f"{PAGE}/follow", on=PAGE, version="2")).status == 303
+    assert "Closed: accept-session. order-1 is paid." in (await browser.get(PAGE)).words
     assert (await books.order()).state == "paid"
-    again = await desk.act(f"{PAGE}/follow", on="/", version="3")
+    again = await browser.act(f"{PAGE}/follow", on="/", version="3")
     assert (again.status, "was closed by user:otto" in again.words) == (409, True)
 
 
-async def test_a_viewer_may_not_take_it(books: TestBooks, seat: Seat) -> None:
-    desk = await seat("vera")
-    assert (await desk.act(f"{PAGE}/follow", on=PAGE, version="2")).status == 403
+async def test_a_viewer_may_not_take_it(books: TestBooks, open_browser: OpenBrowser) -> None:
+    browser = await open_browser("vera")
+    assert (await browser.act(f"{PAGE}/follow", on=PAGE, version="2")).status == 403
     assert (await books.order()).state == "pending"
 
 
-async def test_two_must_agree_to_it_where_two_are_asked_for(books: TestBooks, seat: Seat) -> None:
-    desk = await seat("otto", approvals=2)
-    assert (await desk.act(f"{PAGE}/follow", on=PAGE, version="2")).status == 303
+async def test_two_must_agree_to_it_where_two_are_asked_for(books: TestBooks, open_browser: OpenBrowser) -> None:
+    browser = await open_browser("otto", approvals=2)
+    assert (await browser.act(f"{PAGE}/follow", on=PAGE, version="2")).status == 303
     assert (await books.order()).state == "pending"
-    ada = await seat("ada")
+    ada = await open_browser("ada")
     assert (await ada.act(f"{PAGE}/approve", on=PAGE, version="3")).status == 303
     assert (await books.order()).state == "paid"

@@ -10,11 +10,11 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from ingress.console.keyring import Keyring
+from ingress.console.webhook_keys import WebhookKeys
 from shared.sdrp.api.retries import Patience
 from shared.sdrp.signature import SigningSecret
 from shared.settings import Settings
-from tests.integration.console.conftest import Seat
+from tests.integration.console.conftest import OpenBrowser
 from tests.integration.platform_api.platform import TOKEN, Platform, data, platform, refusal
 
 OLD, NEW = "whsec_of_last_year_1111", "whsec_of_this_year_2222"
@@ -32,7 +32,9 @@ def fingerprint(secret: str) -> str:
     return SigningSecret.from_text(secret).fingerprint
 
 
-def keyring(folder: Path, base_url: str, *, every: timedelta = timedelta(0), webhook_url: str | None = URL) -> Keyring:
+def webhook_keys(
+    folder: Path, base_url: str, *, every: timedelta = timedelta(0), webhook_url: str | None = URL
+) -> WebhookKeys:
     """Of a shop in the middle of a rotation."""
     for name, secret in (("old", OLD), ("new", NEW)):
         (folder / name).write_text(secret)
@@ -52,7 +54,7 @@ def keyring(folder: Path, base_url: str, *, every: timedelta = timedelta(0), web
         "SIGLUME_API_BASE": base_url,
         "SIGLUME_MERCHANT_AUTH_TOKEN": TOKEN,
     } | ({"SHOP_WEBHOOK_URL": webhook_url} if webhook_url else {})
-    return Keyring(lambda: Settings.from_env(environ), patience=HASTY, every=every)
+    return WebhookKeys(lambda: Settings.from_env(environ), patience=HASTY, every=every)
 
 
 def subscription(hint: str) -> dict[str, str]:
@@ -64,12 +66,14 @@ async def late(request: web.Request) -> web.StreamResponse:
     raise web.HTTPNoContent
 
 
-async def test_windows_show_and_siglume_is_asked_by_a_button_alone(seat: Seat, there: Platform, tmp_path: Path) -> None:
+async def test_windows_show_and_siglume_is_asked_by_a_button_alone(
+    open_browser: OpenBrowser, there: Platform, tmp_path: Path
+) -> None:
     there.answers(data([subscription("2222")]))
-    vera = await seat("vera", keyring=keyring(tmp_path, there.base_url))
+    vera = await open_browser("vera", webhook_keys=webhook_keys(tmp_path, there.base_url))
     before = await vera.get("/keys")
     assert there.received == []
-    assert "Not asked yet" in before.words
+    assert "Siglume was not asked yet" in before.words
     assert fingerprint(OLD) in before.words
     assert fingerprint(NEW) in before.words
     assert "2100-01-01" in before.text
@@ -87,46 +91,46 @@ async def test_windows_show_and_siglume_is_asked_by_a_button_alone(seat: Seat, t
         (late, "not known"),
         (refusal(401, "UNAUTHENTICATED"), "401 UNAUTHENTICATED"),
         (data([]), "no active subscription leads to"),
-        (data([subscription("3333")]), "whsub_1 is signed with a secret that is not here"),
+        (data([subscription("3333")]), "whsub_1 is signed with a secret that is not configured here"),
     ],
     ids=["late", "401", "none", "another secret"],
 )
 async def test_a_siglume_that_is_of_no_use_is_told_and_soon(
-    seat: Seat, there: Platform, tmp_path: Path, answer: object, says: str
+    open_browser: OpenBrowser, there: Platform, tmp_path: Path, answer: object, says: str
 ) -> None:
     there.answers(answer)  # type: ignore[arg-type]
-    vera = await seat("vera", keyring=keyring(tmp_path, there.base_url))
+    vera = await open_browser("vera", webhook_keys=webhook_keys(tmp_path, there.base_url))
     began = time.monotonic()
     assert (await vera.act("/keys/ask", on="/keys")).status == 303
     assert says in (await vera.get("/keys")).words
     assert time.monotonic() - began < 10
 
 
-async def test_impatient_people_share_one_answer(seat: Seat, there: Platform, tmp_path: Path) -> None:
+async def test_impatient_people_share_one_answer(open_browser: OpenBrowser, there: Platform, tmp_path: Path) -> None:
     there.answers(data([subscription("2222")]))
-    ring = keyring(tmp_path, there.base_url, every=timedelta(minutes=1))
+    ring = webhook_keys(tmp_path, there.base_url, every=timedelta(minutes=1))
     await asyncio.gather(*(ring.ask() for _ in range(5)))
     await ring.ask()
     assert len(there.received) == 1
 
 
 async def test_a_retired_secret_is_gone_from_the_page_without_a_restart(
-    seat: Seat, there: Platform, tmp_path: Path
+    open_browser: OpenBrowser, there: Platform, tmp_path: Path
 ) -> None:
-    vera = await seat("vera", keyring=keyring(tmp_path, there.base_url))
+    vera = await open_browser("vera", webhook_keys=webhook_keys(tmp_path, there.base_url))
     assert fingerprint(OLD) in (await vera.get("/keys")).words
     (tmp_path / "kessai.toml").write_text('[endpoints.siglume]\nsecret_files = ["new"]\n')
     assert fingerprint(OLD) not in (await vera.get("/keys")).words
 
 
 async def test_settings_that_cannot_be_read_are_told_and_hide_no_use(
-    seat: Seat, there: Platform, tmp_path: Path
+    open_browser: OpenBrowser, there: Platform, tmp_path: Path
 ) -> None:
-    vera = await seat("vera", keyring=keyring(tmp_path, there.base_url))
+    vera = await open_browser("vera", webhook_keys=webhook_keys(tmp_path, there.base_url))
     (tmp_path / "kessai.toml").write_text("[endpoints.siglume\n")
     page = await vera.get("/keys")
     assert page.status == 200
-    assert "cannot tell which secrets are live: KESSAI_CONFIG: cannot read" in page.words
+    assert "does not know which secrets are live: KESSAI_CONFIG: cannot read" in page.words
 
 
 @pytest.mark.parametrize(
@@ -138,19 +142,19 @@ async def test_settings_that_cannot_be_read_are_told_and_hide_no_use(
     ids=["ours and another host's", "another host's alone"],
 )
 async def test_nobody_is_told_to_add_the_secret_of_another_host(
-    seat: Seat, there: Platform, tmp_path: Path, hints: tuple[str, ...], says: str
+    open_browser: OpenBrowser, there: Platform, tmp_path: Path, hints: tuple[str, ...], says: str
 ) -> None:
     """Where this shop's URL is not known."""
     there.answers(data([subscription(hint) | {"id": hint} for hint in hints]))
-    vera = await seat("vera", keyring=keyring(tmp_path, there.base_url, webhook_url=None))
+    vera = await open_browser("vera", webhook_keys=webhook_keys(tmp_path, there.base_url, webhook_url=None))
     assert (await vera.act("/keys/ask", on="/keys")).status == 303
     words = (await vera.get("/keys")).words
     assert says in words
-    assert "that is not here" not in words
+    assert "that is not configured here" not in words
 
 
-async def test_a_console_without_secrets_shows_what_was_used_and_asks_nobody(seat: Seat) -> None:
-    vera = await seat("vera", keyring=Keyring(lambda: Settings.from_env({})))
+async def test_a_console_without_secrets_shows_what_was_used_and_asks_nobody(open_browser: OpenBrowser) -> None:
+    vera = await open_browser("vera", webhook_keys=WebhookKeys(lambda: Settings.from_env({})))
     page = await vera.get("/keys")
     assert page.status == 200
     assert "Ask Siglume" not in page.words

@@ -11,17 +11,17 @@ from shared.ledger.order_lists import OrderFilter
 from shared.ledger.slices import ORDERS, take_slice
 from shared.ledger.transitions import OrderState
 from tests.given import incoming, new_order, payment
-from tests.integration.console.conftest import Seat
+from tests.integration.console.conftest import OpenBrowser
 from tests.integration.ledger.books import TestBooks
 
 
-async def test_every_row_is_on_one_page_though_others_come_meanwhile(pool: Pool, seat: Seat) -> None:
+async def test_every_row_is_on_one_page_though_others_come_meanwhile(pool: Pool, open_browser: OpenBrowser) -> None:
     books = TestBooks(pool)
     ids = [f"order-{number:03d}" for number in range(120)]
     await books.register(*map(new_order, ids))  # all of one moment: the id alone tells their order
-    desk, path, seen = await seat("vera"), "/orders?endpoint=siglume", []
+    browser, path, seen = await open_browser("vera"), "/orders?endpoint=siglume", []
     while path:
-        page = await desk.get(path)
+        page = await browser.get(path)
         seen += re.findall(r'title="(order-\d{3})"', page.text)
         await books.register(new_order(f"later-{len(seen)}"))
         older = re.search(r'rel="next" href="([^"]+)">Older', page.text)
@@ -62,24 +62,24 @@ async def test_a_look_that_finds_nothing_near_says_so_and_goes_on_from_there(poo
     assert (found, looks) == (["order-02"], 4)
 
 
-async def test_orders_are_listed_and_exported_by_their_payments(pool: Pool, seat: Seat) -> None:
+async def test_orders_are_listed_and_exported_by_their_payments(pool: Pool, open_browser: OpenBrowser) -> None:
     books = TestBooks(pool)
     await books.register(*(new_order(f"order-{number}") for number in range(60)))
     for number in range(55):
         day = b"2026-10-31T23:59:59" if number else b"2026-11-01T00:00:00"
         await books.apply(payment(f"evt-{number}", f"order-{number}").replace(b"2026-11-20T11:59:58", day))
-    desk = await seat("vera")
+    browser = await open_browser("vera")
     october = "/orders?by=paid&since=2026-10-31&until=2026-10-31"
-    page = await desk.get(october)
+    page = await browser.get(october)
     older = re.search(r'rel="next" href="([^"]+)">Older', page.text)
     assert older is not None
-    listed = page.text + (await desk.get(unescape(older[1]))).text
+    listed = page.text + (await browser.get(unescape(older[1]))).text
     assert set(re.findall(r'title="(order-\d+)"', listed)) == {f"order-{number}" for number in range(1, 55)}
     assert 'value="2026-10-31"' in page.text
-    file = await desk.act("/exports/orders", on=october, form="csv", by="paid", since="2026-11-01")
+    file = await browser.act("/exports/orders", on=october, form="csv", by="paid", since="2026-11-01")
     assert [line.partition(",")[0] for line in file.text.splitlines()] == ["order_id", "order-0"]
-    assert (await desk.act("/exports/events", on=october, form="csv", by="paid")).status == 404
-    assert (await desk.get("/orders?by=weight")).status == 400
+    assert (await browser.act("/exports/events", on=october, form="csv", by="paid")).status == 404
+    assert (await browser.get("/orders?by=weight")).status == 400
 
 
 async def test_events_are_found_by_any_filters_together(pool: Pool) -> None:

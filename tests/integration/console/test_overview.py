@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from ingress.console.pulse import Pulse, Range
+from ingress.console.delivery_history import DeliveryHistory, Range
 from shared.ledger import dead_letter_search, standing
 from shared.ledger.database import Pool
 from shared.ledger.revenue import exposed
-from tests.integration.console.conftest import Seat
+from tests.integration.console.conftest import OpenBrowser
 from tests.integration.console.furnished import furnish
 
 NOW = datetime(2026, 11, 20, 12, 30, 30, tzinfo=UTC)
@@ -30,9 +30,9 @@ async def tally(pool: Pool, at: datetime, outcome: str, deliveries: int, wait: f
     )
 
 
-async def test_what_is_open_is_counted_and_said_in_words(pool: Pool, seat: Seat) -> None:
+async def test_what_is_open_is_counted_and_said_in_words(pool: Pool, open_browser: OpenBrowser) -> None:
     await furnish(pool, letters=12)
-    words = (await (await seat("vera")).get("/")).words
+    words = (await (await open_browser("vera")).get("/")).words
     assert "Open dead letters 12 " in words
     assert "8 OrderLockTimeout transient: OrderLockTimeout standard settled siglume" in words
     assert "mismatch 6 30 h" in words
@@ -42,11 +42,13 @@ async def test_what_is_open_is_counted_and_said_in_words(pool: Pool, seat: Seat)
     assert "300 of 812" in words
 
 
-async def test_buyers_near_their_threshold_are_said_and_shown_where_the_link_leads(pool: Pool, seat: Seat) -> None:
+async def test_buyers_near_their_threshold_are_said_and_shown_where_the_link_leads(
+    pool: Pool, open_browser: OpenBrowser
+) -> None:
     await pool.execute(
         "INSERT INTO kessai.statement_exposures VALUES ('siglume', 3, 1, now()), ('calm', 0, 0, '-infinity')"
     )
-    vera = await seat("vera")
+    vera = await open_browser("vera")
     page = await vera.get("/")
     assert "payments of 1 buyer; 3 buyers are near that" in page.words
     assert 'href="/revenue#exposure"' in page.text
@@ -58,7 +60,7 @@ async def test_steps_cover_the_range_and_nothing_before_it(pool: Pool, range_: R
     await tally(pool, NOW - range_.length - range_.step, "applied", 1000)
     await tally(pool, NOW - range_.length + 2 * range_.step, "applied", 3)
     await tally(pool, NOW, "review", 2, wait=7.5)
-    steps = await Pulse(pool).steps(range_, now=NOW)
+    steps = await DeliveryHistory(pool).steps(range_, now=NOW)
     assert len(steps) == range_.length / range_.step
     assert sum(step.total for step in steps) == 5
     assert (steps[-1].deliveries, steps[-1].longest_wait) == ({"review": 2}, 7.5)
@@ -66,17 +68,19 @@ async def test_steps_cover_the_range_and_nothing_before_it(pool: Pool, range_: R
 
 
 async def test_remembered_minutes_agree_with_the_books_while_time_goes_on(pool: Pool) -> None:
-    pulse, now = Pulse(pool), NOW
+    pulse, now = DeliveryHistory(pool), NOW
     for number in range(12):
         await tally(pool, now - timedelta(seconds=5), "applied", number + 1)
         await tally(pool, now - timedelta(minutes=2), "duplicate", 1)  # a commit that took long
         for range_ in (Range.HOUR, Range.WEEK, Range.DAY)[: 1 + number % 3]:
-            assert await pulse.steps(range_, now=now) == await Pulse(pool).steps(range_, now=now)
+            assert await pulse.steps(range_, now=now) == await DeliveryHistory(pool).steps(range_, now=now)
         now += timedelta(seconds=17) if number < 9 else timedelta(hours=5)
 
 
-async def test_charts_that_wait_for_the_books_leave_connections_to_the_other_pages(pool: Pool, seat: Seat) -> None:
-    vera, otto = await seat("vera"), await seat("otto")
+async def test_charts_that_wait_for_the_books_leave_connections_to_the_other_pages(
+    pool: Pool, open_browser: OpenBrowser
+) -> None:
+    vera, otto = await open_browser("vera"), await open_browser("otto")
     async with pool.acquire() as blocking, blocking.transaction():
         await blocking.execute("LOCK TABLE kessai.tallies")
         waiting = [asyncio.create_task(vera.get("/")) for _ in range(pool.get_max_size() + 2)]

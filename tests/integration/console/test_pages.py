@@ -10,8 +10,8 @@ import pytest
 
 from ingress.console.site import HEADERS, SECTIONS
 from shared.ledger.database import Pool
-from tests.integration.console.conftest import Seat
-from tests.integration.console.desk import Desk
+from tests.integration.console.browser import Browser
+from tests.integration.console.conftest import OpenBrowser
 from tests.integration.console.furnished import HOSTILE, IMAGE, SCRIPT, furnish
 
 PATHS: Final = (
@@ -69,13 +69,13 @@ def assert_harmless(text: str) -> None:
 
 
 @pytest.fixture
-async def ada(pool: Pool, seat: Seat) -> Desk:
-    """An admin's desk before furnished books."""
+async def ada(pool: Pool, open_browser: OpenBrowser) -> Browser:
+    """An admin's browser, with furnished books."""
     await furnish(pool)
-    return await seat("ada")
+    return await open_browser("ada")
 
 
-async def test_hostile_text_is_text_on_every_page(ada: Desk) -> None:
+async def test_hostile_text_is_text_on_every_page(ada: Browser) -> None:
     shown = ""
     for path in PATHS:
         page = await ada.get(path)
@@ -88,7 +88,7 @@ async def test_hostile_text_is_text_on_every_page(ada: Desk) -> None:
     assert all(text in shown for text in HOSTILE)
 
 
-async def test_every_page_can_be_read_by_its_structure(ada: Desk) -> None:
+async def test_every_page_can_be_read_by_its_structure(ada: Browser) -> None:
     for path in (
         "/",
         "/orders",
@@ -114,10 +114,10 @@ async def test_every_page_can_be_read_by_its_structure(ada: Desk) -> None:
         attributes for tag, attributes in Elements((await ada.get("/")).text).tags if attributes.get("role") == "img"
     ]
     assert len(charts) == 3
-    assert all("-told" in str(chart["aria-labelledby"]) for chart in charts)
+    assert all("-description" in str(chart["aria-labelledby"]) for chart in charts)
 
 
-async def test_bytes_that_cannot_be_seen_are_shown_as_codes(ada: Desk) -> None:
+async def test_bytes_that_cannot_be_seen_are_shown_as_codes(ada: Browser) -> None:
     page = await ada.get("/dead-letters/6")
     odd = page if "\\x00" in page.words.split("Body,")[1].split("codes.")[1] else await ada.get("/dead-letters/5")
     for code in ("\\x00", "\\x1b", "\\u202e", "\\xff", "\\xfe"):
@@ -125,14 +125,14 @@ async def test_bytes_that_cannot_be_seen_are_shown_as_codes(ada: Desk) -> None:
     assert "\u202e" not in odd.text
 
 
-async def test_a_review_marks_where_event_and_order_disagree(ada: Desk) -> None:
+async def test_a_review_marks_where_event_and_order_disagree(ada: Browser) -> None:
     page = await ada.get("/reviews/1")
     assert "1 field differs between the event and the order." in page.words
     assert "amount minor 1900 = 1,900 JPY 1200 = 1,200 JPY ≠ differs" in page.words
     assert "currency JPY JPY = same" in page.words
 
 
-async def test_an_id_of_any_kind_leads_to_its_thing(ada: Desk) -> None:
+async def test_an_id_of_any_kind_leads_to_its_thing(ada: Browser) -> None:
     for text, address in (
         ("order-usd", "/orders/show?id=order-usd"),
         ("evt-usage", "/events/show?endpoint=siglume&id=evt-usage"),
@@ -145,10 +145,10 @@ async def test_an_id_of_any_kind_leads_to_its_thing(ada: Desk) -> None:
     assert "Dead letter 1 open" in both.words
 
 
-async def test_a_failure_is_a_page_in_words(seat: Seat) -> None:
-    desk = await seat("vera")
+async def test_a_failure_is_a_page_in_words(open_browser: OpenBrowser) -> None:
+    browser = await open_browser("vera")
     for path, status in FAILURES:
-        page = await desk.get(path)
+        page = await browser.get(path)
         assert page.status == status, path
         assert_harmless(page.text)
         assert page.headers["Content-Type"].startswith("text/html")
@@ -156,15 +156,15 @@ async def test_a_failure_is_a_page_in_words(seat: Seat) -> None:
         assert status != 404 or "vera" in page.words
 
 
-async def test_headers_are_on_answers_of_every_kind(seat: Seat) -> None:
-    desk = await seat("otto")
-    css = re.findall(r"/static/[^\"]+", (await desk.get("/")).text)[0]
+async def test_headers_are_on_answers_of_every_kind(open_browser: OpenBrowser) -> None:
+    browser = await open_browser("otto")
+    css = re.findall(r"/static/[^\"]+", (await browser.get("/")).text)[0]
     answers = [
-        *[await desk.get(path) for path in ("/", "/nowhere", "/orders/cancel", css, "/static/0/none.css", "/users")],
-        *[await desk.get("/", method=method) for method in ("PUT", "TRACE", "HEAD")],
-        await desk.post("/orders/cancel"),
-        await desk.post("/orders/cancel", id="x" * 100_000),
-        await (await seat()).get("/"),
+        *[await browser.get(path) for path in ("/", "/nowhere", "/orders/cancel", css, "/static/0/none.css", "/users")],
+        *[await browser.get("/", method=method) for method in ("PUT", "TRACE", "HEAD")],
+        await browser.post("/orders/cancel"),
+        await browser.post("/orders/cancel", id="x" * 100_000),
+        await (await open_browser()).get("/"),
     ]
     assert [answer.status for answer in answers] == [200, 404, 405, 200, 404, 403, 405, 405, 200, 403, 413, 303]
     for answer in answers:
@@ -173,42 +173,44 @@ async def test_headers_are_on_answers_of_every_kind(seat: Seat) -> None:
     assert answers[2].headers["Allow"] == "POST"
 
 
-async def test_a_fault_of_ours_is_a_page_without_its_traceback(seat: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fault_of_ours_is_a_page_without_its_traceback(
+    open_browser: OpenBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the secret of the house")
 
     monkeypatch.setattr("shared.ledger.order_lists.newest", broken)
-    page = await (await seat("otto")).get("/orders")
-    assert (page.status, "A fault of Kessai itself" in page.words) == (500, True)
+    page = await (await open_browser("otto")).get("/orders")
+    assert (page.status, "Something went wrong in Kessai itself" in page.words) == (500, True)
     assert "secret of the house" not in page.text
     assert page.headers["Content-Security-Policy"] == HEADERS["Content-Security-Policy"]
 
 
-async def test_books_of_another_version_are_a_page_that_says_what_to_run(pool: Pool, seat: Seat) -> None:
-    desk = await seat("otto")
+async def test_books_of_another_version_are_a_page_that_says_what_to_run(pool: Pool, open_browser: OpenBrowser) -> None:
+    browser = await open_browser("otto")
     await pool.execute("ALTER TABLE kessai.sessions RENAME TO away")
-    page = await desk.get("/orders")
+    page = await browser.get("/orders")
     assert (page.status, "Run kessai migrate" in page.words) == (503, True)
     assert page.headers["Retry-After"]
     assert "SELECT" not in page.text
 
 
-async def test_every_section_of_the_menu_opens(seat: Seat) -> None:
-    desk = await seat("ada")
+async def test_every_section_of_the_menu_opens(open_browser: OpenBrowser) -> None:
+    browser = await open_browser("ada")
     for section in SECTIONS:
         if section.is_in_menu:
-            page = await desk.get(section.path)
+            page = await browser.get(section.path)
             assert (page.status, section.title in page.words) == (200, True)
 
 
-async def test_empty_books_say_what_to_do(seat: Seat) -> None:
-    desk = await seat("vera")
-    assert "kessai orders add" in (await desk.get("/orders")).words
-    assert "kessai send" in (await desk.get("/events")).words
-    assert "Nothing waits for a decision." in (await desk.get("/reviews")).words
-    assert "Nothing needs you now." in (await desk.get("/")).words
+async def test_empty_books_say_what_to_do(open_browser: OpenBrowser) -> None:
+    browser = await open_browser("vera")
+    assert "kessai orders add" in (await browser.get("/orders")).words
+    assert "kessai send" in (await browser.get("/events")).words
+    assert "No review waits for a decision." in (await browser.get("/reviews")).words
+    assert "Nothing needs your attention now." in (await browser.get("/")).words
 
 
-async def test_without_users_the_login_says_how_to_let_somebody_in(pool: Pool, seat: Seat) -> None:
+async def test_without_users_the_login_says_how_to_let_somebody_in(pool: Pool, open_browser: OpenBrowser) -> None:
     await pool.execute("DELETE FROM kessai.users")
-    assert "kessai users add NAME --role admin" in (await (await seat()).get("/login")).words
+    assert "kessai users add NAME --role admin" in (await (await open_browser()).get("/login")).words

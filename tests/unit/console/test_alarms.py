@@ -59,7 +59,7 @@ def test_rabbitmq_away_and_queues_missing_are_urgent() -> None:
 
 def test_facts_that_nobody_relays_are_urgent() -> None:
     late = replace(CALM, oldest_fact=NOW - timedelta(minutes=3))
-    assert told(late)[0][1].startswith("Your systems have not been told for 3 min")
+    assert told(late)[0][1].startswith("Your systems have received no facts for 3 min")
 
 
 def test_dead_letters_are_urgent_while_they_are_fresh() -> None:

@@ -94,7 +94,7 @@ def test_a_table_has_the_exact_texts_where_a_float_could_not_hold_them() -> None
     exact = "9,007,199,254,740,993.5"
     chart = stacked([NOON], [Series("a", [9.0e15], [exact])], axis=of_calendar([NOON], "%d"), written=str)
     assert chart.table == [(NOON, [exact])]
-    assert exact in chart.columns[0].told
+    assert exact in chart.columns[0].description
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20), st.floats(0.01, 1))

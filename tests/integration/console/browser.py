@@ -9,17 +9,21 @@ from typing import Any, Self
 from aiohttp import ClientResponse, CookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from ingress.console.access.authentication import Authenticator
 from ingress.console.access.limits import LoginLimits
-from ingress.console.access.requests import Frontier
+from ingress.console.access.origins import OriginPolicy
+from ingress.console.delivery_history import DeliveryHistory
 from ingress.console.exporter import EXPORTS_AT_ONCE, Exporter
-from ingress.console.keyring import Keyring
 from ingress.console.metrics import ConsoleMetrics
 from ingress.console.plans import Plans
-from ingress.console.reckoning import Reckoning
-from ingress.console.site import Site
+from ingress.console.replay_progress import ReplayProgress
+from ingress.console.report_cache import ReportCache
+from ingress.console.services import Services
+from ingress.console.webhook_keys import WebhookKeys
 from shared.ledger.books import Shop
 from shared.ledger.database import Pool
 from shared.ledger.roles import Role
+from shared.ledger.sessions import Terms
 from shared.observe.metrics import new_registry
 from shared.sdrp.signature import SigningSecret
 from tests.given import ENDPOINT
@@ -33,30 +37,34 @@ ROLES = {"kessai-viewer": Role.VIEWER, "kessai-admin": Role.ADMIN, "sre": Role.O
 SHOPS = {ENDPOINT: Shop(merchant="tea_house", allow_metered_payments=True)}
 
 
-def site(
+def services(
     pool: Pool,
     *,
-    frontier: Frontier | None = None,
+    origins: OriginPolicy | None = None,
     limits: LoginLimits | None = None,
     approvals: int = 1,
     secrets: Mapping[str, Sequence[SigningSecret]] | None = None,
-    keyring: Keyring | None = None,
-    reckoning: Reckoning | None = None,
+    webhook_keys: WebhookKeys | None = None,
+    reports: ReportCache | None = None,
     exports_at_once: int = EXPORTS_AT_ONCE,
-) -> Site:
-    return Site(
+) -> Services:
+    """What a console of the tests uses: one pool for everything."""
+    origins = origins or OriginPolicy()
+    return Services(
         pool=pool,
-        frontier=frontier or Frontier(),
-        roles=ROLES,
+        origins=origins,
+        authenticator=Authenticator(origins, ROLES, Terms()),
         metrics=ConsoleMetrics(new_registry()),
-        limits=limits,
+        limits=limits or LoginLimits(),
         plans=Plans(books=pool, handlers=pool, shops=SHOPS),
-        reckoning=reckoning or Reckoning(pool, patience=20.0),
+        reports=reports or ReportCache(pool, patience=20.0),
         exporter=Exporter(pool, at_once=exports_at_once),
+        history=DeliveryHistory(pool),
+        progress=ReplayProgress(pool),
         shops=SHOPS,
-        secrets=secrets,
+        secrets=secrets or {},
         approvals=approvals,
-        keyring=keyring,
+        webhook_keys=webhook_keys,
     )
 
 
@@ -92,7 +100,7 @@ class Seen:
         return found[1]
 
 
-class Desk:
+class Browser:
     """Follows no redirect by itself, so that each answer can be looked at."""
 
     def __init__(self, server: TestServer) -> None:

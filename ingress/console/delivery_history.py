@@ -1,4 +1,4 @@
-"""What came of deliveries over the last hours and days? Minutes that have passed are asked for once and remembered."""
+"""The outcomes of deliveries over the last hours and days. Minutes that have passed are read once and kept."""
 
 import asyncio
 from collections import defaultdict
@@ -14,13 +14,13 @@ from shared.ledger.tallies import Minute
 
 MINUTE: Final = timedelta(minutes=1)
 SETTLED_AFTER: Final = 3
-"""Minutes after which a minute changes no more: a batch's row bears the time of its commit, which takes seconds."""
+"""Minutes after which a minute no longer changes: a batch is dated at its commit, which takes seconds."""
 KEPT: Final = 7 * 24 * 60 + 60
 """Minutes that are remembered."""
 
 
 class Range(StrEnum):
-    """How far a chart looks back."""
+    """The time that a chart covers."""
 
     HOUR = "1h"
     DAY = "24h"
@@ -52,11 +52,11 @@ class Step:
         return sum(self.deliveries.values())
 
 
-class Pulse:
-    """The tallies by minute, kept in memory: a refresh asks for the last minutes alone.
+class DeliveryHistory:
+    """The tallies by minute, kept in memory: a refresh reads only the last minutes.
 
-    One visit asks at a time, by a connection of its own; those that wait for it hold none. Minutes are numbered since
-    1970.
+    One request reads at a time, on a connection of its own; those that wait for it hold none. Minutes are numbered
+    since 1970.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -64,8 +64,8 @@ class Pulse:
         self._minutes: dict[int, list[Minute]] = {}
         self._known: range = range(0)
         """Minutes that are known for good."""
-        self._asked_at: datetime | None = None
-        self._asking = asyncio.Lock()
+        self._read_at: datetime | None = None
+        self._lock = asyncio.Lock()
 
     async def steps(self, range_: Range, *, now: datetime) -> list[Step]:
         """The steps of a range up to `now`, the oldest first, the empty ones too; the last one is still going on.
@@ -74,15 +74,15 @@ class Pulse:
         """
         length, step, current = _minutes(range_.length), _minutes(range_.step), _number(now)
         first = current - current % step - length + step
-        async with self._asking:
+        async with self._lock:
             if not self._knows(first, now):
                 await self._learn(first, current)
-                self._asked_at = now
+                self._read_at = now
             return [_step(self._minutes, start, step) for start in range(first, current + 1, step)]
 
     def _knows(self, first: int, now: datetime) -> bool:
-        """Whether somebody asked while this visit waited."""
-        return bool(self._known) and self._known.start <= first and self._asked_at is not None and now <= self._asked_at
+        """Whether another request read it while this one waited for the lock."""
+        return bool(self._known) and self._known.start <= first and self._read_at is not None and now <= self._read_at
 
     async def _learn(self, first: int, current: int) -> None:
         """Know every minute from the first to the current one."""

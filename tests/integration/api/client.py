@@ -1,4 +1,4 @@
-"""A script that calls the admin API with a token; whatever it is told must be as the document says."""
+"""A client that calls the admin API with a token; whatever it is told must be as the document says."""
 
 import json
 from collections.abc import Mapping
@@ -10,20 +10,17 @@ from yarl import URL
 
 from ingress.api import openapi
 from ingress.api.failures import Failures
-from ingress.console.access.requests import Frontier
-from ingress.console.api.door import ABOUT, TITLE, Api
+from ingress.console.access.origins import OriginPolicy
+from ingress.console.api.application import ABOUT, TITLE, Api
 from ingress.console.api.operation import ROOT
 from ingress.console.api.table import OPERATIONS
-from ingress.console.exporter import EXPORTS_AT_ONCE, Exporter
-from ingress.console.metrics import ConsoleMetrics
-from ingress.console.plans import Plans
-from ingress.console.reckoning import Reckoning
+from ingress.console.exporter import EXPORTS_AT_ONCE
+from ingress.console.report_cache import ReportCache
 from ingress.console.site import Site
 from shared.ledger.books import Shop
 from shared.ledger.database import Pool
-from shared.observe.metrics import new_registry
 from tests.given import ENDPOINT, SECRET
-from tests.integration.console.desk import ROLES, Desk
+from tests.integration.console.browser import Browser, services
 from tests.integration.told import Told, conform
 
 SHOPS = {ENDPOINT: Shop(merchant="tea_house", allow_metered_payments=True)}
@@ -34,38 +31,21 @@ MANY = Failures(allowed=10**9, within=1.0, clock=lambda: 0.0)
 def console(
     pool: Pool,
     *,
-    frontier: Frontier | None = None,
+    origins: OriginPolicy | None = None,
     failures: Failures | None = None,
     approvals: int = 1,
     exports_at_once: int = EXPORTS_AT_ONCE,
 ) -> Site:
     """The console with its API, as `kessai console` puts it together."""
-    frontier = frontier or Frontier()
-    plans, reckoning = Plans(books=pool, handlers=pool, shops=SHOPS), Reckoning(pool)
-    exporter = Exporter(pool, at_once=exports_at_once)
-    api = Api(
-        pool=pool,
-        exporter=exporter,
-        plans=plans,
-        reckoning=reckoning,
-        frontier=frontier,
-        shops=SHOPS,
+    shared = services(
+        pool,
+        origins=origins,
         secrets={ENDPOINT: (SECRET,)},
         approvals=approvals,
-        failures=failures or MANY,
+        exports_at_once=exports_at_once,
+        reports=ReportCache(pool),
     )
-    return Site(
-        pool=pool,
-        frontier=frontier,
-        roles=ROLES,
-        metrics=ConsoleMetrics(new_registry()),
-        plans=plans,
-        reckoning=reckoning,
-        exporter=exporter,
-        shops=SHOPS,
-        approvals=approvals,
-        api=api.app,
-    )
+    return Site(shared, api=Api(shared, failures=failures or MANY).app)
 
 
 @cache
@@ -74,11 +54,11 @@ def document() -> dict[str, Any]:
     return told
 
 
-class Script:
+class ApiClient:
     """Without a token a stranger."""
 
     def __init__(self, server: TestServer, token: str | None) -> None:
-        self._desk = Desk(server)
+        self._browser = Browser(server)
         self.token = token
 
     async def get(self, path: str, **query: object) -> Told:
@@ -100,8 +80,8 @@ class Script:
         sent = {"Authorization": f"Bearer {self.token}"} if self.token is not None else {}
         if data is not None:
             sent["Content-Type"] = "application/json"
-        url = URL(f"{self._desk.origin}{ROOT}{path}", encoded=True)
-        async with self._desk.client.session.request(
+        url = URL(f"{self._browser.origin}{ROOT}{path}", encoded=True)
+        async with self._browser.client.session.request(
             method,
             url.with_query(dict(query)) if query else url,
             data=data,
@@ -125,4 +105,4 @@ class Script:
 
     @property
     def session(self) -> Any:  # noqa: ANN401 - aiohttp's own, to be closed
-        return self._desk.client.session
+        return self._browser.client.session

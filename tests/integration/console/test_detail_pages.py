@@ -6,26 +6,26 @@ from datetime import UTC, datetime, timedelta
 
 from shared.ledger.database import Pool
 from tests.given import ENDPOINT, SECRET, incoming, new_order, payment
-from tests.integration.console.conftest import Seat
-from tests.integration.console.desk import Seen
+from tests.integration.console.browser import Seen
+from tests.integration.console.conftest import OpenBrowser
 from tests.integration.console.furnished import PASSWORD, bury, furnish
 from tests.integration.ledger.books import TestBooks
 
 
-async def test_a_group_is_discarded_as_it_was_seen_and_opened_again(pool: Pool, seat: Seat) -> None:
+async def test_a_group_is_discarded_as_it_was_seen_and_opened_again(pool: Pool, open_browser: OpenBrowser) -> None:
     await furnish(pool, letters=8)
-    desk, books = await seat("otto"), TestBooks(pool)
+    browser, books = await open_browser("otto"), TestBooks(pool)
     group = await pool.fetchval("SELECT group_id FROM kessai.dead_letters WHERE error = 'OrderLockTimeout' LIMIT 1")
     page = f"/dead-letters/groups/{group}"
-    form = await desk.get(page)
+    form = await browser.get(page)
 
     async def send(what: str, why: str) -> Seen:
         (version,) = re.findall(rf'/{what}">.*?name="version" value="([^"]*)"', form.text, re.DOTALL)
-        return await desk.post(f"{page}/{what}", form_token=form.form_token, version=version, why=why)
+        return await browser.post(f"{page}/{what}", form_token=form.form_token, version=version, why=why)
 
     blank = await send("discard", " ")
     assert (blank.status, "Say why in 1 to 4000 characters" in blank.words) == (400, True)
-    await desk.act("/dead-letters/1/discard", on="/dead-letters/1", why="one leaves")
+    await browser.act("/dead-letters/1/discard", on="/dead-letters/1", why="one leaves")
     await bury(pool, 1)  # and another comes
     stale = await send("discard", "of a test")
     assert (stale.status, "letters came or left, and 6 are open by now" in stale.words) == (409, True), stale.words
@@ -33,79 +33,81 @@ async def test_a_group_is_discarded_as_it_was_seen_and_opened_again(pool: Pool, 
     assert await pool.fetchval("SELECT count(*) FROM kessai.dead_letters WHERE state = 'discarded'") == 1
     form = stale  # which shows them all
     await send("discard", "of a test")
-    form = await desk.get(page)
+    form = await browser.get(page)
     assert "6 dead letters are discarded; their bytes stay." in form.words
     assert ("user:otto", "dead_letter.discarded", "dead_letter:2") in await books.acts()
     await send("reopen", "they are needed")
-    await desk.act(f"{page}/note", on=page, body="the lock is mended in 1.4")
-    assert "the lock is mended in 1.4" in (await desk.get("/dead-letters")).words
-    await desk.act("/dead-letters/1/discard", on="/dead-letters/1", why="a test")
-    assert "Open it again" in (await desk.get("/dead-letters/1")).words
-    late = await desk.act("/dead-letters/1/discard", on="/dead-letters/1", why="a test")
-    assert "is discarded by now. Nothing was changed." in (await desk.get(late.headers["Location"])).words
+    await browser.act(f"{page}/note", on=page, body="the lock is mended in 1.4")
+    assert "the lock is mended in 1.4" in (await browser.get("/dead-letters")).words
+    await browser.act("/dead-letters/1/discard", on="/dead-letters/1", why="a test")
+    assert "Reopen it" in (await browser.get("/dead-letters/1")).words
+    late = await browser.act("/dead-letters/1/discard", on="/dead-letters/1", why="a test")
+    assert "is discarded by now. Nothing was changed." in (await browser.get(late.headers["Location"])).words
 
 
-async def test_an_order_tells_its_story(pool: Pool, seat: Seat) -> None:
+async def test_an_order_tells_its_story(pool: Pool, open_browser: OpenBrowser) -> None:
     books = TestBooks(pool)
     await books.register(new_order())
     await books.apply(incoming(payment(amount_minor=1900), received_at=datetime.now(UTC)))
-    desk, page = await seat("otto"), "/orders/show?id=order-1"
-    assert "Review 1 waits for a decision: amount mismatch." in (await desk.get(page)).words
-    await desk.act("/reviews/1/decide", on="/reviews/1", version="1", resolution="accept-mismatch", why="rounded")
-    await desk.act("/orders/note", on=page, id="order-1", body="told the buyer")
-    words = (await desk.get(page)).words
-    story = words[words.index("What happened") :]
+    browser, page = await open_browser("otto"), "/orders/show?id=order-1"
+    assert "Review 1 waits for a decision: amount mismatch." in (await browser.get(page)).words
+    await browser.act("/reviews/1/decide", on="/reviews/1", version="1", resolution="accept-mismatch", why="rounded")
+    await browser.act("/orders/note", on=page, id="order-1", body="told the buyer")
+    words = (await browser.get(page)).words
+    story = words[words.index("Timeline") :]
     steps = ("Registered", "Webhook received", "Review opened", "Pending → paid", "Review closed", "told the buyer")
     assert [story.index(step) for step in steps] == sorted(story.index(step) for step in steps), story
     assert "why rounded" in story
-    assert (await desk.act("/orders/note", on=page, id="order-1", body=" ")).status == 400
+    assert (await browser.act("/orders/note", on=page, id="order-1", body=" ")).status == 400
 
 
-async def test_a_file_has_every_row_and_who_took_it_is_on_record(pool: Pool, seat: Seat) -> None:
+async def test_a_file_has_every_row_and_who_took_it_is_on_record(pool: Pool, open_browser: OpenBrowser) -> None:
     books = TestBooks(pool)
     await books.register(*(new_order(f"order-{number:04d}") for number in range(1500)))
-    desk = await seat("vera")
-    csv = await desk.act("/exports/orders", on="/orders", form="csv")
+    browser = await open_browser("vera")
+    csv = await browser.act("/exports/orders", on="/orders", form="csv")
     assert (csv.status, csv.headers["Content-Type"]) == (200, "text/csv; charset=utf-8")
     assert csv.headers["Content-Disposition"].startswith('attachment; filename="kessai-orders-')
     assert len(csv.text.splitlines()) == 1501
     for what in ("events", "reviews", "dead-letters", "audit", "orders"):
-        answer = await desk.act(f"/exports/{what}", on="/", form="jsonl", since="2026-01-01", until="9999-12-31")
+        answer = await browser.act(f"/exports/{what}", on="/", form="jsonl", since="2026-01-01", until="9999-12-31")
         assert answer.status == 200
         assert all(json.loads(line) for line in answer.text.splitlines())
     assert ("user:vera", "export.taken", "export:dead-letters") in await books.acts()
     for fields, status in (({"form": "xml"}, 404), ({"form": "csv", "since": "tomorrow"}, 400)):
-        assert (await desk.fill("/exports/orders", fields)).status == status
+        assert (await browser.fill("/exports/orders", fields)).status == status
 
 
-async def test_an_export_beyond_the_limit_is_refused_instead_of_queued(pool: Pool, seat: Seat) -> None:
-    answer = await (await seat("vera", exports_at_once=0)).act("/exports/orders", form="csv")
+async def test_an_export_beyond_the_limit_is_refused_instead_of_queued(pool: Pool, open_browser: OpenBrowser) -> None:
+    answer = await (await open_browser("vera", exports_at_once=0)).act("/exports/orders", form="csv")
     assert (answer.status, "Others are exporting just now" in answer.words) == (503, True)
     assert answer.headers["Retry-After"] == "31"
     assert ("user:vera", "export.taken", "export:orders") not in await TestBooks(pool).acts()
 
 
-async def test_a_console_that_was_given_the_secret_proves_signatures(pool: Pool, seat: Seat) -> None:
+async def test_a_console_that_was_given_the_secret_proves_signatures(pool: Pool, open_browser: OpenBrowser) -> None:
     books = TestBooks(pool)
     await books.register(new_order())
     await books.apply(incoming(payment()))
     await bury(pool, 1)
     event = "/events/show?endpoint=siglume&id=evt-1"
-    vera = await seat("vera", secrets={ENDPOINT: (SECRET,)})
+    vera = await open_browser("vera", secrets={ENDPOINT: (SECRET,)})
     assert " proved " in (await vera.get(event)).words
     assert " proved " in (await vera.get("/dead-letters/1")).words
     await pool.execute("UPDATE kessai.webhook_archive SET raw = raw || ' '")
     assert " does not match " in (await vera.get(event)).words
 
 
-async def test_a_console_without_secrets_says_where_signatures_are_proved(pool: Pool, seat: Seat) -> None:
+async def test_a_console_without_secrets_says_where_signatures_are_proved(
+    pool: Pool, open_browser: OpenBrowser
+) -> None:
     await TestBooks(pool).apply(incoming(payment()))
-    page = await (await seat("vera")).get("/events/show?endpoint=siglume&id=evt-1")
+    page = await (await open_browser("vera")).get("/events/show?endpoint=siglume&id=evt-1")
     assert "kessai events verify evt-1 --endpoint siglume" in page.words
     assert "Signature" not in page.words
 
 
-async def test_keys_say_when_they_may_go(pool: Pool, seat: Seat) -> None:
+async def test_keys_say_when_they_may_go(pool: Pool, open_browser: OpenBrowser) -> None:
     now = datetime.now(UTC)
     rows = [
         ("siglume", "new", now - timedelta(hours=1), 70),
@@ -120,15 +122,15 @@ async def test_keys_say_when_they_may_go(pool: Pool, seat: Seat) -> None:
         """,
         rows,
     )
-    words = (await (await seat("vera")).get("/keys")).words
+    words = (await (await open_browser("vera")).get("/keys")).words
     assert "70 70 70 In use: keep it." in words
     assert "0 0 900 yes Safe to retire: nothing came under it for 7 days" in words
     assert "0 0 3 Keep it: no other key of this endpoint was used in the last 7 days." in words
     assert "gone" not in words
 
 
-async def test_a_password_is_changed_by_who_knows_the_old_one(seat: Seat) -> None:
-    vera, elsewhere = await seat("vera"), await seat("vera")
+async def test_a_password_is_changed_by_who_knows_the_old_one(open_browser: OpenBrowser) -> None:
+    vera, elsewhere = await open_browser("vera"), await open_browser("vera")
     new = "another horse battery staple"
     for fields, says in (
         ({"old": "wrong", "new": new, "again": new}, "That is not your password."),

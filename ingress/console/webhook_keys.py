@@ -1,4 +1,4 @@
-"""Which webhook secrets does this console know of, and what did Siglume say of them when somebody asked it last?"""
+"""The webhook secrets of this console, and the last answer of Siglume on which of them it signs with."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -12,44 +12,44 @@ from shared.sdrp.api.retries import Patience
 from shared.settings import Settings
 from shared.signing import Signing, ask_all
 
-ASKED_EVERY: Final = timedelta(seconds=30)
+READ_EVERY: Final = timedelta(seconds=30)
 ALL: Final = "every endpoint"
 PATIENCE: Final = Patience(attempts=1, connect=2.0, attempt=3.0, deadline=3.0)
-"""A person waits; a page that only shows what is known asks nobody."""
+"""Short, because a person waits for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """Siglume's answer."""
+class SigningKeys:
+    """Siglume's answer, and when it came."""
 
     at: datetime
     signings: tuple[Signing, ...]
 
 
-class Keyring:
-    """Reads the settings again for each look, so that a rotation shows without a restart."""
+class WebhookKeys:
+    """Reads the settings again each time, so that a rotation shows without a restart."""
 
     def __init__(
-        self, read: Callable[[], Settings], *, patience: Patience = PATIENCE, every: timedelta = ASKED_EVERY
+        self, read: Callable[[], Settings], *, patience: Patience = PATIENCE, every: timedelta = READ_EVERY
     ) -> None:
         self._read = read
         self._patience = patience
         self._every = every
-        self._asking = asyncio.Lock()
-        self.heard: Heard | None = None
+        self._lock = asyncio.Lock()
+        self.heard: SigningKeys | None = None
 
     async def endpoints(self) -> Mapping[str, Endpoint]:
-        """None, where this console was given no secret. Raises SettingsError when they cannot be read."""
+        """Empty where this console was given no secret. Raises SettingsError when the settings cannot be read."""
         try:
             return await asyncio.to_thread(lambda: self._read().endpoints())
         except NoSecret:
             return {}
 
     async def ask(self) -> None:
-        """Hear Siglume, unless it was asked a moment ago; several at once share one question."""
-        async with self._asking:
+        """Ask Siglume, unless that was done a moment ago. Requests at the same time share one call."""
+        async with self._lock:
             if self.heard is None or datetime.now(UTC) - self.heard.at >= self._every:
-                self.heard = Heard(datetime.now(UTC), tuple(await self._ask()))
+                self.heard = SigningKeys(datetime.now(UTC), tuple(await self._ask()))
 
     async def _ask(self) -> list[Signing]:
         try:

@@ -1,4 +1,4 @@
-"""Whose call is it? The bearer of a live token's; strangers are slowed, and slow nobody else."""
+"""Authenticates calls by bearer tokens. Callers without a live token are slowed down, and slow nobody else down."""
 
 import time
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 
 from ingress.api.failures import Failures
 from ingress.api.problems import TOO_MANY_FAILURES, UNAUTHENTICATED, Refused
-from ingress.api.sieve import Held, Sieve
+from ingress.api.token_lookup import FindTokens, TokenLookupBatcher
 from shared.ledger.bearer_tokens import TOKEN, digest
 from shared.ledger.database import Connection, Pool, connected
 
@@ -18,46 +18,46 @@ Holder = TypeVar("Holder")
 
 FAILURES: Final = 30
 FAILURES_WITHIN: Final = 60.0
-"""Seconds. Nobody guesses 256 bits: this only bounds what strangers and forgotten scripts cost the books."""
+"""Seconds. Nobody guesses 256 bits; this only limits what unauthenticated callers cost the books."""
 
 KNOWN: Final = 10_000
-"""Tokens at most that are remembered to have been live."""
+"""How many tokens are remembered as having been live."""
 
 
-class Bearers(Generic[Holder]):
-    """Lets in who has a live token; one answer for every cause."""
+class TokenAuthentication(Generic[Holder]):
+    """Admits callers with a live token. Every other caller gets the same answer, whatever the cause."""
 
     def __init__(
         self,
         pool: Pool,
         holder_of: Callable[[Connection, str], Awaitable[Holder | None]],
-        held: Held,
+        find: FindTokens,
         *,
         log: structlog.stdlib.BoundLogger,
         advice: str,
         failures: Failures | None = None,
     ) -> None:
-        """`advice` says how to come by a token."""
+        """`advice` says how to get a token."""
         self._pool = pool
         self._holder_of = holder_of
-        self._sieve = Sieve(pool, held)
+        self._lookups = TokenLookupBatcher(pool, find)
         self._known: OrderedDict[bytes, None] = OrderedDict()
         self._log = log
         self._advice = advice
         self._failures = failures or Failures(allowed=FAILURES, within=FAILURES_WITHIN, clock=time.monotonic)
 
-    def stranger(self, address: str) -> None:
-        """For what needs no token: as often as calls without a live one may be made from there. Raises Refused."""
+    def admit_anonymous(self, address: str) -> None:
+        """Count a call that needs no token, within the limit for calls without a live one. Raises Refused beyond it."""
         wait = self._failures.wait(address)
         if wait > 0:
             raise _too_many(wait)
         self._failures.count(address)
 
     async def holder(self, request: web.Request, address: str) -> Holder:
-        """Raises Refused, and KessaiError when the books cannot say.
+        """The holder of the call's token. Raises Refused, and KessaiError when the books cannot be read.
 
-        Failures alone are counted, by address. A live token is taken all the same: behind one proxy everybody has the
-        address of the strangers.
+        Only failures are counted, by address. A live token is admitted even from an address with too many failures,
+        because behind one proxy all callers share an address.
         """
         wait = self._failures.wait(address)
         token = _token(request)
@@ -75,9 +75,9 @@ class Bearers(Generic[Holder]):
         return holder
 
     async def _of_token(self, token: str) -> Holder | None:
-        """A token that was live here before is asked about at once, each time; any other is behind the strangers'."""
+        """The holder of the token. A token that was live before is looked up at once; any other waits for a batch."""
         key = digest(token)
-        if key not in self._known and not await self._sieve.holds(key):
+        if key not in self._known and not await self._lookups.holds(key):
             return None
         async with connected(self._pool) as connection:
             holder = await self._holder_of(connection, token)
@@ -94,7 +94,7 @@ def _too_many(wait: float) -> Refused:
 
 
 def _token(request: web.Request) -> str | None:
-    """What could be a token, of the one Authorization header."""
+    """The token of the Authorization header, when there is one header and it has the form of a token."""
     lines = request.headers.getall(hdrs.AUTHORIZATION, [])
     scheme, _, token = lines[0].partition(" ") if len(lines) == 1 else ("", "", "")
     token = token.strip()

@@ -1,4 +1,4 @@
-"""What does a page say of the revenue? Pure: the report, its course over time and what buyers owe, in; lines out."""
+"""How does a page show the revenue? Pure: makes rows, alarms and charts of a report, its series and exposures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from ingress.console.alarms import Alarm, Urgency
 from ingress.console.charts import Chart, Row, Series, Shares, of_calendar, shares, stacked
-from ingress.console.shown import amount, figure, span, words
+from ingress.console.formats import amount, figure, span, words
 from shared.ledger.revenue.explanations import Explained, Standing
 from shared.ledger.revenue.exposure import Exposure
 from shared.ledger.revenue.money import Money, Sums, total
@@ -25,12 +25,12 @@ IN_REVIEW: Final = "standard_in_review"
 NAMES: Final = {STANDARD: "Standard payments", IN_REVIEW: "Standard in review"}
 MEANINGS: Final = {
     STANDARD: "paid one by one",
-    IN_REVIEW: "told as paid; a person decides",
-    Money.SETTLED: "on the chain: revenue",
+    IN_REVIEW: "reported as paid; a person must decide",
+    Money.SETTLED: "received on the chain: revenue",
     Money.UNSETTLED: "expected, not received yet",
-    Money.PAST_DUE: "stuck until somebody acts",
-    Money.UNCOLLECTIBLE: "given up: not to be had",
-    Money.WRITTEN_OFF: "given up by decision",
+    Money.PAST_DUE: "late: somebody must act",
+    Money.UNCOLLECTIBLE: "given up: it cannot be collected",
+    Money.WRITTEN_OFF: "given up by a decision",
 }
 
 
@@ -95,12 +95,12 @@ def _of_money(report: Report) -> Iterator[Alarm]:
 
 
 def _opening(open_: Sequence[Explained], as_of: datetime) -> str:
-    """What gives them reviews. By itself a comparison looks back so far only; a day is what may pass until the next."""
+    """How they get reviews: a comparison covers a limited time, and a day may pass until the next one."""
     oldest = min(each.difference.at for each in open_)
     if oldest >= as_of - SETTLING_TIME + timedelta(days=1):
         return "the next comparison opens them; kessai reconcile run does it at once."
     return (
-        f"comparisons look back {SETTLING_TIME.days} days; "
+        f"comparisons cover {SETTLING_TIME.days} days; "
         f"kessai reconcile run --since {oldest:%Y-%m-%d} opens them at once."
     )
 
@@ -110,7 +110,7 @@ def _of_statements(read: Sequence[Read], now: datetime) -> Iterator[Alarm]:
         if each.as_of is None:
             yield Alarm(
                 Urgency.SOON,
-                f"The statements of {each.endpoint} were never read to their end: nothing is compared there.",
+                f"The statements of {each.endpoint} were never read completely, so nothing is compared.",
                 "Give Kessai a token for them (SIGLUME_AUTH_TOKEN, or provider_auth_token_file of the endpoint), then "
                 "run kessai reconcile run, or the worker role reconcile.",
             )
@@ -118,7 +118,7 @@ def _of_statements(read: Sequence[Read], now: datetime) -> Iterator[Alarm]:
             yield Alarm(
                 Urgency.SOON,
                 f"The statements of {each.endpoint} were last read {span((now - each.as_of).total_seconds())} ago: "
-                "what came since is not compared.",
+                "nothing newer is compared.",
                 "Is kessai worker reconcile running? kessai reconcile run reads them at once, and says what is wrong.",
             )
 

@@ -1,4 +1,4 @@
-"""The road of a call through an API: who may come in, which operation, then an answer in JSON in any case."""
+"""Serves an API: authenticates each call, carries out its operation, and answers in JSON in every case."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -22,9 +22,9 @@ def application(
     log: structlog.stdlib.BoundLogger,
     around: Sequence[Middleware] = (),
 ) -> web.Application:
-    """Routes of a table. `admit` comes before all, also where there is nothing; `enter` carries an operation out.
+    """An application with the routes of a table. `admit` checks every call, `enter` carries it out.
 
-    `around` sees every call from outside, as it was answered.
+    `around` are middlewares that see every call and its answer.
     """
 
     @web.middleware

@@ -1,4 +1,4 @@
-"""Which period stands before and after another? Pure; by the words that a person writes for one."""
+"""Which period comes before and after another? Pure; works on the names that people write for periods."""
 
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
@@ -20,7 +20,7 @@ def month_of(moment: datetime) -> Period:
 
 
 def neighbours(period: Period) -> tuple[Period | None, Period | None]:
-    """The one before and the one after, as long by the calendar; None where there is none that can be asked for."""
+    """The period before and the period after, of the same calendar length; None where none can be named."""
     since, until = period.since, period.until
     named = _NAMES.get(len(period.name))
     if named is not None:

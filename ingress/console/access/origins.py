@@ -1,4 +1,4 @@
-"""Where does a request come from, and may it change anything? What its headers say, and whose word counts."""
+"""Where does a request come from, and may it change anything? Decided by its headers and the proxies we trust."""
 
 import hashlib
 import hmac
@@ -19,26 +19,27 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
-class Frontier:
-    """Whose word about a request counts, and under which names the console is known."""
+class OriginPolicy:
+    """Which proxies are trusted, and under which host names the console is served."""
 
     proxies: Sequence[Network] = ()
-    """Addresses whose X-Forwarded-* headers are believed."""
+    """Addresses whose X-Forwarded-* headers are trusted."""
     tls_proxies: Sequence[Network] = ()
-    """Addresses whose X-Forwarded-For is believed, and nothing else of what they say."""
+    """Addresses of which only the X-Forwarded-For header is trusted."""
     origin: URL | None = None
     """How browsers reach the console, as in https://kessai.example.com."""
     is_loopback: bool = True
 
     def is_proxied(self, request: web.BaseRequest) -> bool:
-        """Whether a proxy that may say who asks sent it."""
+        """Whether it came from a proxy that may name the user."""
         peer = _address(peer_of(request))
         return peer is not None and _is_in(peer, self.proxies)
 
     def client_of(self, request: web.BaseRequest) -> str:
-        """Whose failures these are: the nearest address that is no proxy of ours.
+        """The address whose failures are counted: the nearest one that is not a proxy of ours.
 
-        Each proxy appends whom it heard it from, so that what stands left of a stranger is the stranger's own claim.
+        Each proxy appends the address that it received the request from, so that everything left of the first address
+        that is not a proxy could be forged.
         """
         peer = peer_of(request)
         client = _address(peer)
@@ -60,14 +61,14 @@ class Frontier:
         return request.secure
 
     def knows_host(self, request: web.BaseRequest) -> bool:
-        """A name that resolves to our loopback address may be anybody's: its pages must not reach ours."""
+        """Whether the Host header names this console: any name may resolve to our loopback address (DNS rebinding)."""
         if self.origin is None and not self.is_loopback:
             return True
         host = host_of(request)
         return host in LOOPBACK_HOSTS or (self.origin is not None and host == self.origin.host)
 
     def comes_from_elsewhere(self, request: web.BaseRequest) -> bool:
-        """Whether the browser says that another site made it send this."""
+        """Whether the browser says that a page of another site sent this."""
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
             return True
         origin = request.headers.get("Origin")
@@ -83,7 +84,7 @@ def peer_of(request: web.BaseRequest) -> str | None:
 
 
 def _address(text: str | None) -> Address | None:
-    """An IPv4 address is the same one when IPv6 carries it."""
+    """An IPv4 address that is mapped into IPv6 counts as the IPv4 address."""
     try:
         address = ip_address(text or "")
     except ValueError:
@@ -97,7 +98,7 @@ def _is_in(address: Address, networks: Sequence[Network]) -> bool:
 
 
 def _counted(address: Address) -> str:
-    """What one stranger has: of IPv6, the 2^64 addresses of a network."""
+    """What is counted as one client: of IPv6 a whole /64 network, which one client commonly has."""
     return str(address if isinstance(address, IPv4Address) else IPv6Network((int(address), 64), strict=False))
 
 
@@ -109,7 +110,7 @@ def host_of(request: web.BaseRequest) -> str | None:
 
 
 def form_token(secret: str) -> str:
-    """What a form must bring back: only who holds the cookie's secret could have been given it."""
+    """The token that a form must send back: only the browser with the secret in its cookie was given it."""
     return hmac.new(secret.encode("utf-8", "surrogateescape"), b"kessai form", hashlib.sha256).hexdigest()
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from ingress.console.alarms import Urgency
-from ingress.console.takings import Read, alarms, over_time
+from ingress.console.revenue_charts import Read, alarms, over_time
 from shared.ledger.revenue.differences import Booked, of_unlisted
 from shared.ledger.revenue.explanations import Explained, Standing
 from shared.ledger.revenue.periods import Period
@@ -43,7 +43,7 @@ def test_what_no_difference_accounts_for_is_urgent_and_says_what_to_do() -> None
     ("ago", "advice"),
     [
         (timedelta(days=9), "the next comparison opens them; kessai reconcile run does it at once"),
-        (SETTLING_TIME, "comparisons look back 120 days; kessai reconcile run --since 2026-07-23 opens them at once"),
+        (SETTLING_TIME, "comparisons cover 120 days; kessai reconcile run --since 2026-07-23 opens them at once"),
     ],
 )
 def test_what_has_no_review_is_said_to_get_one_by_what_goes_back_to_it(ago: timedelta, advice: str) -> None:

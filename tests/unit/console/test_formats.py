@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from ingress.console.shown import amount, amount_said, body, figure, link, pieces, span
+from ingress.console.formats import amount, amount_said, body, figure, link, pieces, span
 
 
 @pytest.mark.parametrize(

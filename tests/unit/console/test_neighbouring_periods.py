@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingress.console.spans import neighbours
+from ingress.console.neighbouring_periods import neighbours
 from shared.ledger.revenue.periods import Period
 
 

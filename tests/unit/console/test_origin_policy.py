@@ -8,14 +8,16 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from ingress.console.access.requests import Frontier
+from ingress.console.access.origins import OriginPolicy
 
-FRONTIER = Frontier(proxies=(ip_network("10.0.0.7"),), tls_proxies=(ip_network("10.1.0.0/16"), ip_network("fd00::/8")))
+ORIGINS = OriginPolicy(
+    proxies=(ip_network("10.0.0.7"),), tls_proxies=(ip_network("10.1.0.0/16"), ip_network("fd00::/8"))
+)
 
 
-def client(peer: str, *forwarded_for: str, frontier: Frontier = FRONTIER) -> str:
-    """As whom the frontier counts a request of this peer, with so many lines of X-Forwarded-For."""
-    return frontier.client_of(request(peer, [("X-Forwarded-For", line) for line in forwarded_for]))
+def client(peer: str, *forwarded_for: str, origins: OriginPolicy = ORIGINS) -> str:
+    """As whom the origins counts a request of this peer, with so many lines of X-Forwarded-For."""
+    return origins.client_of(request(peer, [("X-Forwarded-For", line) for line in forwarded_for]))
 
 
 def request(peer: str, headers: Sequence[tuple[str, str]]) -> Any:  # noqa: ANN401 - aiohttp's own
@@ -47,11 +49,11 @@ def test_a_stranger_is_the_nearest_address_that_is_no_proxy_of_ours(
 
 
 def test_without_proxies_nobody_is_believed() -> None:
-    assert client("10.1.0.1", "203.0.113.9", frontier=Frontier()) == "10.1.0.1"
+    assert client("10.1.0.1", "203.0.113.9", origins=OriginPolicy()) == "10.1.0.1"
 
 
 def test_a_proxy_that_ends_tls_vouches_for_nobody() -> None:
-    assert not FRONTIER.is_proxied(request("10.1.0.1", []))
-    assert FRONTIER.is_proxied(request("10.0.0.7", []))
+    assert not ORIGINS.is_proxied(request("10.1.0.1", []))
+    assert ORIGINS.is_proxied(request("10.0.0.7", []))
     forged = request("10.1.0.1", [("X-Forwarded-Proto", "https")])
-    assert not FRONTIER.is_https(forged)
+    assert not ORIGINS.is_https(forged)

@@ -1,4 +1,4 @@
-"""How far is a job? Looked up once a second, however many people watch it."""
+"""How far is a replay? Read from the books once a second, however many people watch it."""
 
 import asyncio
 import time
@@ -6,47 +6,47 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ingress.console.shown import count, span
+from ingress.console.formats import count, span
 from shared.ledger.database import Pool, connected
 from shared.ledger.replays import items, jobs
 from shared.ledger.replays.jobs import Replay, ReplayState
 
 EVERY: Final = 1.0
-"""Seconds between two looks."""
+"""Seconds between two reads."""
 UNTAKEN_SECONDS: Final = 5.0
-"""After which it is told that no worker has taken the job up."""
+"""Seconds after which the page says that no worker has taken up the job."""
 WATCHED: Final = frozenset({ReplayState.PLANNING, ReplayState.RUNNING})
-"""In the other states nothing moves by itself."""
+"""The states in which a replay changes by itself."""
 
 
-class Watch:
-    """Remembers the last look at each job while somebody watches."""
+class ReplayProgress:
+    """Remembers what it read of each job for a second."""
 
     def __init__(self, pool: Pool, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
         self._clock = clock
         self._known: dict[int, tuple[float, dict[str, Any]]] = {}
-        self._looking = asyncio.Lock()
+        self._reading = asyncio.Lock()
         self.is_over = asyncio.Event()
         """Set when the console ends: streams end with it."""
 
-    async def look(self, replay_id: int) -> dict[str, Any]:
+    async def read(self, replay_id: int) -> dict[str, Any]:
         """What a page shows of the job. Raises ReplayNotFound and what connected() raises."""
-        async with self._looking:
+        async with self._reading:
             self._forget()
             known = self._known.get(replay_id)
             if known is None:
-                known = self._known[replay_id] = self._clock(), await self._ask(replay_id)
+                known = self._known[replay_id] = self._clock(), await self._load(replay_id)
             return known[1]
 
-    async def _ask(self, replay_id: int) -> dict[str, Any]:
+    async def _load(self, replay_id: int) -> dict[str, Any]:
         async with connected(self._pool) as connection:
             job = await jobs.find(connection, replay_id)
             planned = await items.count_predicted(connection, replay_id) if _is_planning(job) else 0
-        return told(job, planned=planned, now=datetime.now(UTC))
+        return progress_of(job, planned=planned, now=datetime.now(UTC))
 
     def forget(self, replay_id: int) -> None:
-        """Somebody acted on it: what was known is no longer so."""
+        """Call it when somebody has acted on the job: what was read is out of date."""
         self._known.pop(replay_id, None)
 
     def _forget(self) -> None:
@@ -55,8 +55,8 @@ class Watch:
             del self._known[name]
 
 
-def told(job: Replay, *, planned: int, now: datetime) -> dict[str, Any]:
-    """A job as one small JSON: numbers for the bar, texts for what stands beside it. `planned` is in events."""
+def progress_of(job: Replay, *, planned: int, now: datetime) -> dict[str, Any]:
+    """A job as a small JSON object: numbers for the bar, and the texts beside it. `planned` counts events."""
     done = planned if _is_planning(job) else job.done
     return {
         "state": job.state,

@@ -1,11 +1,11 @@
-"""How does a page tell one step of an order's story? Pure: a step in, a headline, its tone and its details out."""
+"""How does a page show one step of an order's timeline? Pure: makes its headline, tone and details."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from ingress.console.shown import amount, link, when, words
+from ingress.console.formats import amount, link, when, words
 from shared.ledger.timeline import Step
 
 
@@ -14,11 +14,11 @@ class Detail:
     name: str
     value: object
     address: str | None = None
-    """Of the thing that it names."""
+    """The address of the thing that it names."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TimelineEntry:
     at: datetime
     after: float | None
     """Seconds since the step before."""
@@ -26,7 +26,7 @@ class Told:
     tone: str
     who: str | None
     note: str | None
-    """What somebody wrote."""
+    """The text of a note."""
     details: list[Detail]
 
 
@@ -39,15 +39,15 @@ HEADLINES: Final = {
     "checkout.ended": "Payment attempt over",
     "webhook.received": "Webhook received",
     "event.applied": "Event applied",
-    "event.review": "Event to review",
+    "event.review": "Event needs a review",
     "event.ignored": "Event ignored",
-    "event.duplicate": "Event known already",
+    "event.duplicate": "Event received before",
     "event.dead_letter": "Event could not be applied",
     "dead_letter.kept": "Kept as a dead letter",
     "review.opened": "Review opened",
     "review.closed": "Review closed",
-    "fact.decided": "Fact for your systems decided",
-    "fact.published": "Your systems were told",
+    "fact.decided": "Fact for your systems recorded",
+    "fact.published": "Fact sent to your systems",
     "note": "Note",
 }
 TONES: Final = {
@@ -65,12 +65,12 @@ LINKS: Final[Mapping[str, Callable[[Any], str]]] = {
     "dead_letter_id": lambda value: f"/dead-letters/{value}",
     "replay_id": lambda value: f"/replays/{value}",
 }
-UNSAID: Final = frozenset({"subject", "note_id", "fact_id", "from", "to", "currency", "old_currency"})
-"""Said by the headline, or by nobody."""
+HIDDEN: Final = frozenset({"subject", "note_id", "fact_id", "from", "to", "currency", "old_currency"})
+"""Fields that the headline already shows, or that nobody needs."""
 
 
-def told(step: Step) -> Told:
-    return Told(
+def timeline_entry(step: Step) -> TimelineEntry:
+    return TimelineEntry(
         at=step.at,
         after=step.after,
         headline=_headline(step),
@@ -94,7 +94,7 @@ def _details(detail: Mapping[str, Any]) -> list[Detail]:
     return [
         Detail(_name(name), _value(name, value, detail), LINKS[name](value) if name in LINKS else None)
         for name, value in detail.items()
-        if value is not None and name not in UNSAID and name != "note"
+        if value is not None and name not in HIDDEN and name != "note"
     ]
 
 
