@@ -11,10 +11,10 @@ import uvloop
 from aiohttp import web
 
 from ingress.webhooks import replies
-from ingress.webhooks.app import open_door
+from ingress.webhooks.app import open_server
 from ingress.webhooks.connection import Handler, Limits
 from ingress.webhooks.metrics import IngressMetrics
-from ingress.webhooks.receive import PATH, Reception, Refused
+from ingress.webhooks.receive import PATH, Refused, WebhookHandler
 from shared.observe.listening import bind
 from shared.observe.metrics import new_registry
 from shared.settings import Settings
@@ -30,12 +30,12 @@ class NoSink:
 def verifying(settings: Settings, metrics: IngressMetrics) -> Handler:
     """204 to whatever a live secret vouches for; nothing is parsed or kept."""
     endpoints = settings.endpoints()
-    reception = Reception(endpoints=endpoints, sink=NoSink(), metrics=metrics, max_body=settings.max_body)
+    handler = WebhookHandler(endpoints=endpoints, sink=NoSink(), metrics=metrics, max_body=settings.max_body)
     by_path = {PATH + name: endpoint for name, endpoint in endpoints.items()}
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         try:
-            await reception.authenticate(request, by_path[request.raw_path])
+            await handler.authenticate(request, by_path[request.raw_path])
         except Refused as refused:
             return refused.answer.to(request)
         return replies.ACCEPTED.to(request)
@@ -53,7 +53,7 @@ async def serve(what: str, port: int) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     bound = bind("127.0.0.1", port)
-    async with open_door(handler, bound, limits=Limits(), metrics=metrics, drain_seconds=0.5):
+    async with open_server(handler, bound, limits=Limits(), metrics=metrics, drain_seconds=0.5):
         await stop.wait()
 
 

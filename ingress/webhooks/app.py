@@ -1,4 +1,4 @@
-"""How does `kessai ingress` come up, stay up and go down? The composition of the webhook door."""
+"""How does `kessai ingress` come up, stay up and go down? The composition of the webhook server."""
 
 import asyncio
 import signal
@@ -12,10 +12,10 @@ import structlog
 import uvloop
 from aiohttp import http_parser, web
 
-from ingress.webhooks.connection import Door, Handler, Limits
+from ingress.webhooks.connection import Handler, Limits, WebhookServer
+from ingress.webhooks.key_reloader import KeyReloader
 from ingress.webhooks.metrics import UNKNOWN_ENDPOINT, IngressMetrics
-from ingress.webhooks.receive import Reception
-from ingress.webhooks.renewal import Renewal
+from ingress.webhooks.receive import WebhookHandler
 from shared.broker import topology
 from shared.broker.publisher import Publisher
 from shared.endpoints import Endpoint
@@ -31,8 +31,8 @@ from shared.stopping import stop_at_signals
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.ingress")
 
 
-LOOK_AGAIN_SECONDS = 5.0
-"""Between looks at a topology that was not as it should be."""
+RECHECK_SECONDS = 5.0
+"""Between checks of a topology that was not as it should be."""
 
 
 class MissingParser(KessaiError):
@@ -58,7 +58,7 @@ def run(settings: Settings, listen: Listen, *, stop_at_eof: int | None = None) -
 
 
 def configure_log(settings: Settings, endpoints: Iterable[Endpoint]) -> None:
-    """Strikes out the endpoints' secrets wherever they occur."""
+    """Configure the log, which redacts the endpoints' secrets wherever they occur."""
     logging.configure(
         style=settings.log_format,
         level=settings.log_level,
@@ -77,16 +77,18 @@ def require_startable(settings: Settings) -> Mapping[str, Endpoint]:
 
 
 async def _serve_until_signalled(settings: Settings, listen: Listen, stop_at_eof: int | None) -> None:
-    stop, renew = stop_at_signals(), asyncio.Event()
+    stop, reload = stop_at_signals(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, renew.set)
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
     if stop_at_eof is not None:
         loop.add_reader(stop_at_eof, stop.set)
-    await serve(settings, listen, stop=stop, renew=renew)
+    await serve(settings, listen, stop=stop, reload=reload)
 
 
-async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event, renew: asyncio.Event | None = None) -> None:
-    """Take webhooks until `stop` is set, then answer what has begun and close. `renew` has secrets read anew.
+async def serve(
+    settings: Settings, listen: Listen, *, stop: asyncio.Event, reload: asyncio.Event | None = None
+) -> None:
+    """Take webhooks until `stop` is set, then answer what has begun and close. `reload` has it read secrets again.
 
     Starts without RabbitMQ and answers 503 until it is there. Raises KessaiError when it cannot start.
     """
@@ -94,30 +96,30 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event, rene
     registry = new_registry()
     metrics = IngressMetrics(registry)
     bound = bind(listen.host, listen.port, reuse_port=listen.share_port)
-    kept_topology = KeptTopology(settings)
-    publisher = _publisher(settings, kept_topology)
-    reception = Reception(endpoints=endpoints, sink=publisher, metrics=metrics, max_body=settings.max_body)
-    renewal = Renewal(endpoints, reception, metrics, strike_out=partial(configure_log, settings))
-    health = Health(publisher, kept_topology)
+    topology_checker = TopologyChecker(settings)
+    publisher = _publisher(settings, topology_checker)
+    handler = WebhookHandler(endpoints=endpoints, sink=publisher, metrics=metrics, max_body=settings.max_body)
+    key_reloader = KeyReloader(endpoints, handler, metrics, redact_secrets=partial(configure_log, settings))
+    health = Health(publisher, topology_checker)
     async with AsyncExitStack() as stack:
         stack.callback(bound.close)
         admin = await stack.enter_async_context(
             AdminServer(listen.admin_host, listen.admin_port, registry=registry, ready=health.readiness)
         )
         await stack.enter_async_context(publisher)
-        kept_topology.require()
-        stack.callback(asyncio.create_task(kept_topology.look_again()).cancel)
-        door = await stack.enter_async_context(
-            open_door(reception, bound, limits=_limits(settings), metrics=metrics, drain_seconds=_drain(settings))
+        topology_checker.require()
+        stack.callback(asyncio.create_task(topology_checker.recheck()).cancel)
+        server = await stack.enter_async_context(
+            open_server(handler, bound, limits=_limits(settings), metrics=metrics, drain_seconds=_drain(settings))
         )
-        health.door = door
+        health.server = server
         metrics.watch(
-            in_flight=lambda: reception.in_flight,
-            connections=lambda: door.open_connections,
+            in_flight=lambda: handler.in_flight,
+            connections=lambda: server.open_connections,
             broker_ready=lambda: publisher.ready,
         )
-        if renew is not None:
-            await stack.enter_async_context(renewal.on(renew))
+        if reload is not None:
+            await stack.enter_async_context(key_reloader.reloading_on(reload))
         collect_rarely()
         log.info(
             "ingress.started",
@@ -128,80 +130,80 @@ async def serve(settings: Settings, listen: Listen, *, stop: asyncio.Event, rene
             broker="ready" if publisher.ready else publisher.down_because or "not confirming",
         )
         await stop.wait()
-        log.info("ingress.draining", in_flight=reception.in_flight, connections=door.open_connections)
-    log.info("ingress.stopped", unanswered=reception.in_flight)
+        log.info("ingress.draining", in_flight=handler.in_flight, connections=server.open_connections)
+    log.info("ingress.stopped", unanswered=handler.in_flight)
 
 
-def _publisher(settings: Settings, kept_topology: "KeptTopology") -> Publisher:
+def _publisher(settings: Settings, topology_checker: "TopologyChecker") -> Publisher:
     return Publisher(
         settings.require_amqp_url(),
         name="kessai ingress",
         timeout=settings.publish_timeout,
         max_in_flight=settings.max_in_flight,
-        prepare=kept_topology,
+        prepare=topology_checker,
     )
 
 
 @asynccontextmanager
-async def open_door(
+async def open_server(
     handler: Handler, bound: socket, *, limits: Limits, metrics: IngressMetrics, drain_seconds: float
-) -> AsyncIterator[Door]:
+) -> AsyncIterator[WebhookServer]:
     """Serve `handler` on a bound socket; on exit stop accepting and give open requests `drain_seconds` to end."""
 
-    def answered(status: int, reason: str) -> None:
+    def count_answer(status: int, reason: str) -> None:
         metrics.answered(UNKNOWN_ENDPOINT, str(status), reason)
 
-    door = Door(handler, limits=limits, answered=answered)
-    runner = web.ServerRunner(door, shutdown_timeout=drain_seconds)
+    server = WebhookServer(handler, limits=limits, on_answer=count_answer)
+    runner = web.ServerRunner(server, shutdown_timeout=drain_seconds)
     await runner.setup()
     await web.SockSite(runner, bound, backlog=BACKLOG).start()
     try:
-        yield door
+        yield server
     finally:
         await runner.cleanup()
 
 
 class Health:
-    """What /readyz says.
+    """Decides what /readyz answers.
 
     RabbitMQ's absence does not make a replica unready: it would remove every replica at once, and the sender would
-    see refused connections where a 503 with Retry-After is due. A topology that was never right does: what would have
-    forbidden the start, had RabbitMQ been there.
+    see refused connections where a 503 with Retry-After is due. A topology that was never valid does make it unready,
+    because it would have forbidden the start if RabbitMQ had been there.
     """
 
-    def __init__(self, publisher: Publisher, kept_topology: "KeptTopology") -> None:
+    def __init__(self, publisher: Publisher, topology_checker: "TopologyChecker") -> None:
         self._publisher = publisher
-        self._topology = kept_topology
-        self.door: Door | None = None
+        self._topology = topology_checker
+        self.server: WebhookServer | None = None
 
     def readiness(self) -> Readiness:
         failing: dict[str, str] = {}
         degraded: dict[str, str] = {}
-        if self.door is None:
+        if self.server is None:
             failing["listening"] = "not listening yet"
-        elif self.door.draining:
+        elif self.server.draining:
             failing["listening"] = "draining"
         if self._topology.mismatch is not None:
-            (degraded if self._topology.was_right else failing)["topology"] = str(self._topology.mismatch)
+            (degraded if self._topology.was_valid else failing)["topology"] = str(self._topology.mismatch)
         if not self._publisher.ready:
             degraded["broker"] = self._publisher.down_because or "RabbitMQ does not confirm"
         return Readiness(failing, degraded)
 
 
-class KeptTopology:
-    """Declares or verifies whenever RabbitMQ is there again: it may have come back empty."""
+class TopologyChecker:
+    """Declares or verifies the topology whenever RabbitMQ is there again: it may have come back empty."""
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.require_amqp_url()
         self._may_declare = settings.topology is TopologyMode.DECLARE
         self._is_serving = False
         self.mismatch: topology.TopologyMismatch | None = None
-        """As RabbitMQ last stood."""
-        self.was_right = False
-        """Once, since the start."""
+        """What was wrong at the last check; None when nothing was."""
+        self.was_valid = False
+        """Whether any check since the start has found it valid."""
 
     async def __call__(self) -> None:
-        """While serving, a mismatch is told and no more: what still works should go on. Raises BrokerUnavailable."""
+        """Check once. While serving, a mismatch is only logged: the rest still works. Raises BrokerUnavailable."""
         try:
             await topology.ensure(self._url, may_declare=self._may_declare)
         except topology.TopologyMismatch as mismatch:
@@ -209,18 +211,18 @@ class KeptTopology:
                 log.error("broker.topology_mismatch", error=str(mismatch))
             self.mismatch = mismatch
         else:
-            self.mismatch, self.was_right = None, True
+            self.mismatch, self.was_valid = None, True
 
-    async def look_again(self) -> None:
-        """As long as there is a mismatch: whoever mends it should not have to restart us."""
+    async def recheck(self) -> None:
+        """Check again as long as there is a mismatch, so that mending it needs no restart."""
         while True:
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            await asyncio.sleep(RECHECK_SECONDS)
             if self.mismatch is not None:
                 with suppress(BrokerUnavailable):
                     await self()
 
     def require(self) -> None:
-        """For the start, where nothing works yet. Raises TopologyMismatch."""
+        """Allow the start. Raises TopologyMismatch when the topology is not valid."""
         if self.mismatch is not None:
             raise self.mismatch
         self._is_serving = True

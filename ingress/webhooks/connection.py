@@ -1,8 +1,8 @@
-"""How long may a sender keep a connection? aiohttp's server with the deadlines and the cap that it lacks.
+"""How long may a sender keep a connection? aiohttp's server with deadlines and a cap on connections.
 
 aiohttp bounds neither the time that headers take nor the time that a body takes. Here every connection notes when the
-first byte of the request now arriving came in, and one sweep over all connections ends those that are late: no timer a
-request, nothing on the fast road but a clock reading.
+first byte of the request now arriving came in, and one sweep over all connections ends those that are late. So no
+request needs a timer, and the usual request costs one reading of the clock.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from shared.sdrp.signature import MAX_HEADER
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.ingress")
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-Answered = Callable[[int, str], None]
-"""Told (status, reason) of each answer that no handler gave."""
+OnAnswer = Callable[[int, str], None]
+"""Called with (status, reason) of each answer that no handler gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,16 @@ class SlowRequest(TimeoutError):
     """The request now being read did not arrive in time."""
 
 
-class Door(web.Server):
-    """The listening side: hands each request to `handler`, and ends connections that overstay.
+class WebhookServer(web.Server):
+    """Passes each request to `handler`, and ends connections that are late.
 
     Must be made inside a running event loop.
     """
 
-    def __init__(self, handler: Handler, *, limits: Limits, answered: Answered) -> None:
+    def __init__(self, handler: Handler, *, limits: Limits, on_answer: OnAnswer) -> None:
         super().__init__(handler)
         self.limits = limits
-        self.answered = answered
+        self.on_answer = on_answer
         self.draining = False
         self._sweep_every = min(0.5, limits.request_seconds / 4)
         self._sweeper = self._loop.call_later(self._sweep_every, self._sweep)
@@ -78,24 +78,24 @@ class Door(web.Server):
 
 
 class Connection(web.RequestHandler):
-    """One client connection under the door's limits."""
+    """One client connection within the server's limits."""
 
-    __slots__ = ("_arriving", "_arriving_since", "_door", "_heard", "_unread_since")
+    __slots__ = ("_arriving", "_arriving_since", "_has_received", "_server", "_unread_since")
 
-    def __init__(self, door: Door, loop: asyncio.AbstractEventLoop) -> None:
-        limits = door.limits
+    def __init__(self, server: WebhookServer, loop: asyncio.AbstractEventLoop) -> None:
+        limits = server.limits
         super().__init__(
-            door,
+            server,
             loop=loop,
             keepalive_timeout=limits.idle_seconds,
-            access_log=None,  # type: ignore[arg-type]  # None is aiohttp's own way to say no access log
+            access_log=None,  # type: ignore[arg-type]  # None means no access log to aiohttp
             max_line_size=limits.header_bytes,
             max_field_size=limits.header_bytes,
             lingering_time=min(2.0, limits.request_seconds),
             auto_decompress=False,  # the signature covers the bytes as sent
         )
-        self._door = door
-        self._heard = False
+        self._server = server
+        self._has_received = False
         self._arriving: StreamReader | None = None
         """Body of the latest request, until it is whole."""
         self._arriving_since: float | None = loop.time()
@@ -105,12 +105,12 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if self._door.open_connections > self._door.limits.connections:
+        if self._server.open_connections > self._server.limits.connections:
             self._refuse(replies.BUSY, "connection_cap")
 
     def data_received(self, data: bytes) -> None:
         if data:
-            self._heard = True
+            self._has_received = True
             if self._arriving_since is None:
                 self._arriving_since = self._loop.time()
         super().data_received(data)
@@ -128,7 +128,7 @@ class Connection(web.RequestHandler):
         self._unread_since = None
 
     def end_if_late(self, now: float) -> None:
-        allowed = self._door.limits.request_seconds
+        allowed = self._server.limits.request_seconds
         if self._unread_since is not None and now - self._unread_since > allowed and self.transport is not None:
             self.transport.abort()
         elif self._arriving_since is not None and now - self._arriving_since > allowed:
@@ -137,17 +137,17 @@ class Connection(web.RequestHandler):
 
     def _end_late_request(self) -> None:
         if self._arriving is not None:
-            self._arriving.set_exception(SlowRequest())  # whoever reads the body answers 408
+            self._arriving.set_exception(SlowRequest())  # the reader of the body answers 408
         elif self._waiter is None:
             self.close()  # an earlier request is still being answered; then the connection closes
-        elif self._heard:
+        elif self._has_received:
             self._refuse(replies.TOO_SLOW, "slow_headers")
         else:
             self.force_close()
 
     def _refuse(self, answer: replies.Answer, reason: str) -> None:
         """Answer without a request, and close."""
-        self._door.answered(int(answer.status), reason)
+        self._server.on_answer(int(answer.status), reason)
         if self.transport is not None:
             self.transport.write(answer.close.bytes_for("POST"))
         self.force_close()
@@ -155,7 +155,7 @@ class Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """What the HTTP parser refused, or a fault of ours. The parser's message quotes the request: never told."""
+        """Answers a request that aiohttp refused, or a fault of ours. The message may quote it and is not sent."""
         if status >= 500:
             log.error("webhook.failed", exc_info=exc)
             answer, reason = replies.BROKEN, "internal"
@@ -163,5 +163,5 @@ class Connection(web.RequestHandler):
             answer, reason = replies.HEADERS_TOO_LARGE, "headers_too_large"
         else:
             answer, reason = replies.BAD_REQUEST, "bad_http"
-        self._door.answered(int(answer.status), reason)
+        self._server.on_answer(int(answer.status), reason)
         return answer.close

@@ -31,7 +31,7 @@ GRACE = 5.0
 
 
 class ChildRefused(KessaiError):
-    """A child process could not start; its own line above says why."""
+    """A child process could not start; its own log line above has the reason."""
 
 
 def supervise(settings: Settings, listen: Listen, *, processes: int) -> None:
@@ -60,14 +60,14 @@ class _Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._renew)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_keys)
         log.info("ingress.supervising", processes=self._processes, host=self._listen.host, port=self._port)
-        ends = await asyncio.gather(*(self._keep(index) for index in range(self._processes)))
+        ends = await asyncio.gather(*(self._keep_running(index) for index in range(self._processes)))
         log.info("ingress.stopped", processes=self._processes)
         if EXIT_REFUSED in ends:
             raise ChildRefused("an ingress process could not start: see its line above")
 
-    async def _keep(self, index: int) -> int:
+    async def _keep_running(self, index: int) -> int:
         """Keep child `index` running until the stop; its last exit code."""
         loop = asyncio.get_running_loop()
         backoff = Backoff(first=0.5, limit=30.0)
@@ -100,8 +100,8 @@ class _Supervisor:
         self._children.discard(child)
         return await ended
 
-    def _renew(self) -> None:
-        """Each child reads its secrets anew."""
+    def _reload_keys(self) -> None:
+        """Each child reads its secrets again."""
         for child in self._children:
             with suppress(ProcessLookupError):
                 child.send_signal(signal.SIGHUP)

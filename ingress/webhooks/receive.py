@@ -1,7 +1,7 @@
-"""What happens to one webhook at the door? Raw body, signature, a glance at the event, RabbitMQ's confirm, 204.
+"""How is one webhook received? Read the body, verify the signature, parse the event, publish, answer 204.
 
-Nothing is answered 204 before the sink has it for good, and nothing that a sender can send ends in a 5xx: signed bytes
-that are no event take the same road to the dead letters, since the same bytes sent again could not do better.
+Nothing is answered 204 before the sink holds it durably, and nothing that a sender can send ends in a 5xx: signed bytes
+that are no event are published as a dead letter, because sending the same bytes again could not help.
 """
 
 import re
@@ -18,8 +18,8 @@ from multidict import istr
 from ingress.webhooks import replies
 from ingress.webhooks.connection import SlowRequest
 from ingress.webhooks.metrics import UNKNOWN_ENDPOINT, IngressMetrics
+from ingress.webhooks.rate_limited_log import RateLimitedLog
 from ingress.webhooks.receipts import receipt_id
-from ingress.webhooks.sparse_log import SparseLog
 from shared.broker.envelope import Envelope, Failure, encode
 from shared.broker.errors import InFlightFull
 from shared.broker.topology import CONFIRMATION, DEAD, DEAD_LETTER, EVENTS
@@ -42,7 +42,7 @@ class Sink(Protocol):
 
 
 class Refused(Exception):
-    """Ends the road with `answer`; `reason` is for our metrics and log only."""
+    """Ends the request with `answer`; `reason` is for our metrics and log only."""
 
     def __init__(self, answer: replies.Answer, reason: str) -> None:
         super().__init__(reason)
@@ -51,8 +51,8 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Authentic:
-    """Bytes that a live secret of the endpoint vouches for."""
+class VerifiedWebhook:
+    """A body whose signature a live secret of the endpoint has verified."""
 
     endpoint: Endpoint
     raw: bytes
@@ -62,8 +62,8 @@ class Authentic:
     """Unix seconds of receipt."""
 
 
-class Reception:
-    """The road of a webhook from request to reply, as a low-level handler of aiohttp."""
+class WebhookHandler:
+    """Takes a webhook from request to reply, as a low-level handler of aiohttp."""
 
     def __init__(
         self,
@@ -76,40 +76,40 @@ class Reception:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`max_body` and `max_unfinished` are bytes: of one body, and of all bodies that are still arriving."""
-        self.renew(endpoints)
+        self.replace_endpoints(endpoints)
         self._sink = sink
         self._metrics = metrics
         self._max_body = max_body
         self._max_unfinished = max_unfinished
-        self._unfinished = 0
+        self._unfinished_bytes = 0
         self._clock = clock
         self._random = Random()  # noqa: S311 - for receipt ids, which guard nothing
-        self._refusals = SparseLog()
-        self._set_aside = SparseLog()  # of its own: strangers must not be able to silence it
+        self._refusals = RateLimitedLog()
+        self._malformed = RateLimitedLog()  # separate, so that strangers cannot silence it
         self.in_flight = 0
         """Webhooks that wait for the sink now."""
 
-    def renew(self, endpoints: Mapping[str, Endpoint]) -> None:
-        """From the next webhook on; what has begun is verified with either."""
-        self._doors = {PATH + name: endpoint for name, endpoint in endpoints.items()}
+    def replace_endpoints(self, endpoints: Mapping[str, Endpoint]) -> None:
+        """Use these from the next webhook on; a request that has begun is verified with either."""
+        self._endpoints = {PATH + name: endpoint for name, endpoint in endpoints.items()}
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         endpoint = self._endpoint_of(request.raw_path)
         try:
             if endpoint is None:
                 raise Refused(replies.NOT_FOUND, "unknown_endpoint")
-            authentic = await self.authenticate(request, endpoint)
-            reason = await self._hand_over(authentic, traceparent=request.headers.get(TRACEPARENT))
+            webhook = await self.authenticate(request, endpoint)
+            reason = await self._publish_event(webhook, traceparent=request.headers.get(TRACEPARENT))
         except Refused as refused:
             return self._refuse(refused, endpoint).to(request)
         self._metrics.answered(endpoint.name, "204", reason)
         return replies.ACCEPTED.to(request)
 
-    async def authenticate(self, request: web.BaseRequest, endpoint: Endpoint) -> Authentic:
-        """The body, once a live secret vouches for it. Raises Refused."""
-        header = _admissible(request, max_body=self._max_body)
+    async def authenticate(self, request: web.BaseRequest, endpoint: Endpoint) -> VerifiedWebhook:
+        """Read the body and verify its signature. Raises Refused."""
+        header = _check_headers(request, max_body=self._max_body)
         content = request.content
-        raw = content.read_nowait() if content.is_eof() else await self._arrived(request)
+        raw = content.read_nowait() if content.is_eof() else await self._read_body(request)
         if len(raw) > self._max_body:
             raise Refused(replies.TOO_LARGE, "body_too_large")
         now = self._clock()
@@ -118,50 +118,50 @@ class Reception:
         except SignatureRefused as refused:
             raise Refused(replies.UNAUTHENTICATED, f"signature_{refused.reason}") from None
         self._metrics.verified(endpoint.name, verified.fingerprint)
-        return Authentic(endpoint, raw, header, verified, now)
+        return VerifiedWebhook(endpoint, raw, header, verified, now)
 
     def _endpoint_of(self, target: str) -> Endpoint | None:
-        return self._doors.get(target) or self._doors.get(target.partition("?")[0])
+        return self._endpoints.get(target) or self._endpoints.get(target.partition("?")[0])
 
-    async def _arrived(self, request: web.BaseRequest) -> bytes:
-        """The rest of a body that comes in pieces, under the caps; the connection keeps the deadline."""
+    async def _read_body(self, request: web.BaseRequest) -> bytes:
+        """Read a body that comes in pieces, within the size limits; the connection keeps the deadline."""
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = bytearray()
         try:
             while piece := await request.content.readany():
                 body += piece
-                self._unfinished += len(piece)
+                self._unfinished_bytes += len(piece)
                 if len(body) > self._max_body:
                     raise Refused(replies.TOO_LARGE, "body_too_large")
-                if self._unfinished > self._max_unfinished:
+                if self._unfinished_bytes > self._max_unfinished:
                     raise Refused(replies.BUSY, "unfinished_bodies")
         except SlowRequest:
             raise Refused(replies.TOO_SLOW, "slow_body") from None
         except (web.RequestPayloadError, ConnectionError, RuntimeError):
-            # Broken chunking, or the sender hung up and nobody reads this answer.
+            # Broken chunking, or the sender hung up and will not read this answer.
             raise Refused(replies.BAD_REQUEST, "broken_body") from None
         finally:
-            self._unfinished -= len(body)
+            self._unfinished_bytes -= len(body)
         return bytes(body)
 
-    async def _hand_over(self, authentic: Authentic, *, traceparent: str | None) -> str:
-        """Returns when the sink holds it for good: as what. Raises Refused."""
+    async def _publish_event(self, webhook: VerifiedWebhook, *, traceparent: str | None) -> str:
+        """Publish the event; the reason to count the answer under. Raises Refused."""
         try:
-            event = parse(authentic.raw)
+            event = parse(webhook.raw)
         except MalformedEvent as malformed:
             failure = Failure.of_malformed_event(malformed)
-            envelope = self._envelope(authentic, traceparent, event_id=malformed.event_id, failure=failure)
+            envelope = self._envelope(webhook, traceparent, event_id=malformed.event_id, failure=failure)
             await self._publish(envelope, DEAD, DEAD_LETTER)
-            self._set_aside.tell(
-                "webhook.set_aside",
-                now=authentic.now,
-                endpoint=authentic.endpoint.name,
+            self._malformed.write(
+                "webhook.malformed",
+                now=webhook.now,
+                endpoint=webhook.endpoint.name,
                 reason=failure.reason,
                 receipt_id=str(envelope.receipt_id),
             )
             return failure.reason
-        envelope = self._envelope(authentic, traceparent, event_id=event.id, type_=event.type)
+        envelope = self._envelope(webhook, traceparent, event_id=event.id, type_=event.type)
         await self._publish(envelope, EVENTS, CONFIRMATION)
         return "accepted"
 
@@ -180,7 +180,7 @@ class Reception:
 
     def _envelope(
         self,
-        authentic: Authentic,
+        webhook: VerifiedWebhook,
         traceparent: str | None,
         *,
         event_id: str | None,
@@ -188,12 +188,12 @@ class Reception:
         failure: Failure | None = None,
     ) -> Envelope:
         return Envelope(
-            receipt_id=receipt_id(now=authentic.now, random=self._random),
-            endpoint=authentic.endpoint.name,
-            received_at=datetime.fromtimestamp(authentic.now, UTC),
-            signature=authentic.header.decode("ascii"),  # a verified header is printable ASCII
-            key_fingerprint=authentic.verified.fingerprint,
-            raw=authentic.raw,
+            receipt_id=receipt_id(now=webhook.now, random=self._random),
+            endpoint=webhook.endpoint.name,
+            received_at=datetime.fromtimestamp(webhook.now, UTC),
+            signature=webhook.header.decode("ascii"),  # a verified header is printable ASCII
+            key_fingerprint=webhook.verified.fingerprint,
+            raw=webhook.raw,
             event_id=event_id,
             type=type_,
             traceparent=traceparent if traceparent and WELL_FORMED_TRACEPARENT.fullmatch(traceparent) else None,
@@ -204,11 +204,11 @@ class Reception:
         name = endpoint.name if endpoint else UNKNOWN_ENDPOINT
         status = int(refused.answer.status)
         self._metrics.answered(name, str(status), refused.reason)
-        self._refusals.tell("webhook.refused", now=self._clock(), endpoint=name, status=status, reason=refused.reason)
+        self._refusals.write("webhook.refused", now=self._clock(), endpoint=name, status=status, reason=refused.reason)
         return refused.answer
 
 
-def _admissible(request: web.BaseRequest, *, max_body: int) -> bytes:
+def _check_headers(request: web.BaseRequest, *, max_body: int) -> bytes:
     """The signature header of a request whose body is worth reading. Raises Refused."""
     headers = request.headers
     if request.method != "POST":

@@ -1,7 +1,7 @@
-"""What may the door say? A closed set of answers whose bytes are made once.
+"""What does the webhook ingress answer? One of a closed set of answers, whose bytes are made once.
 
-Errors are problem details (RFC 9457). They tell a stranger nothing that a stranger did not send: above all there is a
-single 401, the same bytes whatever is wrong with a signature.
+Errors are problem details (RFC 9457). They contain nothing that a stranger did not send. Above all there is a single
+401, with the same bytes whatever is wrong with a signature.
 """
 
 import time
@@ -16,7 +16,7 @@ from aiohttp import ClientConnectionResetError, web
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One way to be refused."""
+    """The document that explains a refusal."""
 
     status: HTTPStatus
     slug: str
@@ -43,7 +43,7 @@ def date_header(second: int) -> bytes:
 
 
 class Reply(web.StreamResponse):
-    """A response without state of its own request, so that one instance answers them all.
+    """A response without the state of any request, so that one instance answers them all.
 
     aiohttp's `Response` builds and serializes its headers anew for each request, a tenth of the cost of a webhook.
     """
@@ -77,7 +77,7 @@ class Reply(web.StreamResponse):
 
 
 class Answer:
-    """The two replies that say one thing: one lets the connection stay open, one closes it."""
+    """Two replies with one meaning: one lets the connection stay open, the other closes it."""
 
     def __init__(self, status: HTTPStatus, *, problem: Problem | None = None) -> None:
         body = problem.body() if problem else b""
@@ -129,7 +129,7 @@ TOO_SLOW = _refusal(
     HTTPStatus.REQUEST_TIMEOUT, "too-slow", "Request too slow", "The whole request did not arrive in time."
 )
 TOO_LARGE = _refusal(
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", "Body too large", "The body is larger than this door takes."
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", "Body too large", "The body is larger than this server accepts."
 )
 ENCODED = _refusal(
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -142,7 +142,7 @@ HEADERS_TOO_LARGE = _refusal(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     "headers-too-large",
     "Request line or headers too large",
-    "The request line or a header field is longer than this door takes.",
+    "The request line or a header field is longer than this server accepts.",
 )
 BROKEN = _refusal(
     HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "Internal error", "The event was not accepted: send it again later."

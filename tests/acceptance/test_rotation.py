@@ -59,7 +59,7 @@ class Door:
         self.ingress.process.send_signal(signal.SIGHUP)
         self._renewed += 1
         async with asyncio.timeout(20):
-            while self.ingress.output().count("ingress.keys_renewed") < self._renewed:
+            while self.ingress.output().count("ingress.keys_reloaded") < self._renewed:
                 await asyncio.sleep(0.05)
 
     def __call__(self, *arguments: str) -> Ran:

@@ -1,4 +1,4 @@
-"""A door of the test's own: the real server on uvloop, in this process, before a real RabbitMQ."""
+"""An ingress of the test's own: the real server on uvloop, in this process, before a real RabbitMQ."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -17,14 +17,14 @@ from tests.servers import listening
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Ingress:
     port: int
     admin_port: int
     amqp_url: str
 
 
 @asynccontextmanager
-async def open_door(amqp_url: str, **environment: str) -> AsyncIterator[Door]:
+async def open_ingress(amqp_url: str, **environment: str) -> AsyncIterator[Ingress]:
     port, admin_port = free_ports(2)
     settings = Settings.from_env({"KESSAI_AMQP_URL": amqp_url, "SIGLUME_WEBHOOK_SECRET": SECRET, **environment})
     stops: list[Callable[[], object]] = []
@@ -38,7 +38,7 @@ async def open_door(amqp_url: str, **environment: str) -> AsyncIterator[Door]:
     serving = asyncio.create_task(asyncio.to_thread(uvloop.run, serve_until_stopped()))
     try:
         await listening(port, serving)
-        yield Door(port, admin_port, amqp_url)
+        yield Ingress(port, admin_port, amqp_url)
     finally:
         for stop in stops:
             stop()
@@ -46,14 +46,14 @@ async def open_door(amqp_url: str, **environment: str) -> AsyncIterator[Door]:
 
 
 @pytest.fixture
-async def door(amqp_url: str) -> AsyncIterator[Door]:
-    """With settings as they come."""
-    async with open_door(amqp_url) as opened:
+async def ingress(amqp_url: str) -> AsyncIterator[Ingress]:
+    """With default settings."""
+    async with open_ingress(amqp_url) as opened:
         yield opened
 
 
 @pytest.fixture
-async def hasty_door(amqp_url: str) -> AsyncIterator[Door]:
+async def hasty_ingress(amqp_url: str) -> AsyncIterator[Ingress]:
     """Gives a sender one second."""
-    async with open_door(amqp_url, KESSAI_BODY_DEADLINE="1") as opened:
+    async with open_ingress(amqp_url, KESSAI_BODY_DEADLINE="1") as opened:
         yield opened

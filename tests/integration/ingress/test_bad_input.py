@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from shared.broker.topology import CONFIRMATIONS_QUEUE, DEAD_LETTERS_QUEUE
-from tests.integration.ingress.conftest import Door
+from tests.integration.ingress.conftest import Ingress
 from tests.integration.ingress.wire import (
     CLOSED,
     HEADER,
@@ -78,32 +78,32 @@ ACCEPTED = {
 }
 
 
-async def test_signed_bytes_that_are_no_event_become_dead_letters_with_their_reason(door: Door) -> None:
+async def test_signed_bytes_that_are_no_event_become_dead_letters_with_their_reason(ingress: Ingress) -> None:
     cases = {(f"malformed:{reason}", name): raw for reason, bodies in MALFORMED.items() for name, raw in bodies.items()}
 
-    statuses = {case: await status_of(door.port, post(raw)) for case, raw in cases.items()}
+    statuses = {case: await status_of(ingress.port, post(raw)) for case, raw in cases.items()}
 
     assert statuses == dict.fromkeys(cases, 204)
-    letters = await drain(door.amqp_url, DEAD_LETTERS_QUEUE)
+    letters = await drain(ingress.amqp_url, DEAD_LETTERS_QUEUE)
     told = {
         case: (letter.failure and letter.failure.reason, letter.raw)
         for case, letter in zip(cases, letters, strict=True)
     }
     assert told == {(reason, name): (reason, raw) for (reason, name), raw in cases.items()}
     assert {letter.failure.error for letter in letters if letter.failure} == {"MalformedEvent"}
-    assert await drain(door.amqp_url, CONFIRMATIONS_QUEUE) == []
+    assert await drain(ingress.amqp_url, CONFIRMATIONS_QUEUE) == []
 
 
-async def test_strange_but_well_formed_events_are_accepted_byte_for_byte(door: Door) -> None:
-    statuses = {name: await status_of(door.port, post(raw)) for name, raw in ACCEPTED.items()}
+async def test_strange_but_well_formed_events_are_accepted_byte_for_byte(ingress: Ingress) -> None:
+    statuses = {name: await status_of(ingress.port, post(raw)) for name, raw in ACCEPTED.items()}
 
     assert statuses == dict.fromkeys(ACCEPTED, 204)
-    assert [envelope.raw for envelope in await drain(door.amqp_url, CONFIRMATIONS_QUEUE)] == list(ACCEPTED.values())
+    assert [envelope.raw for envelope in await drain(ingress.amqp_url, CONFIRMATIONS_QUEUE)] == list(ACCEPTED.values())
 
 
-async def test_the_same_bodies_unsigned_teach_a_stranger_nothing(door: Door) -> None:
+async def test_the_same_bodies_unsigned_teach_a_stranger_nothing(ingress: Ingress) -> None:
     bodies = [*ACCEPTED.values(), *(raw for group in MALFORMED.values() for raw in group.values())]
-    answers = [await ask(door.port, post(raw, signed=False)) for raw in bodies]
+    answers = [await ask(ingress.port, post(raw, signed=False)) for raw in bodies]
     assert (
         {(answer.status, answer.body) for answer in answers if answer} == {(401, answers[0].body)} if answers[0] else 0
     )
@@ -113,7 +113,7 @@ async def test_the_same_bodies_unsigned_teach_a_stranger_nothing(door: Door) -> 
 def requests_that_break_http() -> Mapping[str, tuple[bytes, set[int | str]]]:
     raw = event()
     signed = (HEADER, signature(raw))
-    host = ("Host", "door")
+    host = ("Host", "ingress")
     return {
         "garbage": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20 + b"\r\n\r\n", {400}),
         "no version": (b"POST /webhooks/siglume\r\n\r\n", {400, 401}),
@@ -121,12 +121,12 @@ def requests_that_break_http() -> Mapping[str, tuple[bytes, set[int | str]]]:
         "HTTP/1.0": (post(raw).replace(b"HTTP/1.1", b"HTTP/1.0"), {204}),
         "method of nonsense": (post(raw, method="P\x00ST"), {400}),
         "unknown method": (post(raw, method="BREW"), {400, 405}),
-        "CONNECT": (head("CONNECT", "door:443", [host]), {400, 404, 405}),
-        "absolute target": (post(raw, path="http://door/webhooks/siglume"), {400, 404}),
+        "CONNECT": (head("CONNECT", "ingress:443", [host]), {400, 404, 405}),
+        "absolute target": (post(raw, path="http://ingress/webhooks/siglume"), {400, 404}),
         "target of NUL": (post(raw, path="/webhooks/\x00"), {400, 404}),
         "target not utf-8": (post(raw, path="/webhooks/\xff\xfe"), {400, 404}),
         "bad absolute target": (post(raw, path="http://[::1/x"), {400, 404}),
-        "header without colon": (head("POST", "/webhooks/siglume", [host]).replace(b"Host: door", b"Host door"), {400}),
+        "header without colon": (head("POST", "/webhooks/siglume", [host]).replace(b"Host: ", b"Host "), {400}),
         "header with NUL": (post(raw, ("X-A", "a\x00b")), {400}),
         "header with bare CR": (post(raw, ("X-A", "a\rb")), {400}),
         "folded header": (post(raw, ("X-A", "a\r\n b")), {400}),
@@ -153,64 +153,64 @@ def requests_that_break_http() -> Mapping[str, tuple[bytes, set[int | str]]]:
         "websocket": (post(raw, ("Upgrade", "websocket"), ("Connection", "upgrade")), {204}),
         "h2c": (post(raw, ("Upgrade", "h2c"), ("Connection", "upgrade, HTTP2-Settings")), {204}),
         "HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400, 404, 405}),
-        "no host": (post(raw).replace(b"Host: door\r\n", b""), {204, 400}),
+        "no host": (post(raw).replace(b"Host: ingress\r\n", b""), {204, 400}),
     }  # fmt: skip
 
 
-async def test_broken_http_gets_a_clear_refusal_at_once(door: Door) -> None:
+async def test_broken_http_gets_a_clear_refusal_at_once(ingress: Ingress) -> None:
     cases = requests_that_break_http()
-    statuses = {name: await status_of(door.port, data) for name, (data, _) in cases.items()}
+    statuses = {name: await status_of(ingress.port, data) for name, (data, _) in cases.items()}
     assert {name: status for name, status in statuses.items() if status not in cases[name][1]} == {}
-    assert await status_of(door.port, post(event())) == 204
+    assert await status_of(ingress.port, post(event())) == 204
 
 
-async def test_a_refusal_quotes_nothing_of_the_request(door: Door) -> None:
+async def test_a_refusal_quotes_nothing_of_the_request(ingress: Ingress) -> None:
     for data, _ in requests_that_break_http().values():
-        answer = await ask(door.port, data.replace(b"X-A: a", b"X-A: marker-7c1"))
+        answer = await ask(ingress.port, data.replace(b"X-A: a", b"X-A: marker-7c1"))
         if answer is not None and answer.status != 204:
             assert answer.problem.keys() == {"type", "title", "status", "detail"}
             assert b"marker-7c1" not in answer.body
 
 
-async def test_what_follows_a_smuggled_length_is_never_taken_for_a_webhook(door: Door) -> None:
+async def test_what_follows_a_smuggled_length_is_never_taken_for_a_webhook(ingress: Ingress) -> None:
     inner = post(event("evt_smuggled"))
     outer = post(b"", CHUNKED, ("Content-Length", "6"), signed=False) + b"0\r\n\r\n" + inner
-    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", ingress.port)
     writer.write(outer)
     answer = await asyncio.wait_for(read_response(reader), 5)
     assert answer is not None
     assert answer.status == 400
     assert await asyncio.wait_for(reader.read(), 5) == b""
     writer.close()
-    assert await drain(door.amqp_url, CONFIRMATIONS_QUEUE) == []
+    assert await drain(ingress.amqp_url, CONFIRMATIONS_QUEUE) == []
 
 
 @pytest.mark.parametrize("sent", [0, 1, 50])
-async def test_a_body_shorter_than_said_is_408(hasty_door: Door, sent: int) -> None:
+async def test_a_body_shorter_than_said_is_408(hasty_ingress: Ingress, sent: int) -> None:
     raw = event()
-    answer = await ask(hasty_door.port, post(raw[:sent], (HEADER, signature(raw)), signed=False, length=len(raw)))
+    answer = await ask(hasty_ingress.port, post(raw[:sent], (HEADER, signature(raw)), signed=False, length=len(raw)))
     assert answer is not None
     assert answer.status == 408
     assert answer.headers["connection"] == "close"
 
 
-async def test_a_sender_that_hangs_up_within_its_body_is_let_go(hasty_door: Door) -> None:
+async def test_a_sender_that_hangs_up_within_its_body_is_let_go(hasty_ingress: Ingress) -> None:
     raw = event()
     for _ in range(20):
-        _, writer = await asyncio.open_connection("127.0.0.1", hasty_door.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", hasty_ingress.port)
         writer.write(post(raw[:10], (HEADER, signature(raw)), signed=False, length=len(raw)))
         await writer.drain()
         writer.transport.abort()
-    assert await status_of(hasty_door.port, post(raw)) == 204
-    assert len(await drain(hasty_door.amqp_url, CONFIRMATIONS_QUEUE)) == 1
+    assert await status_of(hasty_ingress.port, post(raw)) == 204
+    assert len(await drain(hasty_ingress.amqp_url, CONFIRMATIONS_QUEUE)) == 1
 
 
-async def test_200_slow_bodies_at_once_are_408_and_hold_up_nobody(hasty_door: Door) -> None:
+async def test_200_slow_bodies_at_once_are_408_and_hold_up_nobody(hasty_ingress: Ingress) -> None:
     raw = event()
     start = post(raw[:20], (HEADER, signature(raw)), signed=False, length=len(raw))
 
     async def drip() -> int | str:
-        reader, writer = await asyncio.open_connection("127.0.0.1", hasty_door.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", hasty_ingress.port)
         writer.write(start)
         answer = asyncio.create_task(read_response(reader))
         for byte in raw[20:]:
@@ -224,14 +224,14 @@ async def test_200_slow_bodies_at_once_are_408_and_hold_up_nobody(hasty_door: Do
 
     slow = [asyncio.create_task(drip()) for _ in range(200)]
     await asyncio.sleep(0.3)
-    quick = [await status_of(hasty_door.port, post(event()), within=2.0) for _ in range(20)]
+    quick = [await status_of(hasty_ingress.port, post(event()), within=2.0) for _ in range(20)]
 
     assert quick == [204] * 20
     assert set(await asyncio.wait_for(asyncio.gather(*slow), 10)) == {408}
 
 
-async def test_headers_that_never_end_are_408(hasty_door: Door) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", hasty_door.port)
+async def test_headers_that_never_end_are_408(hasty_ingress: Ingress) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", hasty_ingress.port)
     answer = asyncio.create_task(read_response(reader))
     writer.write(b"POST /webhooks/siglume HTTP/1.1\r\n")
     for number in range(30):
@@ -246,15 +246,15 @@ async def test_headers_that_never_end_are_408(hasty_door: Door) -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b"\r\n"])
-async def test_a_connection_that_asks_nothing_is_closed(hasty_door: Door, said: bytes) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", hasty_door.port)
+async def test_a_connection_that_asks_nothing_is_closed(hasty_ingress: Ingress, said: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", hasty_ingress.port)
     writer.write(said)
     await asyncio.wait_for(reader.read(), 3)
     writer.close()
 
 
-async def test_slow_headers_behind_a_whole_request_are_ended_too(hasty_door: Door) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", hasty_door.port)
+async def test_slow_headers_behind_a_whole_request_are_ended_too(hasty_ingress: Ingress) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", hasty_ingress.port)
     writer.write(post(event()) + b"POST /webhooks/sig")
     first = await asyncio.wait_for(read_response(reader), 5)
     writer.write(b"l")
@@ -265,8 +265,8 @@ async def test_slow_headers_behind_a_whole_request_are_ended_too(hasty_door: Doo
     assert rest == b"" or rest.startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_client_that_reads_no_answers_is_cut_off(hasty_door: Door) -> None:
-    _, writer = await asyncio.open_connection("127.0.0.1", hasty_door.port, limit=1)
+async def test_a_client_that_reads_no_answers_is_cut_off(hasty_ingress: Ingress) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", hasty_ingress.port, limit=1)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
 
     async def ask_without_end() -> None:
@@ -276,10 +276,10 @@ async def test_a_client_that_reads_no_answers_is_cut_off(hasty_door: Door) -> No
 
     with pytest.raises(ConnectionError):
         await asyncio.wait_for(ask_without_end(), 20)
-    assert await status_of(hasty_door.port, post(event())) == 204
+    assert await status_of(hasty_ingress.port, post(event())) == 204
 
 
-async def test_a_problem_document_is_json_that_names_no_secret(door: Door) -> None:
-    answer = await ask(door.port, post(event(), signed=False))
+async def test_a_problem_document_is_json_that_names_no_secret(ingress: Ingress) -> None:
+    answer = await ask(ingress.port, post(event(), signed=False))
     assert answer is not None
     assert "whsec" not in json.dumps(answer.problem)

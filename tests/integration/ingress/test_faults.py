@@ -1,4 +1,4 @@
-"""What the door does while RabbitMQ is away, slow or new, and what it has promised when it ends."""
+"""What the ingress does while RabbitMQ is away, slow or new, and what it has promised when it ends."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ import pytest
 from deploy.local.ports import free_ports
 from deploy.local.stack import Stack
 from shared.broker.topology import CONFIRMATIONS_QUEUE
-from tests.integration.ingress.conftest import Door, open_door
+from tests.integration.ingress.conftest import Ingress, open_ingress
 from tests.integration.ingress.program import program, send_until_cut
 from tests.integration.ingress.wire import ask, drain, event, post, status_of
 
@@ -41,13 +41,13 @@ async def accepted_within(port: int, seconds: float) -> None:
 
 async def test_without_rabbitmq_it_starts_answers_503_and_stays_ready() -> None:
     (closed,) = free_ports(1)
-    async with open_door(f"amqp://guest:guest@127.0.0.1:{closed}/") as door:
-        answer = await ask(door.port, post(event()))
+    async with open_ingress(f"amqp://guest:guest@127.0.0.1:{closed}/") as ingress:
+        answer = await ask(ingress.port, post(event()))
         assert answer is not None
         assert answer.status == 503
         assert int(answer.headers["retry-after"]) > 0
         assert answer.problem["type"] == "urn:kessai:problem:unconfirmed"
-        status, told = await ready(door.admin_port)
+        status, told = await ready(ingress.admin_port)
     assert status == 200
     assert told["ready"] is True
     assert "RabbitMQ" in told["degraded"]["broker"]
@@ -58,10 +58,10 @@ async def test_an_ingress_that_was_there_first_declares_what_it_needs_when_rabbi
     amqp_url: str, stack: Stack
 ) -> None:
     await asyncio.to_thread(stack.stop, "rabbitmq")
-    async with open_door(amqp_url) as door:
-        assert await status_of(door.port, post(event())) == 503
+    async with open_ingress(amqp_url) as ingress:
+        assert await status_of(ingress.port, post(event())) == 503
         await asyncio.to_thread(stack.start, "rabbitmq")
-        await accepted_within(door.port, 40)
+        await accepted_within(ingress.port, 40)
     assert await drain(amqp_url, CONFIRMATIONS_QUEUE) != []
 
 
@@ -73,15 +73,15 @@ async def test_an_ingress_that_was_there_first_is_not_ready_while_what_comes_is_
         channel = await connection.channel()
         await channel.queue_declare(CONFIRMATIONS_QUEUE, durable=True)
     await asyncio.to_thread(stack.stop, "rabbitmq")
-    async with open_door(amqp_url) as door:
-        assert (await ready(door.admin_port))[0] == 200
+    async with open_ingress(amqp_url) as ingress:
+        assert (await ready(ingress.admin_port))[0] == 200
         await asyncio.to_thread(stack.start, "rabbitmq")
-        _, told = await is_ready(door.admin_port, False)
+        _, told = await is_ready(ingress.admin_port, False)
         assert CONFIRMATIONS_QUEUE in told["failing"]["topology"]
         async with await aiormq.connect(amqp_url) as connection:
             channel = await connection.channel()
             await channel.queue_delete(CONFIRMATIONS_QUEUE)
-        await is_ready(door.admin_port, True)
+        await is_ready(ingress.admin_port, True)
 
 
 async def is_ready(admin_port: int, expected: bool) -> tuple[int, Any]:
@@ -92,12 +92,12 @@ async def is_ready(admin_port: int, expected: bool) -> tuple[int, Any]:
 
 
 async def test_it_recovers_from_a_broker_that_died_without_being_restarted(amqp_url: str, stack: Stack) -> None:
-    async with open_door(amqp_url, KESSAI_PUBLISH_TIMEOUT="1") as door:
-        assert await status_of(door.port, post(event("evt_before"))) == 204
+    async with open_ingress(amqp_url, KESSAI_PUBLISH_TIMEOUT="1") as ingress:
+        assert await status_of(ingress.port, post(event("evt_before"))) == 204
         await asyncio.to_thread(stack.kill, "rabbitmq")
-        assert await status_of(door.port, post(event("evt_during"))) == 503
+        assert await status_of(ingress.port, post(event("evt_during"))) == 503
         await asyncio.to_thread(stack.start, "rabbitmq")
-        await accepted_within(door.port, 40)
+        await accepted_within(ingress.port, 40)
     ids = [envelope.event_id for envelope in await drain(amqp_url, CONFIRMATIONS_QUEUE)]
     assert ids[0] == "evt_before"
 
@@ -111,24 +111,24 @@ def frozen_broker(stack: Stack) -> int:
 
 
 async def test_a_broker_that_says_nothing_is_503_within_the_timeout(amqp_url: str, frozen_broker: int) -> None:
-    async with open_door(amqp_url, KESSAI_PUBLISH_TIMEOUT="1") as door:
+    async with open_ingress(amqp_url, KESSAI_PUBLISH_TIMEOUT="1") as ingress:
         os.kill(frozen_broker, signal.SIGSTOP)
         try:
             began = time.monotonic()
-            assert await status_of(door.port, post(event())) == 503
+            assert await status_of(ingress.port, post(event())) == 503
             assert time.monotonic() - began < 2.5
         finally:
             os.kill(frozen_broker, signal.SIGCONT)
-        await accepted_within(door.port, 30)
+        await accepted_within(ingress.port, 30)
 
 
 async def test_beyond_the_publishes_in_flight_it_is_503_at_once(amqp_url: str, frozen_broker: int) -> None:
-    async with open_door(amqp_url, KESSAI_PUBLISH_TIMEOUT="3", KESSAI_MAX_IN_FLIGHT="2") as door:
+    async with open_ingress(amqp_url, KESSAI_PUBLISH_TIMEOUT="3", KESSAI_MAX_IN_FLIGHT="2") as ingress:
         os.kill(frozen_broker, signal.SIGSTOP)
         try:
-            waiting = [asyncio.create_task(ask(door.port, post(event()))) for _ in range(2)]
+            waiting = [asyncio.create_task(ask(ingress.port, post(event()))) for _ in range(2)]
             await asyncio.sleep(0.3)
-            answer = await ask(door.port, post(event()), within=1.0)
+            answer = await ask(ingress.port, post(event()), within=1.0)
             assert answer is not None
             assert (answer.status, answer.problem["type"]) == (503, "urn:kessai:problem:busy")
             assert int(answer.headers["retry-after"]) > 0
@@ -138,16 +138,16 @@ async def test_beyond_the_publishes_in_flight_it_is_503_at_once(amqp_url: str, f
 
 
 async def test_connections_beyond_the_cap_are_503_and_the_others_go_on(amqp_url: str) -> None:
-    async with open_door(amqp_url, KESSAI_MAX_CONNECTIONS="5") as door:
-        held = [await asyncio.open_connection("127.0.0.1", door.port) for _ in range(5)]
+    async with open_ingress(amqp_url, KESSAI_MAX_CONNECTIONS="5") as ingress:
+        held = [await asyncio.open_connection("127.0.0.1", ingress.port) for _ in range(5)]
         await asyncio.sleep(0.1)
-        answer = await ask(door.port, b"")
+        answer = await ask(ingress.port, b"")
         assert answer is not None
         assert (answer.status, answer.problem["type"]) == (503, "urn:kessai:problem:busy")
         for _, writer in held:
             writer.close()
         await asyncio.sleep(0.1)
-        assert await status_of(door.port, post(event())) == 204
+        assert await status_of(ingress.port, post(event())) == 204
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
@@ -185,9 +185,9 @@ async def test_sigterm_lets_requests_in_flight_finish(amqp_url: str, frozen_brok
         assert await ingress.ended() == 0
 
 
-async def test_a_message_that_no_queue_would_hold_is_503(door: Door) -> None:
-    connection = await aiormq.connect(door.amqp_url)
+async def test_a_message_that_no_queue_would_hold_is_503(ingress: Ingress) -> None:
+    connection = await aiormq.connect(ingress.amqp_url)
     channel = await connection.channel()
     await channel.queue_delete(CONFIRMATIONS_QUEUE)
     await connection.close()
-    assert await status_of(door.port, post(event())) == 503
+    assert await status_of(ingress.port, post(event())) == 503

@@ -1,4 +1,4 @@
-"""Every answer of the door, and what of it reaches RabbitMQ."""
+"""Every answer of the ingress, and what of it reaches RabbitMQ."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ import pytest
 
 from shared.broker.topology import CONFIRMATIONS_QUEUE, DEAD_LETTERS_QUEUE
 from shared.sdrp.signature import SigningSecret
-from tests.integration.ingress.conftest import Door, open_door
+from tests.integration.ingress.conftest import Ingress, open_ingress
 from tests.integration.ingress.wire import (
     HEADER,
     SECRET,
@@ -25,15 +25,15 @@ from tests.integration.ingress.wire import (
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-async def test_204_means_that_the_untouched_bytes_are_in_the_queue(door: Door) -> None:
+async def test_204_means_that_the_untouched_bytes_are_in_the_queue(ingress: Ingress) -> None:
     raw = b' {"id":"evt_7", "type":"direct_payment.spent","api_version":"1","occurred_at":"x","data":{}}\n'
     header = signature(raw)
 
-    response = await ask(door.port, post(raw, (HEADER, header), ("traceparent", TRACEPARENT), signed=False))
+    response = await ask(ingress.port, post(raw, (HEADER, header), ("traceparent", TRACEPARENT), signed=False))
 
     assert response is not None
     assert (response.status, response.body) == (204, b"")
-    (envelope,) = await drain(door.amqp_url, CONFIRMATIONS_QUEUE)
+    (envelope,) = await drain(ingress.amqp_url, CONFIRMATIONS_QUEUE)
     assert envelope.raw == raw
     assert envelope.signature == header
     assert envelope.endpoint == "siglume"
@@ -54,22 +54,22 @@ async def test_204_means_that_the_untouched_bytes_are_in_the_queue(door: Door) -
         "junk",
     ],
 )
-async def test_an_ill_formed_traceparent_is_left_out(door: Door, traceparent: str) -> None:
-    assert await status_of(door.port, post(event(), ("traceparent", traceparent))) == 204
-    (envelope,) = await drain(door.amqp_url, CONFIRMATIONS_QUEUE)
+async def test_an_ill_formed_traceparent_is_left_out(ingress: Ingress, traceparent: str) -> None:
+    assert await status_of(ingress.port, post(event(), ("traceparent", traceparent))) == 204
+    (envelope,) = await drain(ingress.amqp_url, CONFIRMATIONS_QUEUE)
     assert envelope.traceparent is None
 
 
-async def test_receipts_sort_by_time_and_never_repeat(door: Door) -> None:
+async def test_receipts_sort_by_time_and_never_repeat(ingress: Ingress) -> None:
     for _ in range(20):
-        assert await status_of(door.port, post(event())) == 204
+        assert await status_of(ingress.port, post(event())) == 204
         await asyncio.sleep(0.002)
-    ids = [envelope.receipt_id for envelope in await drain(door.amqp_url, CONFIRMATIONS_QUEUE)]
+    ids = [envelope.receipt_id for envelope in await drain(ingress.amqp_url, CONFIRMATIONS_QUEUE)]
     assert len(set(ids)) == 20
     assert ids == sorted(ids)
 
 
-async def test_every_signature_failure_is_the_same_401_byte_for_byte(door: Door) -> None:
+async def test_every_signature_failure_is_the_same_401_byte_for_byte(ingress: Ingress) -> None:
     raw = event()
     good = signature(raw)
     attempts = {
@@ -87,16 +87,16 @@ async def test_every_signature_failure_is_the_same_401_byte_for_byte(door: Door)
         "empty body": post(b"", signed=False),
     }
 
-    answers = {name: await ask(door.port, attempt) for name, attempt in attempts.items()}
+    answers = {name: await ask(ingress.port, attempt) for name, attempt in attempts.items()}
 
     assert {name: answer and answer.status for name, answer in answers.items()} == dict.fromkeys(attempts, 401)
     seen = {(answer.body, answer.headers["www-authenticate"]) for answer in answers.values() if answer}
     assert len(seen) == 1
-    assert await drain(door.amqp_url, CONFIRMATIONS_QUEUE) == []
-    assert await drain(door.amqp_url, DEAD_LETTERS_QUEUE) == []
+    assert await drain(ingress.amqp_url, CONFIRMATIONS_QUEUE) == []
+    assert await drain(ingress.amqp_url, DEAD_LETTERS_QUEUE) == []
 
 
-async def test_problems_have_a_stable_shape(door: Door) -> None:
+async def test_problems_have_a_stable_shape(ingress: Ingress) -> None:
     raw = event()
     attempts = {
         (404, "not-found"): post(raw, path="/webhooks/other"),
@@ -106,7 +106,7 @@ async def test_problems_have_a_stable_shape(door: Door) -> None:
         (401, "unauthenticated"): post(raw, signed=False),
     }
     for (status, slug), attempt in attempts.items():
-        answer = await ask(door.port, attempt)
+        answer = await ask(ingress.port, attempt)
         assert answer is not None
         assert answer.status == status
         assert answer.problem.keys() == {"type", "title", "status", "detail"}
@@ -114,8 +114,8 @@ async def test_problems_have_a_stable_shape(door: Door) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
-async def test_other_methods_are_405_and_say_which_is_allowed(door: Door, method: str) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+async def test_other_methods_are_405_and_say_which_is_allowed(ingress: Ingress, method: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", ingress.port)
     writer.write(post(b"", ("Connection", "close"), method=method))
     answer = await asyncio.wait_for(reader.read(), 5)
     writer.close()
@@ -130,45 +130,49 @@ async def test_other_methods_are_405_and_say_which_is_allowed(door: Door, method
     ["/", "/webhooks", "/webhooks/", "/webhooks/Siglume", "/webhooks/siglume/", "/webhooks/siglume%00", "/metrics",
      "/readyz", "//webhooks/siglume", "/webhooks/../webhooks/siglume", "/webhooks/" + "x" * 5000],
 )  # fmt: skip
-async def test_any_other_path_is_404(door: Door, path: str) -> None:
-    assert await status_of(door.port, post(event(), path=path)) == 404
+async def test_any_other_path_is_404(ingress: Ingress, path: str) -> None:
+    assert await status_of(ingress.port, post(event(), path=path)) == 404
 
 
-async def test_a_query_does_not_hide_the_endpoint(door: Door) -> None:
-    assert await status_of(door.port, post(event(), path="/webhooks/siglume?source=retry")) == 204
+async def test_a_query_does_not_hide_the_endpoint(ingress: Ingress) -> None:
+    assert await status_of(ingress.port, post(event(), path="/webhooks/siglume?source=retry")) == 204
 
 
-async def test_content_type_does_not_matter_and_identity_is_no_coding(door: Door) -> None:
-    assert await status_of(door.port, post(event(), ("Content-Type", "text/plain"))) == 204
-    assert await status_of(door.port, post(event(), ("Content-Encoding", "Identity"))) == 204
+async def test_content_type_does_not_matter_and_identity_is_no_coding(ingress: Ingress) -> None:
+    assert await status_of(ingress.port, post(event(), ("Content-Type", "text/plain"))) == 204
+    assert await status_of(ingress.port, post(event(), ("Content-Encoding", "Identity"))) == 204
 
 
-async def test_one_coding_among_several_headers_is_415(door: Door) -> None:
+async def test_one_coding_among_several_headers_is_415(ingress: Ingress) -> None:
     codings = (("Content-Encoding", "identity"), ("Content-Encoding", "br"))
-    assert await status_of(door.port, post(event(), *codings)) == 415
+    assert await status_of(ingress.port, post(event(), *codings)) == 415
 
 
 async def test_bodies_of_exactly_the_cap_pass_and_one_byte_more_does_not(amqp_url: str) -> None:
-    async with open_door(amqp_url, KESSAI_MAX_BODY="2000") as door:
+    async with open_ingress(amqp_url, KESSAI_MAX_BODY="2000") as ingress:
         fits = event(data={"pad": ""})
         fits = event(data={"pad": "x" * (2000 - len(fits))})
         over = event(data={"pad": "x" * (2001 - len(event(data={"pad": ""})))})
         te = ("Transfer-Encoding", "chunked")
         assert (len(fits), len(over)) == (2000, 2001)
-        assert await status_of(door.port, post(fits)) == 204
-        assert await status_of(door.port, post(over)) == 413
-        assert await status_of(door.port, post(b"", te, (HEADER, signature(fits)), signed=False) + chunked(fits)) == 204
-        assert await status_of(door.port, post(b"", te, (HEADER, signature(over)), signed=False) + chunked(over)) == 413
+        assert await status_of(ingress.port, post(fits)) == 204
+        assert await status_of(ingress.port, post(over)) == 413
+        assert (
+            await status_of(ingress.port, post(b"", te, (HEADER, signature(fits)), signed=False) + chunked(fits)) == 204
+        )
+        assert (
+            await status_of(ingress.port, post(b"", te, (HEADER, signature(over)), signed=False) + chunked(over)) == 413
+        )
 
 
-async def test_413_is_answered_before_the_body_is_sent(door: Door) -> None:
-    assert await status_of(door.port, post(b"", length=10**12), within=1.0) == 413
+async def test_413_is_answered_before_the_body_is_sent(ingress: Ingress) -> None:
+    assert await status_of(ingress.port, post(b"", length=10**12), within=1.0) == 413
 
 
-async def test_an_expected_continue_is_given(door: Door) -> None:
+async def test_an_expected_continue_is_given(ingress: Ingress) -> None:
     raw = event()
     whole = post(raw, ("Expect", "100-continue"))
-    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", ingress.port)
     writer.write(whole[: -len(raw)])
     assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(raw)
@@ -178,8 +182,8 @@ async def test_an_expected_continue_is_given(door: Door) -> None:
     assert answer.status == 204
 
 
-async def test_a_connection_carries_many_webhooks_accepted_and_refused(door: Door) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+async def test_a_connection_carries_many_webhooks_accepted_and_refused(ingress: Ingress) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", ingress.port)
     statuses = []
     for attempt in (post(event()), post(event(), signed=False), post(event())):
         writer.write(attempt)
@@ -190,23 +194,23 @@ async def test_a_connection_carries_many_webhooks_accepted_and_refused(door: Doo
     assert statuses == [204, 401, 204]
 
 
-async def test_pipelined_webhooks_are_answered_in_order(door: Door) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+async def test_pipelined_webhooks_are_answered_in_order(ingress: Ingress) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", ingress.port)
     writer.write((post(event()) + post(event(), signed=False)) * 40)
     answers = [await asyncio.wait_for(read_response(reader), 5) for _ in range(80)]
     writer.close()
     assert [answer and answer.status for answer in answers] == [204, 401] * 40
-    assert len(await drain(door.amqp_url, CONFIRMATIONS_QUEUE)) == 40
+    assert len(await drain(ingress.amqp_url, CONFIRMATIONS_QUEUE)) == 40
 
 
 async def test_either_live_secret_verifies_during_a_rotation(amqp_url: str, tmp_path: Path) -> None:
     config = tmp_path / "kessai.toml"
     config.write_text('[endpoints.shop]\nsecrets = ["whsec_new", "whsec_old"]\n')
-    async with open_door(amqp_url, KESSAI_CONFIG=str(config)) as door:
+    async with open_ingress(amqp_url, KESSAI_CONFIG=str(config)) as ingress:
         for secret, status in (("whsec_new", 204), ("whsec_old", 204), (SECRET, 401)):
             raw = event()
             attempt = post(raw, (HEADER, signature(raw, secret=secret)), path="/webhooks/shop", signed=False)
-            assert await status_of(door.port, attempt) == status
+            assert await status_of(ingress.port, attempt) == status
     envelopes = await drain(amqp_url, CONFIRMATIONS_QUEUE)
     expected = [SigningSecret.from_text(secret).fingerprint for secret in ("whsec_new", "whsec_old")]
     assert [envelope.key_fingerprint for envelope in envelopes] == expected

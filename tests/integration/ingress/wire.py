@@ -53,7 +53,7 @@ def post(
     length: int | None = None,
 ) -> bytes:
     """A whole request. `length` lies about the body."""
-    fields = [("Host", "door"), *([(HEADER, signature(raw))] if signed else []), *headers]
+    fields = [("Host", "ingress"), *([(HEADER, signature(raw))] if signed else []), *headers]
     if not any(name.lower() in {"transfer-encoding", "content-length"} for name, _ in headers):
         fields.append(("Content-Length", str(len(raw) if length is None else length)))
     return head(method, path, fields) + raw
@@ -82,7 +82,7 @@ async def read_response(reader: asyncio.StreamReader) -> Response | None:
 
 
 async def ask(port: int, data: bytes, *, within: float = 5.0) -> Response | None:
-    """The first response to `data`, or None when the door closes without one. Fails when neither comes in time."""
+    """The first response to `data`, or None when the ingress closes without one. Fails when neither comes in time."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         async with asyncio.timeout(within):

@@ -1,4 +1,4 @@
-"""What the door may say."""
+"""The answers of the webhook ingress."""
 
 import orjson
 import pytest

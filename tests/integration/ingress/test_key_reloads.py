@@ -1,4 +1,4 @@
-"""A door that is told by SIGHUP of other secrets: it takes them without a restart, and none that it cannot use."""
+"""SIGHUP has the ingress read its webhook secrets again, without a restart; unusable settings change nothing."""
 
 import signal
 from contextlib import AbstractContextManager
@@ -14,12 +14,16 @@ OLD, NEW = SECRET, "whsec_of_next_year"
 
 def signed(secret: str) -> bytes:
     raw = event()
-    fields = [("Host", "door"), ("Siglume-Signature", signature(raw, secret=secret)), ("Content-Length", str(len(raw)))]
+    fields = [
+        ("Host", "ingress"),
+        ("Siglume-Signature", signature(raw, secret=secret)),
+        ("Content-Length", str(len(raw))),
+    ]
     return head("POST", "/webhooks/siglume", fields) + raw
 
 
 class Shop:
-    """Its KESSAI_CONFIG, and a door that was started with it."""
+    """Its KESSAI_CONFIG, and an ingress that was started with it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -34,7 +38,7 @@ class Shop:
         self.config.write_text("".join(keys))
 
 
-def door_of(amqp_url: str, folder: Path, shop: Shop, *arguments: str) -> AbstractContextManager[Program]:
+def ingress_of(amqp_url: str, folder: Path, shop: Shop, *arguments: str) -> AbstractContextManager[Program]:
     given = {"SIGLUME_WEBHOOK_SECRET": None, "KESSAI_CONFIG": str(shop.config)}
     return program(folder, amqp_url, *arguments, **given)
 
@@ -44,57 +48,57 @@ async def statuses(port: int) -> tuple[int | str, int | str]:
     return await status_of(port, signed(OLD)), await status_of(port, signed(NEW))
 
 
-async def renewed(ingress: Program, *, times: int) -> dict[str, Any]:
+async def reloaded(ingress: Program, *, times: int) -> dict[str, Any]:
     ingress.process.send_signal(signal.SIGHUP)
-    return (await ingress.told("ingress.keys_renewed", times=times))[-1]
+    return (await ingress.told("ingress.keys_reloaded", times=times))[-1]
 
 
-async def test_a_secret_is_added_and_retired_while_the_door_goes_on(amqp_url: str, tmp_path: Path) -> None:
+async def test_a_secret_is_added_and_retired_while_the_ingress_serves(amqp_url: str, tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     shop.keeps("old")
-    with door_of(amqp_url, tmp_path, shop) as ingress:
+    with ingress_of(amqp_url, tmp_path, shop) as ingress:
         (started,) = await ingress.told("ingress.started")
         assert await statuses(started["port"]) == (204, 401)
         shop.keeps("new", old=datetime.now(UTC) + timedelta(hours=1))
-        line = await renewed(ingress, times=1)
+        line = await reloaded(ingress, times=1)
         assert (len(line["keys"]["siglume"]), line["needs_restart"]) == (2, [])
         assert await statuses(started["port"]) == (204, 204)
         shop.keeps("new", old=datetime.now(UTC) - timedelta(seconds=1))
-        await renewed(ingress, times=2)
+        await reloaded(ingress, times=2)
         assert await statuses(started["port"]) == (401, 204)
         shop.keeps("new")
-        await renewed(ingress, times=3)
+        await reloaded(ingress, times=3)
         assert await statuses(started["port"]) == (401, 204)
         text = ingress.log.read_text()
     assert OLD not in text
     assert NEW not in text
 
 
-async def test_what_cannot_be_read_leaves_the_door_as_it_is(amqp_url: str, tmp_path: Path) -> None:
+async def test_what_cannot_be_read_leaves_the_ingress_as_it_is(amqp_url: str, tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     shop.keeps("old")
-    with door_of(amqp_url, tmp_path, shop) as ingress:
+    with ingress_of(amqp_url, tmp_path, shop) as ingress:
         (started,) = await ingress.told("ingress.started")
         shop.keeps("nowhere")
         ingress.process.send_signal(signal.SIGHUP)
-        (kept,) = await ingress.told("ingress.keys_kept")
+        (kept,) = await ingress.told("ingress.key_reload_failed")
         assert "nowhere" in kept["because"]
         assert await statuses(started["port"]) == (204, 401)
         shop.keeps("no\\u0000where")  # no name of a file that Python would open
         ingress.process.send_signal(signal.SIGHUP)
-        await ingress.told("ingress.keys_kept", times=2)
+        await ingress.told("ingress.key_reload_failed", times=2)
         shop.keeps("new")
-        await renewed(ingress, times=1)
+        await reloaded(ingress, times=1)
         assert await statuses(started["port"]) == (401, 204)
 
 
 async def test_an_endpoint_that_is_new_waits_for_a_restart(amqp_url: str, tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     shop.keeps("old")
-    with door_of(amqp_url, tmp_path, shop) as ingress:
+    with ingress_of(amqp_url, tmp_path, shop) as ingress:
         await ingress.told("ingress.started")
         shop.config.write_text('[endpoints.books]\nsecret_files = ["new"]\n')
-        line = await renewed(ingress, times=1)
+        line = await reloaded(ingress, times=1)
     assert line["needs_restart"] == ["books", "siglume"]
     assert list(line["keys"]) == ["siglume"]
 
@@ -102,10 +106,10 @@ async def test_an_endpoint_that_is_new_waits_for_a_restart(amqp_url: str, tmp_pa
 async def test_each_of_several_processes_is_told(amqp_url: str, tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     shop.keeps("old")
-    with door_of(amqp_url, tmp_path, shop, *ANY_PORTS, "--processes", "2") as ingress:
+    with ingress_of(amqp_url, tmp_path, shop, *ANY_PORTS, "--processes", "2") as ingress:
         started = await ingress.told("ingress.started", times=2)
         shop.keeps("new")
-        await renewed(ingress, times=2)
+        await reloaded(ingress, times=2)
         assert {await statuses(started[0]["port"]) for _ in range(12)} == {(401, 204)}
         ingress.process.terminate()
         assert await ingress.ended() == 0
