@@ -8,13 +8,13 @@ PERIOD_SECONDS = 6 * 3600.0
 
 
 def archive_months(books: RetryingDatabase) -> Housekeeping:
-    """Whichever worker looks first makes the month, the others find it there."""
+    """The first worker to run makes the month, and the others find it there."""
 
-    async def turn() -> float:
+    async def run_once() -> float:
         await books.run(ensure_months)
         return PERIOD_SECONDS
 
-    return Housekeeping("archive months", turn)
+    return Housekeeping("archive months", run_once)
 
 
 async def ensure_months(connection: Connection) -> None:

@@ -10,11 +10,11 @@ PERIOD_SECONDS = 20.0
 
 
 def fold_tallies(pool: Pool) -> Housekeeping:
-    """One worker at a time; turn after turn while there is much to fold."""
+    """One worker at a time; without a pause while there is much to fold."""
 
-    async def turn() -> float:
+    async def run_once() -> float:
         async with connected(pool) as connection:
             folded = await folding.fold_alone(connection, now=datetime.now(UTC))
         return 0.0 if folded >= folding.ROWS_AT_ONCE else PERIOD_SECONDS
 
-    return Housekeeping("folding tallies", turn)
+    return Housekeeping("folding tallies", run_once)

@@ -1,4 +1,4 @@
-"""What is done every so often beside the roles; whatever becomes of it, it takes no worker down with it."""
+"""Periodic work beside the roles; its failure never ends a worker."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,15 +16,15 @@ log = structlog.get_logger("kessai.worker")
 
 
 class Housekeeping:
-    def __init__(self, name: str, turn: Callable[[], Awaitable[float]]) -> None:
-        """`turn` does it once and returns the seconds until the next turn; it may raise KessaiError."""
+    def __init__(self, name: str, run_once: Callable[[], Awaitable[float]]) -> None:
+        """`run_once` returns the seconds until its next run; it may raise KessaiError."""
         self._name = name
-        self._turn = turn
+        self._run_once = run_once
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                pause = await self._turn()
+                pause = await self._run_once()
             except KessaiError as error:
                 log.warning("housekeeping.failed", what=self._name, error=str(error))
                 pause = RETRY_SECONDS

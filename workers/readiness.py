@@ -9,7 +9,7 @@ from workers.database import RetryingDatabase
 
 
 def of_consumers(books: RetryingDatabase, consumers: Sequence[BatchConsumer[Any]]) -> Readiness:
-    """While Postgres is away nothing is consumed, so that one reason is enough."""
+    """While Postgres is away nothing is consumed, so one reason is enough."""
     if books.down_because is not None:
         return Readiness(degraded={"database": books.down_because})
     if not all(consumer.connected for consumer in consumers):

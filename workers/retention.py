@@ -1,4 +1,4 @@
-"""Forgets what the merchant no longer wants kept."""
+"""Deletes what the merchant no longer wants kept."""
 
 from datetime import UTC, datetime
 
@@ -14,13 +14,13 @@ log = structlog.get_logger("kessai.worker")
 
 
 def retention(pool: Pool, keep: Keep) -> Housekeeping:
-    """One worker at a time: whoever holds the lock prunes, the others come back later."""
+    """One worker at a time: the one that holds the lock prunes, and the others try later."""
 
-    async def turn() -> float:
+    async def run_once() -> float:
         async with connected(pool) as connection:
             pruned = await prune_alone(connection, keep, now=datetime.now(UTC))
         if pruned is not None and (pruned.months or pruned.claims or pruned.facts):
             log.info("retention.pruned", months=pruned.months, claims=pruned.claims, facts=pruned.facts)
         return PERIOD_SECONDS
 
-    return Housekeeping("retention", turn)
+    return Housekeeping("retention", run_once)

@@ -57,7 +57,7 @@ class RoleName(StrEnum):
 
 
 def roles_for(settings: Settings) -> list[RoleName]:
-    """All that these settings allow: reconcile has nobody to ask where no token of Siglume is given."""
+    """All roles that these settings allow: reconcile needs a token of Siglume."""
     return [name for name in RoleName if name is not RoleName.RECONCILE or providers(settings)]
 
 
@@ -171,7 +171,7 @@ async def _parts(
 
 
 def _reviews(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Reviews:
-    """With the token of each endpoint's merchant: without one there is nobody to ask."""
+    """With the token of each endpoint's merchant; an endpoint without one gathers no evidence."""
     accesses = {name: terms.access for name, terms in settings.checkouts().items() if terms.access is not None}
     return Reviews(
         settings.require_amqp_url(),
@@ -220,7 +220,7 @@ def _publisher(settings: Settings, role: RoleName) -> Publisher:
 
 
 def _together(roles: Sequence[Role]) -> Readiness:
-    """A worker takes no requests: what is away is told, and consuming goes on when it is back."""
+    """A worker takes no requests, so whatever is unavailable only degrades it."""
     degraded: dict[str, str] = {}
     for role in roles:
         degraded |= role.readiness().degraded

@@ -1,4 +1,4 @@
-"""Applies a batch to the books whole, or finds the one event that stands in its way."""
+"""Applies a batch to the books, and finds the events that cannot be applied."""
 
 import time
 from collections.abc import Mapping, Sequence

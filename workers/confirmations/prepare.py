@@ -1,4 +1,4 @@
-"""What is this message? Runs as each one arrives, and always has an answer."""
+"""Reads a message as it arrives: as an event, or as one that no retry can apply."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -11,10 +11,10 @@ from shared.ledger.books import Shop
 from shared.ledger.incoming import Incoming
 from shared.observe.admin import Readiness
 from workers.confirmations.applier import Applier
-from workers.confirmations.hand_over import HandOver
+from workers.confirmations.failed_event_publisher import FailedEventPublisher
+from workers.confirmations.failed_events import UnknownEndpoint, dead_letter_poison, retry_or_dead_letter
 from workers.confirmations.metrics import ConfirmationMetrics
 from workers.confirmations.prepare import Poison, prepare
-from workers.confirmations.set_aside import UnknownEndpoint, bury_poison, route
 from workers.database import RetryingDatabase
 from workers.readiness import of_consumers
 
@@ -44,7 +44,7 @@ class Confirmations:
         self._books = books
         self._applier = Applier(books, shops, metrics)
         self._shops = shops
-        self._hand_over = HandOver(publisher, metrics)
+        self._publish_failed = FailedEventPublisher(publisher, metrics)
         self._consumers = [
             BatchConsumer(
                 amqp_url,
@@ -75,20 +75,21 @@ class Confirmations:
     async def handle(self, deliveries: Sequence[Delivery[Incoming | Poison]]) -> None:
         """Return when every delivery has its outcome: in the books, in a retry queue, or among the dead letters."""
         prepared = [delivery.prepared for delivery in deliveries]
-        known, strange = self._by_endpoint([each for each in prepared if isinstance(each, Incoming)])
-        failed = [*await self._applier.apply(known), *strange]
+        known, unknown = self._by_endpoint([each for each in prepared if isinstance(each, Incoming)])
+        refused = [*await self._applier.apply(known), *unknown]
         poison = [each for each in prepared if isinstance(each, Poison)]
-        set_aside = [*(route(incoming, error) for incoming, error in failed), *(bury_poison(each) for each in poison)]
-        if set_aside:
-            await self._hand_over(set_aside)
+        failed = [retry_or_dead_letter(incoming, error) for incoming, error in refused]
+        failed += [dead_letter_poison(each) for each in poison]
+        if failed:
+            await self._publish_failed(failed)
 
     def _by_endpoint(self, batch: Sequence[Incoming]) -> tuple[list[Incoming], list[tuple[Incoming, Exception]]]:
-        """Events of shops that we know, and the others: nobody may guess what a shop allows."""
+        """Events of configured endpoints, and the others with their error: a shop's policy must not be guessed."""
         known = [incoming for incoming in batch if incoming.envelope.endpoint in self._shops]
         if len(known) == len(batch):
             return known, []
-        strange = [incoming for incoming in batch if incoming.envelope.endpoint not in self._shops]
-        return known, [(incoming, _unknown(incoming.envelope.endpoint)) for incoming in strange]
+        unknown = [incoming for incoming in batch if incoming.envelope.endpoint not in self._shops]
+        return known, [(incoming, _unknown(incoming.envelope.endpoint)) for incoming in unknown]
 
 
 def _unknown(endpoint: str) -> UnknownEndpoint:

@@ -1,4 +1,4 @@
-"""`kessai worker dead-letters`: drains the dead-letter queue into the books, where people can work on it."""
+"""`kessai worker dead-letters`: moves the dead-letter queue into the books, where people can work on it."""
 
 import asyncio
 import time
@@ -81,7 +81,7 @@ class DeadLetters:
 
 
 def _as_mere_bytes(delivery: Delivery[Letter], refusal: Exception) -> Letter:
-    """The whole message as it lies in the queue, with nothing in it taken for granted."""
+    """The whole message as bytes, with no field of it trusted."""
     envelope, failure = delivery.prepared
     log.warning("dead_letter.kept_as_bytes", reason=failure.reason, error=type(refusal.__cause__ or refusal).__name__)
     mere = foreign(delivery.body, received_at=datetime.now(UTC))
@@ -89,7 +89,7 @@ def _as_mere_bytes(delivery: Delivery[Letter], refusal: Exception) -> Letter:
 
 
 def read_letter(body: bytes, headers: Mapping[str, Any]) -> Letter:
-    """Never raises: even what is no envelope of ours is kept, with its bytes."""
+    """Never raises: a message that is no envelope of ours is kept, too, as bytes."""
     try:
         envelope = decode(body)
     except UnreadableEnvelope as error:
@@ -98,7 +98,7 @@ def read_letter(body: bytes, headers: Mapping[str, Any]) -> Letter:
 
 
 def _failure_of_broker(headers: Mapping[str, Any]) -> Failure:
-    """RabbitMQ itself gave the message up: it says why in a header, the latest death first."""
+    """The reason for which RabbitMQ itself dead-lettered the message; its header lists the latest death first."""
     deaths = headers.get("x-death")
     latest = deaths[0] if isinstance(deaths, list) and deaths else {}
     reason = str(latest.get("reason", "unknown")) if isinstance(latest, dict) else "unknown"

@@ -28,9 +28,9 @@ from workers.readiness import of_publisher
 PAGE = 500
 """Facts of one shard that one transaction relays at most."""
 PAGE_SECONDS = 10.0
-"""What is not out after this waits for the next round: Postgres ends transactions that stay idle for too long."""
+"""Facts not published after this wait for the next round: Postgres ends transactions that stay idle for too long."""
 IDLE_SECONDS = 0.2
-"""Pause before the outbox is looked at again when there was nothing to relay."""
+"""Pause before the next read of the outbox when there was nothing to relay."""
 
 log = structlog.get_logger("kessai.worker")
 
@@ -58,7 +58,7 @@ class Outbox:
         return of_publisher(self._books, self._broker_down_because)
 
     async def relay_round(self, connection: Connection) -> int:
-        """Relay a page of every shard that has something and that no other relay is at; how many facts went out."""
+        """Relay a page of every shard that has facts and that no other relay holds; the number of facts published."""
         relayed = 0
         for shard in await outbox.waiting_shards(connection):
             async with connection.transaction():
@@ -78,7 +78,7 @@ class Outbox:
         published: list[WaitingFact] = []
         for wave in waves(facts):
             outcomes = await self._publisher.publish_many([message for fact in wave for message in messages(fact)])
-            self._tell_of_missing_queues(outcomes)
+            self._log_missing_queues(outcomes)
             failure = next((outcome for outcome in outcomes if is_refusal(outcome)), None)
             self._note(failure)
             if failure is not None:
@@ -92,7 +92,7 @@ class Outbox:
             self._metrics.published(name, count)
         return published
 
-    def _tell_of_missing_queues(self, outcomes: Sequence[BrokerUnavailable | None]) -> None:
+    def _log_missing_queues(self, outcomes: Sequence[BrokerUnavailable | None]) -> None:
         missing = next((outcome for outcome in outcomes if isinstance(outcome, Unroutable)), None)
         if missing is not None:
             log.error("outbox.review_queue_missing", error=str(missing))
@@ -105,7 +105,7 @@ class Outbox:
 
 
 def waves(facts: Sequence[WaitingFact]) -> list[list[WaitingFact]]:
-    """Facts that may be under way at once: each wave names a subject at most once, in the order of the facts."""
+    """Facts that may be published at once: each wave has a subject at most once, in the order of the facts."""
     found: list[list[WaitingFact]] = []
     seen: Counter[str] = Counter()
     for fact in facts:
@@ -117,19 +117,19 @@ def waves(facts: Sequence[WaitingFact]) -> list[list[WaitingFact]]:
 
 
 def messages(fact: WaitingFact) -> list[Outgoing]:
-    """Every fact goes to the merchant's exchange, where nobody need listen; reviews go to their queues as well."""
-    told = Outgoing(fact.body.encode(), ORDERS, fact.routing_key, message_type=fact.name, must_route=False)
+    """Every fact goes to the merchant's exchange, with or without subscribers; reviews go to their queues as well."""
+    fact_message = Outgoing(fact.body.encode(), ORDERS, fact.routing_key, message_type=fact.name, must_route=False)
     if not fact.name.startswith("review."):
-        return [told]
-    return [told, Outgoing(fact.body.encode(), REVIEWS, fact.routing_key, message_type=fact.name)]
+        return [fact_message]
+    return [fact_message, Outgoing(fact.body.encode(), REVIEWS, fact.routing_key, message_type=fact.name)]
 
 
 def is_refusal(outcome: BrokerUnavailable | None) -> bool:
-    """A notice of a review that has no queue counts as told: the books hold the review, and orders must not wait."""
+    """A review without a queue counts as published: the books hold the review, and orders must not wait."""
     return outcome is not None and not isinstance(outcome, Unroutable)
 
 
 def _confirmed(wave: Sequence[WaitingFact], outcomes: Sequence[BrokerUnavailable | None]) -> list[WaitingFact]:
     remaining = iter(outcomes)
-    told = [[next(remaining) for _ in messages(fact)] for fact in wave]
-    return [fact for fact, refusals in zip(wave, told, strict=True) if not any(map(is_refusal, refusals))]
+    outcomes_by_fact = [[next(remaining) for _ in messages(fact)] for fact in wave]
+    return [fact for fact, refusals in zip(wave, outcomes_by_fact, strict=True) if not any(map(is_refusal, refusals))]

@@ -1,7 +1,7 @@
-"""Runs replays: hands frozen events over once more, on a queue of their own, at the rate that was asked for.
+"""Runs replays: publishes planned events again, to a queue of their own, at the rate of the job.
 
-All that a job has done is in the books, so that any worker goes on where another was killed: what was handed over and
-not noted is handed over again, which changes nothing.
+All that a job has done is in the books, so that any worker continues where another was killed. What was published and
+not noted is published again, which changes nothing.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from workers.database import RetryingDatabase
 from workers.readiness import of_publisher
 
 IDLE_SECONDS = 0.5
-"""Between looks for a job."""
+"""Between polls for a job."""
 WAIT_SECONDS = 0.05
-"""Between looks at a job that waits for what is in flight, or for its rate."""
+"""Between polls of a job that waits for events in flight, or for its rate."""
 FAULT_SECONDS = 10.0
 """Pause after a fault of ours."""
 
@@ -33,7 +33,7 @@ log = structlog.get_logger("kessai.worker")
 
 
 class Replays:
-    """Runs whatever replay is started, until stopped."""
+    """Runs the replays that are started, until stopped."""
 
     def __init__(self, *, books: RetryingDatabase, publisher: Publisher) -> None:
         self._books = books
@@ -55,7 +55,7 @@ class Replays:
         return of_publisher(self._books, self._broker_down_because)
 
     async def take_turn(self, connection: Connection) -> float:
-        """Take one job a step further; seconds until the next look."""
+        """Take one job a step further; seconds until the next poll."""
         async with connection.transaction():
             turn = await take_turn(connection)
             if turn is None:
@@ -80,7 +80,7 @@ class Replays:
         return 0.0
 
     async def _send(self, connection: Connection, turn: Turn, events: int) -> float:
-        """Hand over the next events, up to the first that RabbitMQ refuses."""
+        """Publish the next events, up to the first that RabbitMQ refuses."""
         items = await take(
             connection, turn.replay_id, first=turn.progress.sent + 1, limit=events, rule_again=turn.rule_again
         )
@@ -103,7 +103,7 @@ class Replays:
 async def _settle_withheld(
     connection: Connection, replay_id: int, items: Sequence[tuple[int, Envelope | Withheld]]
 ) -> None:
-    """What cannot or must not be handed over has its result at once."""
+    """Items that cannot or must not be published have their result at once."""
     results = [ItemResult(replay_id, item, *why) for item, why in items if isinstance(why, Withheld)]
     if results:
         await settle_items(connection, results)

@@ -16,7 +16,7 @@ from shared.broker.topology import (
 )
 from tests.given import confirmation, envelope, new_order, payment, settlement, usage
 from tests.integration.workers.bench import Bench, until
-from workers.confirmations import set_aside
+from workers.confirmations import failed_events
 
 REFUSE = {
     "data": "RAISE EXCEPTION 'no such row here' USING ERRCODE = '22023'",
@@ -152,7 +152,7 @@ async def test_what_outlives_every_tier_is_a_dead_letter_with_its_attempts(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiers = [await _short_tier(bench, tier, milliseconds=100 * n) for n, tier in enumerate(RETRY_TIERS, 1)]
-    monkeypatch.setattr(set_aside, "RETRY_TIERS", tuple(tiers))
+    monkeypatch.setattr(failed_events, "RETRY_TIERS", tuple(tiers))
     await refuse(bench, "evt-1", "transient")
     await bench.send(envelope(payment()), envelope(payment("evt-2", "order-2")))
     async with bench.running(bench.confirmations(), bench.dead_letters()):
@@ -295,7 +295,7 @@ async def _facts(bench: Bench, queue: str) -> list[dict[str, str]]:
     return [orjson.loads(message.body) for message in await bench.taken(queue)]
 
 
-async def test_what_is_set_aside_but_not_confirmed_comes_again(bench: Bench) -> None:
+async def test_a_failed_event_whose_publish_is_not_confirmed_is_delivered_again(bench: Bench) -> None:
     """Without a queue for the dead letters nothing is acknowledged; with it the poison goes there, and only once."""
     await bench.books.register(new_order())
     channel = await bench.channel()

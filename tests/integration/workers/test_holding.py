@@ -133,7 +133,7 @@ async def _goes_back_and_stays(bench: Bench) -> None:
     await bench.send(envelope(payment()))
 
 
-async def test_what_rabbitmq_will_not_set_aside_is_held_and_spends_no_delivery(bench: Bench) -> None:
+async def test_failed_events_that_rabbitmq_refuses_are_held_and_spend_no_delivery(bench: Bench) -> None:
     channel = await bench.channel()
     await channel.queue_unbind(DEAD_LETTERS_QUEUE, DEAD, DEAD_LETTER)
     with capture_logs() as told:
@@ -144,7 +144,7 @@ async def test_what_rabbitmq_will_not_set_aside_is_held_and_spends_no_delivery(b
             await channel.queue_bind(DEAD_LETTERS_QUEUE, DEAD, DEAD_LETTER)
             await until(lambda: bench.holds(DEAD_LETTERS_QUEUE, 1))
     names = [line["event"] for line in told]
-    assert names.count("worker.cannot_set_aside") == names.count("event.set_aside") == 1
+    assert names.count("worker.failed_events_held") == names.count("event.failed") == 1
     assert names.count("consumer.started") == 3, "a consumer began anew: its deliveries went back to the queue"
     assert await bench.depth(CONFIRMATIONS_QUEUE) == 0
 

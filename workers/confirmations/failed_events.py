@@ -1,4 +1,4 @@
-"""Where does an event go that could not be applied? To a later try, or to the dead letters."""
+"""Where does an event go that could not be applied? To a retry queue, or to the dead letters."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ from workers.confirmations.prepare import Poison
 
 
 class UnknownEndpoint(KessaiError):
-    """The door serves an endpoint that this worker was not told of: it cannot know what the shop allows."""
+    """The ingress serves an endpoint that is missing in this worker's settings, so its policy is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
-    """An event on its way out of the batch."""
+class FailedEvent:
+    """An event that could not be applied, and the message that takes it to a retry or to the dead letters."""
 
     outgoing: Outgoing
     endpoint: str
@@ -28,33 +28,33 @@ class SetAside:
     """Seconds until it is tried again; None for a dead letter."""
 
 
-def route(incoming: Incoming, error: Exception) -> SetAside:
-    """What time may mend waits longer from tier to tier; the rest, and what outlived every tier, is a dead letter."""
+def retry_or_dead_letter(incoming: Incoming, error: Exception) -> FailedEvent:
+    """To the next retry queue where a later try may succeed and one is left; otherwise to the dead letters."""
     envelope = incoming.envelope
     failure = _failure(error)
-    if _may_pass(error, envelope) and envelope.attempts < len(RETRY_TIERS):
+    if _may_succeed_later(error, envelope) and envelope.attempts < len(RETRY_TIERS):
         tier = RETRY_TIERS[envelope.attempts]
         later = envelope._replace(attempts=envelope.attempts + 1)
         outgoing = Outgoing(encode(later), exchange="", routing_key=tier.queue)
-        return SetAside(outgoing, envelope.endpoint, incoming.event.id, failure, tier.seconds)
-    return bury(envelope, failure)
+        return FailedEvent(outgoing, envelope.endpoint, incoming.event.id, failure, tier.seconds)
+    return dead_letter(envelope, failure)
 
 
-def _may_pass(error: Exception, envelope: Envelope) -> bool:
-    """Another worker may be in the way, or know an endpoint of this name before long."""
+def _may_succeed_later(error: Exception, envelope: Envelope) -> bool:
+    """Another transaction may be in the way, or an endpoint of this name may be configured soon."""
     if isinstance(error, UnknownEndpoint):
         return ENDPOINT_NAME.fullmatch(envelope.endpoint) is not None
     return isinstance(error, TransientConflict)
 
 
-def bury_poison(poison: Poison) -> SetAside:
-    return bury(poison.envelope, poison.failure)
+def dead_letter_poison(poison: Poison) -> FailedEvent:
+    return dead_letter(poison.envelope, poison.failure)
 
 
-def bury(envelope: Envelope, failure: Failure) -> SetAside:
+def dead_letter(envelope: Envelope, failure: Failure) -> FailedEvent:
     dead = envelope._replace(attempts=envelope.attempts + 1, failure=failure)
     outgoing = Outgoing(encode(dead), exchange=DEAD, routing_key=DEAD_LETTER)
-    return SetAside(outgoing, envelope.endpoint, envelope.event_id, failure, None)
+    return FailedEvent(outgoing, envelope.endpoint, envelope.event_id, failure, None)
 
 
 def _failure(error: Exception) -> Failure:

@@ -1,4 +1,4 @@
-"""Gives what could not be applied to a later try or to the dead letters, and is done only when RabbitMQ has it."""
+"""Publishes events that could not be applied to a retry queue or the dead letters, until RabbitMQ confirms each."""
 
 import asyncio
 import time
@@ -9,27 +9,27 @@ import structlog
 from shared.broker.backoff import Backoff
 from shared.broker.errors import HoldTooLong
 from shared.broker.publisher import Publisher
+from workers.confirmations.failed_events import FailedEvent
 from workers.confirmations.metrics import ConfirmationMetrics
-from workers.confirmations.set_aside import SetAside
 from workers.database import HOLD_SECONDS
 
 log = structlog.get_logger("kessai.worker")
 
 
-class HandOver:
+class FailedEventPublisher:
     def __init__(self, publisher: Publisher, metrics: ConfirmationMetrics) -> None:
         self._publisher = publisher
         self._metrics = metrics
 
-    async def __call__(self, waiting: Sequence[SetAside]) -> None:
+    async def __call__(self, waiting: Sequence[FailedEvent]) -> None:
         """Return when RabbitMQ has confirmed each one.
 
-        A RabbitMQ that takes nothing is no fault of the events: they stay in hand and spend no delivery, like those
-        that wait for Postgres. Raises HoldTooLong.
+        A RabbitMQ that refuses them is no fault of the events: they are held and spend no delivery, like those that
+        wait for Postgres. Raises HoldTooLong.
         """
         backoff = Backoff(first=0.1, limit=5.0)
         deadline = time.monotonic() + HOLD_SECONDS
-        told = False
+        is_logged = False
         while waiting:
             outcomes = await self._publisher.publish_many([each.outgoing for each in waiting])
             refusals = [outcome for outcome in outcomes if outcome is not None]
@@ -38,16 +38,16 @@ class HandOver:
             if not waiting:
                 return
             if time.monotonic() > deadline:
-                raise HoldTooLong(f"{len(waiting)} events could not be set aside: {refusals[0]}")
-            if not told:
-                log.warning("worker.cannot_set_aside", events=len(waiting), error=str(refusals[0]))
-                told = True
+                raise HoldTooLong(f"{len(waiting)} failed events could not be published: {refusals[0]}")
+            if not is_logged:
+                log.warning("worker.failed_events_held", events=len(waiting), error=str(refusals[0]))
+                is_logged = True
             await asyncio.sleep(backoff.next())
 
-    def _count(self, done: Sequence[SetAside]) -> None:
+    def _count(self, done: Sequence[FailedEvent]) -> None:
         for each in done:
             log.warning(
-                "event.set_aside",
+                "event.failed",
                 endpoint=each.endpoint[:64],
                 event_id=each.event_id,
                 reason=each.failure.reason,
