@@ -1,4 +1,4 @@
-"""When to stop asking a broker that does not answer. Pure: the caller brings the clock."""
+"""When to stop calling a broker that does not answer. Pure: the caller passes the time."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Which publishes wait for RabbitMQ's word, by delivery tag."""
+"""Which publishes wait for RabbitMQ's confirm, by delivery tag."""
 
 import asyncio
 from collections import deque
@@ -30,7 +30,7 @@ class Confirms:
         return tag, future
 
     def settle(self, tag: int, *, multiple: bool, error: BrokerUnavailable | None = None) -> None:
-        """RabbitMQ's word on one tag, or on all up to it: accepted, or refused with `error`."""
+        """RabbitMQ has confirmed one tag, or all tags up to it, or refused them with `error`."""
         if not multiple:
             self._resolve(tag, error)
             return
@@ -81,5 +81,5 @@ class Confirms:
 
 
 def _fresh(error: BrokerUnavailable) -> BrokerUnavailable:
-    """An exception gathers the traceback of whoever raises it, so each caller gets his own."""
+    """An exception collects tracebacks where it is raised, so each caller gets one of its own."""
     return type(error)(*error.args)

@@ -13,12 +13,12 @@ from typing import Any, Generic, TypeVar
 from aiormq.abc import AbstractChannel
 
 from shared.broker import frames
-from shared.broker.wire import CHANNEL, Link, ask
+from shared.broker.wire import CHANNEL, Link, call
 from shared.errors import BrokerUnavailable
 
 T = TypeVar("T")
 RPC_TIMEOUT = 15.0
-"""Seconds for each question to the broker."""
+"""Seconds for each call to the broker."""
 CONSUMER_TAG = "kessai"
 EAGER_BYTES = 4096
 """A larger message waits as its bytes: what it is read into may take twenty times as much."""
@@ -63,21 +63,21 @@ class ConsumeSession(Generic[T]):
 
     async def open(self, url: str, name: str, *, queue: str, prefetch: int) -> None:
         self._link = await Link.open(url, name=name, listener=self, confirms=False, timeout=RPC_TIMEOUT)
-        await ask(f"consume from {queue}", self._consume(self._link.channel, queue, prefetch), timeout=RPC_TIMEOUT)
+        await call(f"consume from {queue}", self._consume(self._link.channel, queue, prefetch), timeout=RPC_TIMEOUT)
 
     async def _consume(self, channel: AbstractChannel, queue: str, prefetch: int) -> None:
         await channel.basic_qos(prefetch_count=prefetch)
         await channel.basic_consume(queue, _never_called, consumer_tag=CONSUMER_TAG)
 
     async def cancel(self) -> None:
-        """Ask for no more deliveries.
+        """Stop the deliveries.
 
         Done before the last acknowledgements: a quorum queue answers those with deliveries that, once the consumer
         is cancelled, never leave RabbitMQ and count as delivered all the same.
         """
         if self._link is not None and not self._is_cancelled:
             self._is_cancelled = True
-            await ask("stop consuming", self._link.channel.basic_cancel(CONSUMER_TAG), timeout=RPC_TIMEOUT)
+            await call("stop consuming", self._link.channel.basic_cancel(CONSUMER_TAG), timeout=RPC_TIMEOUT)
 
     async def close(self) -> None:
         self.arrived.clear()
@@ -86,9 +86,9 @@ class ConsumeSession(Generic[T]):
 
     async def depth(self, queue: str) -> int:
         """Messages that wait in the queue for a consumer."""
-        assert self._link is not None  # noqa: S101 - asked only while consuming
-        question = self._link.channel.queue_declare(queue, passive=True)
-        answer = await ask(f"look at {queue}", question, timeout=RPC_TIMEOUT)
+        assert self._link is not None  # noqa: S101 - called only while consuming
+        declaration = self._link.channel.queue_declare(queue, passive=True)
+        answer = await call(f"check {queue}", declaration, timeout=RPC_TIMEOUT)
         return answer.message_count or 0
 
     @property

@@ -82,7 +82,7 @@ class BatchConsumer(Generic[T]):
         self._hold_limit = hold_limit
         self._drain_timeout = drain_timeout
         self._session: ConsumeSession[T] | None = None
-        self._heard_nothing = False
+        self._was_silent = False
         self._is_renewing = False
         self._handling = 0
         self.last_consumed: float | None = None
@@ -196,9 +196,9 @@ class BatchConsumer(Generic[T]):
                 self._note_silence(f"{self._queue} holds {depth} messages, but none came for {self._idle_limit:g} s")
 
     def _note_silence(self, what: str) -> None:
-        if self._heard_nothing:
+        if self._was_silent:
             raise ConsumerStuck(f"{what}: the process ends so that it can be started anew")
-        self._heard_nothing = True
+        self._was_silent = True
         log.warning("consumer.silence", queue=self._queue, what=what)
 
     async def _handle_batch(self, session: ConsumeSession[T], stop: asyncio.Event) -> bool:
@@ -215,7 +215,7 @@ class BatchConsumer(Generic[T]):
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise BrokerUnavailable("something the handler waited for was cancelled, though nobody asked") from error
+            raise BrokerUnavailable("something the handler waited for was cancelled from elsewhere") from error
         except TimeoutError as error:
             if not hold.expired():
                 raise
@@ -228,6 +228,6 @@ class BatchConsumer(Generic[T]):
         if stop.is_set():
             await session.cancel()
         session.acknowledge(batch[-1].tag)
-        self._heard_nothing = False
+        self._was_silent = False
         self.last_consumed = time.monotonic()
         return True

@@ -8,7 +8,7 @@ from aiormq.connection import Connection
 from aiormq.exceptions import ChannelNotFoundEntity
 from yarl import URL
 
-from shared.broker.wire import ask
+from shared.broker.wire import call
 from shared.errors import BrokerUnavailable
 
 TIMEOUT = 15.0
@@ -17,7 +17,7 @@ TIMEOUT = 15.0
 @dataclass(frozen=True, slots=True)
 class Depth:
     messages: int
-    """That no consumer has been handed."""
+    """Messages that no consumer has been given."""
     consumers: int
 
 
@@ -25,25 +25,25 @@ class Depth:
 async def connected(url: str, *, name: str = "kessai cli", timeout: float = TIMEOUT) -> AsyncIterator[Connection]:
     """`timeout` is in seconds, for each step. Raises BrokerUnavailable."""
     connection = Connection(URL(url).update_query(name=name))
-    await ask("connect to RabbitMQ", connection.connect(), timeout=timeout)
+    await call("connect to RabbitMQ", connection.connect(), timeout=timeout)
     try:
         yield connection
     finally:
         with suppress(BrokerUnavailable):
-            await ask("close the connection to RabbitMQ", connection.close(), timeout=timeout)
+            await call("close the connection to RabbitMQ", connection.close(), timeout=timeout)
 
 
 async def depth_of(queue: str, connection: Connection, *, timeout: float = TIMEOUT) -> Depth | None:
     """None when there is no such queue. `timeout` is in seconds. Raises BrokerUnavailable."""
 
-    async def look() -> Depth:
+    async def read_depth() -> Depth:
         channel = await connection.channel(publisher_confirms=False)
         declared = await channel.queue_declare(queue, passive=True)
         await channel.close()
         return Depth(declared.message_count or 0, declared.consumer_count or 0)
 
     try:
-        return await ask(f"look at queue {queue}", look(), timeout=timeout)
+        return await call(f"check queue {queue}", read_depth(), timeout=timeout)
     except BrokerUnavailable as error:
         if isinstance(error.__cause__, ChannelNotFoundEntity):
             return None

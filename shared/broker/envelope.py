@@ -45,7 +45,7 @@ class Failure:
 
 
 class ReplayMark(NamedTuple):
-    """On an event that a replay hands over once more: which item of which job it is."""
+    """On an event that a replay publishes again: which item of which job it is."""
 
     replay_id: int
     item: int
@@ -66,7 +66,7 @@ class Envelope(NamedTuple):
     """Which secret verified it."""
     raw: bytes
     event_id: str | None = None
-    """Read at the door for people who look at the queue; the worker trusts only `raw`."""
+    """Read by the ingress for people who inspect the queue; the worker trusts only `raw`."""
     type: str | None = None
     traceparent: str | None = None
     attempts: int = 0

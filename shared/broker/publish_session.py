@@ -16,7 +16,7 @@ from shared.broker.wire import CHANNEL, Link
 from shared.errors import BrokerUnavailable
 
 SILENT_TIMEOUTS = 3
-"""A connection with publishes in flight and no word on any for so many timeouts is given up."""
+"""A connection with publishes in flight and no confirm for this many timeouts is given up."""
 MAX_FORMS = 1000
 """Routing keys are few; a caller that invents them must not fill the memory."""
 
@@ -42,7 +42,7 @@ class PublishSession:
         self._out: list[bytes] = []
         self._ended = asyncio.Event()
         self._opened_at = self.loop.time()
-        self._has_word = False
+        self._has_confirm = False
         self._silent_since = self.loop.time()
         self._sweeper: asyncio.TimerHandle | None = None
         self._returned_because = ""
@@ -125,14 +125,14 @@ class PublishSession:
             case frames.BASIC_ACK:
                 tag, bits = frames.read_tag_and_bits(data, arguments)
                 self.confirms.settle(tag, multiple=bits & 1 == 1)
-                self._has_word = True
+                self._has_confirm = True
                 if self._breaker.failures:
                     self._breaker.succeeded()
             case frames.BASIC_NACK:
                 tag, bits = frames.read_tag_and_bits(data, arguments)
                 refused = BrokerUnavailable("RabbitMQ could not store the message: see its log")
                 self.confirms.settle(tag, multiple=bits & 1 == 1, error=refused)
-                self._has_word = True  # one full queue refuses; the broker itself is well
+                self._has_confirm = True  # one full queue refuses; the broker itself is well
             case frames.BASIC_RETURN:
                 self._returned_because = frames.read_close(data, arguments)[1]
             case _:
@@ -155,7 +155,7 @@ class PublishSession:
         self.confirms.fail_all(BrokerUnavailable(f"no confirm: {reason}"))
 
     def _sweep(self) -> None:
-        """Every twentieth of a timeout: end what waits too long; give up a connection that says nothing."""
+        """Every twentieth of a timeout: end what waits too long; give up a connection without confirms."""
         if self.is_lost:
             return
         now = self.loop.time()
@@ -164,8 +164,8 @@ class PublishSession:
         if expired:
             self._breaker.failed(now=now, times=expired)
         self.confirms.mark(now=now)
-        if self._has_word or not len(self.confirms) or self._open_link.wire.blocked_because is not None:
-            self._has_word, self._silent_since = False, now
+        if self._has_confirm or not len(self.confirms) or self._open_link.wire.blocked_because is not None:
+            self._has_confirm, self._silent_since = False, now
         elif now - self._silent_since > SILENT_TIMEOUTS * self._timeout:
             self._open_link.drop("RabbitMQ has stopped confirming")
             return

@@ -62,7 +62,7 @@ class Publisher:
         self._tried = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        """Begin to connect and wait for the first try's end; `ready` tells how it went."""
+        """Begin to connect and wait for the end of the first try; `ready` has its result."""
         self._keeper = asyncio.create_task(self._keep_connected(), name=f"{self._name}: connection")
         await self._tried.wait()
         return self
@@ -84,7 +84,7 @@ class Publisher:
 
     @property
     def down_because(self) -> str | None:
-        """Why there is no connection, in words; None when there is one."""
+        """Why there is no connection; None when there is one."""
         return self._down_because if self._session is None else None
 
     async def publish(self, body: bytes, *, exchange: str, routing_key: str, must_route: bool = True) -> None:

@@ -13,7 +13,7 @@ from aiormq.connection import Connection
 from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from yarl import URL
 
-from shared.broker.wire import ask
+from shared.broker.wire import call
 from shared.errors import BrokerUnavailable, KessaiError
 
 EVENTS = "kessai.events"
@@ -137,7 +137,7 @@ KESSAI = Topology(
 
 
 async def ensure(url: str, *, may_declare: bool) -> None:
-    """Create what is missing, or only look where Kessai may not create. Raises TopologyMismatch, BrokerUnavailable."""
+    """Create what is missing, or only check where Kessai may not create. Raises TopologyMismatch, BrokerUnavailable."""
     await (declare(url) if may_declare else verify(url))
 
 
@@ -150,7 +150,7 @@ async def declare(url: str, topology: Topology = KESSAI) -> None:
             *[await _try_queue(connection, each, passive=False) for each in topology.queues],
         ]
         _raise_for(problems)
-        await ask("bind the queues", _bind(connection, topology.bindings), timeout=TIMEOUT)
+        await call("bind the queues", _bind(connection, topology.bindings), timeout=TIMEOUT)
     finally:
         await _disconnect(connection)
 
@@ -178,7 +178,7 @@ def _raise_for(problems: list[str | None]) -> None:
 
 
 async def _check_exchange(connection: Connection, exchange: Exchange) -> str | None:
-    """Asked for passively first: an active declaration would create what is missing."""
+    """Checked passively first: an active declaration would create what is missing."""
     missing = await _try_exchange(connection, exchange, passive=True)
     return missing or await _try_exchange(connection, exchange, passive=False)
 
@@ -214,14 +214,14 @@ async def _bind(connection: Connection, bindings: Sequence[Binding]) -> None:
 
 async def _try(thing: str, declaration: Coroutine[Any, Any, None]) -> str | None:
     try:
-        await ask(f"look at {thing}", declaration, timeout=TIMEOUT)
+        await call(f"check {thing}", declaration, timeout=TIMEOUT)
     except BrokerUnavailable as error:
         return _problem(thing, error)
     return None
 
 
 def _problem(thing: str, error: BrokerUnavailable) -> str:
-    """RabbitMQ's refusal in words; anything else is an outage and goes on."""
+    """A message for RabbitMQ's refusal; any other error is an outage and is raised."""
     match error.__cause__:
         case ChannelNotFoundEntity():
             return f"{thing} is missing: run `kessai topology apply`"
@@ -235,10 +235,10 @@ def _problem(thing: str, error: BrokerUnavailable) -> str:
 
 async def _connect(url: str) -> Connection:
     connection = Connection(URL(url).update_query(heartbeat=20, name="kessai topology"))
-    await ask("connect to RabbitMQ", connection.connect(), timeout=TIMEOUT)
+    await call("connect to RabbitMQ", connection.connect(), timeout=TIMEOUT)
     return connection
 
 
 async def _disconnect(connection: Connection) -> None:
     with suppress(BrokerUnavailable):  # all that mattered has been answered
-        await ask("close the connection to RabbitMQ", connection.close(), timeout=TIMEOUT)
+        await call("close the connection to RabbitMQ", connection.close(), timeout=TIMEOUT)

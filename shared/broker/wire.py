@@ -23,7 +23,7 @@ from shared.errors import BrokerUnavailable
 T = TypeVar("T")
 CHANNEL = 1
 CLOSE_TIMEOUT = 3.0
-"""Seconds to say goodbye in."""
+"""Seconds for closing a connection in order."""
 HEARTBEAT_SECONDS = 10
 WRITE_BUFFER_LIMIT = 8 * 1024 * 1024
 """Bytes that may wait for the socket before `Wire.is_congested`."""
@@ -52,7 +52,7 @@ class Wire(asyncio.StreamReaderProtocol):
         self._loop_time = loop.time
         self._listener = listener
         self._rest = b""
-        self._vouched_at = 0.0
+        self._heartbeat_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its base class
@@ -82,7 +82,7 @@ class Wire(asyncio.StreamReaderProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._rest = self._sort(self._rest + data if self._rest else data)
-        self._vouch()
+        self._feed_heartbeat()
 
     def _sort(self, data: bytes) -> bytes:
         """Hand on every whole frame; return the unfinished rest."""
@@ -91,7 +91,7 @@ class Wire(asyncio.StreamReaderProtocol):
         while have - at >= frames.FRAME_OVERHEAD:
             kind, channel, size = unpack(data, at)
             if kind not in frames.FRAME_KINDS:
-                self.reader.feed_data(data[at:])  # not AMQP 0-9-1: aiormq has the words for it
+                self.reader.feed_data(data[at:])  # not AMQP 0-9-1: aiormq raises the error for it
                 return b""
             end = at + frames.FRAME_OVERHEAD + size
             if end > have:
@@ -118,11 +118,11 @@ class Wire(asyncio.StreamReaderProtocol):
             case frames.BASIC_CANCEL:
                 self.lose("RabbitMQ cancelled the consumer: its queue was deleted or moved")
 
-    def _vouch(self) -> None:
-        """Tell aiormq that the peer lives: it counts only frames it sees, and a busy broker sends no heartbeats."""
+    def _feed_heartbeat(self) -> None:
+        """Show aiormq that the peer lives: it counts only frames it sees, and a busy broker sends no heartbeats."""
         now = self._loop_time()
-        if self.is_tapped and now - self._vouched_at >= 1.0:
-            self._vouched_at = now
+        if self.is_tapped and now - self._heartbeat_at >= 1.0:
+            self._heartbeat_at = now
             self.reader.feed_data(frames.HEARTBEAT_FRAME)
 
 
@@ -159,7 +159,7 @@ class Link:
         address = address.update_query({"heartbeat": HEARTBEAT_SECONDS} | dict(address.query) | {"name": name})
         connection = Connection(address, transport_factory=_TappedTransport(wire))
         try:
-            channel = await ask("connect to RabbitMQ", _open_channel(connection, confirms=confirms), timeout=timeout)
+            channel = await call("connect to RabbitMQ", _open_channel(connection, confirms=confirms), timeout=timeout)
         except BaseException:
             wire.lose("the connection could not be opened")
             await _shut(connection, wire)
@@ -169,7 +169,7 @@ class Link:
         return cls(connection, channel, wire, wire.transport)
 
     async def close(self) -> None:
-        """Say goodbye if RabbitMQ listens, and drop the connection in any case."""
+        """Close the connection in order if RabbitMQ answers, and drop it in any case."""
         self.wire.lose("closed")
         await _shut(self._connection, self.wire)
 
@@ -187,43 +187,43 @@ async def _open_channel(connection: Connection, *, confirms: bool) -> AbstractCh
 async def _shut(connection: Connection, wire: Wire) -> None:
     try:
         with suppress(BrokerUnavailable):  # it is given up either way
-            await ask("close the connection to RabbitMQ", connection.close(), timeout=CLOSE_TIMEOUT)
+            await call("close the connection to RabbitMQ", connection.close(), timeout=CLOSE_TIMEOUT)
     finally:
         if wire.transport is not None:
             wire.transport.abort()
 
 
-async def ask(doing: str, question: Coroutine[Any, Any, T], *, timeout: float) -> T:
-    """The answer to a question to the broker. Raises BrokerUnavailable, at the latest after `timeout` seconds.
+async def call(doing: str, call_of_aiormq: Coroutine[Any, Any, T], *, timeout: float) -> T:
+    """The result of a call to the broker. Raises BrokerUnavailable, at the latest after `timeout` seconds.
 
-    The question is a task of its own: aiormq's calls may wait for a dead connection even while they are cancelled,
-    and it ends those on a connection that it declares stuck with a CancelledError, though nobody cancelled us.
+    The call is a task of its own: aiormq's calls may wait for a dead connection even while they are cancelled,
+    and it ends those on a connection that it declares stuck with a CancelledError, though we were not cancelled.
     """
-    asking = asyncio.ensure_future(question)
+    pending = asyncio.ensure_future(call_of_aiormq)
     try:
-        await asyncio.wait((asking,), timeout=timeout)
+        await asyncio.wait((pending,), timeout=timeout)
     finally:
-        if not asking.done():
-            asking.cancel()
-            asking.add_done_callback(_let_go)
-    if not asking.done():
+        if not pending.done():
+            pending.cancel()
+            pending.add_done_callback(_consume_exception)
+    if not pending.done():
         raise BrokerUnavailable(f"cannot {doing}: no answer within {timeout:g} s")
     try:
-        return asking.result()
+        return pending.result()
     except asyncio.CancelledError as error:
         raise BrokerUnavailable(f"cannot {doing}: the connection is stuck") from error
     except (AMQPError, OSError, RuntimeError, EOFError) as error:
-        raise BrokerUnavailable(f"cannot {doing}: {_told(error)}") from error
+        raise BrokerUnavailable(f"cannot {doing}: {_describe(error)}") from error
 
 
-def _told(error: Exception) -> str:
-    """aiormq looks for the answer it hopes for and drops a refusal's words: put back those that people meet most."""
+def _describe(error: Exception) -> str:
+    """A message for the error. aiormq drops the reason of a refusal, so the most frequent one is put back here."""
     if isinstance(error, InvalidFrameError) and "Connection.OpenOk" in str(error):
         return "RabbitMQ refuses the virtual host: is it there, and may this user enter it?"
     return f"{type(error).__name__}: {error}"
 
 
-def _let_go(asking: asyncio.Future[Any]) -> None:
-    """Nobody waits for it any more; look at its failure, so that asyncio does not complain."""
-    if not asking.cancelled():
-        asking.exception()
+def _consume_exception(pending: asyncio.Future[Any]) -> None:
+    """Read the exception of a call that nothing awaits any more, so that asyncio does not warn about it."""
+    if not pending.cancelled():
+        pending.exception()

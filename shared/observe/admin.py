@@ -17,8 +17,8 @@ from shared.observe.listening import bind, port_of
 class Readiness:
     """Each check that fails, by name, with what a person should know.
 
-    A `failing` check takes the process out of the load balancer; a `degraded` one is only told, for troubles that
-    every replica shares and that would otherwise remove them all at once.
+    A `failing` check takes the process out of the load balancer; a `degraded` one is only reported, for troubles
+    that every replica shares and that would otherwise remove them all at once.
     """
 
     failing: Mapping[str, str] = field(default_factory=dict)
@@ -31,7 +31,7 @@ READY = Readiness()
 class AdminServer:
     """Serves /livez, /readyz and /metrics while the context lasts.
 
-    `live` and `ready` are asked at each probe and must not block; /livez answers at all only while the event loop
+    `live` and `ready` are called at each probe and must not block; /livez answers at all only while the event loop
     turns, which is what it proves for processes without a `live` of their own. Raises CannotListen on entry.
     """
 
@@ -81,9 +81,9 @@ class AdminServer:
     async def _readyz(self, _request: web.Request) -> web.Response:
         readiness = self._ready()
         ready = not readiness.failing
-        told = {"failing": dict(readiness.failing), "degraded": dict(readiness.degraded)}
+        reported = {"failing": dict(readiness.failing), "degraded": dict(readiness.degraded)}
         return _json(
-            {"ready": ready, **{name: checks for name, checks in told.items() if checks}}, 200 if ready else 503
+            {"ready": ready, **{name: checks for name, checks in reported.items() if checks}}, 200 if ready else 503
         )
 
     async def _metrics(self, _request: web.Request) -> web.Response:

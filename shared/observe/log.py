@@ -1,4 +1,4 @@
-"""What may a log line say? One canonical line a unit of work, flat keys, and never a secret or a payload.
+"""What may a log line contain? One canonical line a unit of work, flat keys, and never a secret or a payload.
 
 Kessai's own lines and those of aiohttp, aio-pika and asyncpg go through one chain of processors. Redaction comes after
 exceptions are rendered to text, because drivers put connection strings and row values into their messages.
@@ -27,7 +27,7 @@ def configure(
 ) -> None:
     """Send every log line of this process, ours and the libraries', to `stream` (standard error) in one style.
 
-    `secrets` are values to strike out wherever they occur, beside everything that looks like a secret.
+    `secrets` are values to redact wherever they occur, beside everything that looks like a secret.
     """
     output = sys.stderr if stream is None else stream
     threshold = logging.getLevelNamesMapping()[level.upper()]
@@ -77,7 +77,7 @@ def _adopt_stdlib(chain: list[Processor], renderer: Processor, threshold: int, o
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(threshold, logging.WARNING) if threshold > logging.DEBUG else threshold)
-    # It tells of every failed try to connect as an error of its own, beside our line that says it once.
+    # It logs every failed try to connect as an error, beside our one line about it.
     logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL if threshold > logging.DEBUG else logging.NOTSET)
     logging.captureWarnings(capture=True)
 

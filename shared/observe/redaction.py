@@ -14,7 +14,7 @@ SECRET_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@\"']*):[^\s\"']+@"), rf"\1:{REDACTED}@"),
     (re.compile(r"(?i)\b(password|passwd|pwd)\s*=\s*('[^']*'|\"[^\"]*\"|[^\s&'\",;)]+)"), rf"\1={REDACTED}"),
     (re.compile(r"\bv1=[0-9A-Fa-f]{16,}"), f"v1={REDACTED}"),
-    # Postgres repeats the offending row in these lines of its errors, and a row holds what a payload said.
+    # Postgres repeats the offending row in these lines of its errors, and a row holds values of a payload.
     (re.compile(r"(?m)^(\s*)(DETAIL|CONTEXT):.*$"), rf"\1\2: {REDACTED}"),
 )
 

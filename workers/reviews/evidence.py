@@ -1,4 +1,4 @@
-"""Asks the platform about one review, keeps what it says, and does what follows from it."""
+"""Reads what the platform knows about one review, keeps it, and acts on it as far as the policy allows."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -83,13 +83,13 @@ class Evidence:
         case = await self._books.run(lambda connection: _case(connection, leased.review_id))
         if case is None:
             return Gathered.CLOSED
-        answer = await self._asked(case)
+        answer = await self._look_up_session(case)
         try:
             return await self._books.run(lambda connection: self._settle(connection, leased, case, answer))
         except ReviewChanged:
             return Gathered.CHANGED  # its lease ends, and it is asked about as it is by then
 
-    async def _asked(self, case: _Case) -> _Answer | None:
+    async def _look_up_session(self, case: _Case) -> _Answer | None:
         """Of sessions that were found by likeness, only one whose challenge it names. Raises PlatformAway."""
         for ours in case.ours:
             try:
@@ -107,13 +107,13 @@ class Evidence:
         review = case.review
         suggestion = await self._suggested(connection, case, answer)
         again = None if suggestion is not None else next_ask(leased.asks + 1, now)
-        told = _told(case, answer, now)
+        snapshot = _snapshot(case, answer, now)
         if suggestion is not None and self._may_act(review):
             lease = now + LEASE  # a worker that dies before it has decided leaves the review to the next
-            await platform_evidence.attach(connection, review, told, None, ask_at=lease)
+            await platform_evidence.attach(connection, review, snapshot, None, ask_at=lease)
             if await self._resolve(connection, review, suggestion, now):
                 return Gathered.RESOLVED
-        await platform_evidence.attach(connection, review, told, suggestion, ask_at=again)
+        await platform_evidence.attach(connection, review, snapshot, suggestion, ask_at=again)
         return Gathered.ATTACHED if suggestion is None else Gathered.SUGGESTED
 
     async def _suggested(self, connection: Connection, case: _Case, answer: _Answer | None) -> Suggestion | None:
@@ -177,15 +177,15 @@ async def _case(connection: Connection, review_id: int) -> _Case | None:
     return _Case(review, incoming, ours, stated)
 
 
-def _told(case: _Case, answer: _Answer | None, now: datetime) -> dict[str, object]:
-    """As the review keeps it."""
-    told: dict[str, object] = {"asked_at": now.isoformat(), "session": None, "order": None, **case.stated}
+def _snapshot(case: _Case, answer: _Answer | None, now: datetime) -> dict[str, object]:
+    """The platform's data in the form that the review keeps."""
+    snapshot: dict[str, object] = {"asked_at": now.isoformat(), "session": None, "order": None, **case.stated}
     if answer is None:
-        return told
+        return snapshot
     order = answer.ours.order
     if answer.session is None:
-        return told | {"unknown_session_id": answer.ours.session_id, "order": {"order_id": order.order_id}}
-    return told | beside_order(answer.session, order, answer.ours.challenge_hash)
+        return snapshot | {"unknown_session_id": answer.ours.session_id, "order": {"order_id": order.order_id}}
+    return snapshot | beside_order(answer.session, order, answer.ours.challenge_hash)
 
 
 def _whole(amount: object) -> int | None:

@@ -1,7 +1,7 @@
-"""`kessai worker reviews`: puts what the platform says beside each open review, and suggests what that settles.
+"""`kessai worker reviews`: attaches the platform's data to each open review, and suggests a decision that it supports.
 
-The queues of reviews only say that there is something: the books are the truth, and are looked at every so often for
-reviews whose notice was dropped.
+The queues of reviews only wake this role: the books are the truth, and are also polled for reviews whose notice was
+dropped.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from workers.reviews.metrics import ReviewMetrics
 PER_MINUTE: Final = 60
 """Reviews of an endpoint that one worker asks about, at most."""
 IDLE_SECONDS: Final = 30.0
-"""Between two looks at the books when no notice came."""
+"""Between two polls of the books when no notice came."""
 ALONE_SECONDS: Final = 600.0
 """Until a review is asked about again that the platform failed for, while it may answer for others."""
 NOTICES: Final = 100
@@ -94,26 +94,26 @@ class Reviews:
             for endpoint, access in self._accesses.items():
                 transport = await stack.enter_async_context(Transport(access, patience=PATIENCE, connections=1))
                 evidence = Evidence(MerchantClient(transport), self._terms, self._books, self._clock)
-                group.create_task(self._gather_until(stop, _Asked(endpoint, evidence)))
+                group.create_task(self._gather_until(stop, _EndpointState(endpoint, evidence)))
 
     def readiness(self) -> Readiness:
-        """A platform that is away makes no worker ill: it is asked again."""
+        """A platform that is away only degrades the worker, which retries."""
         away = {f"siglume of {endpoint}": why for endpoint, why in self._away.items()}
         return Readiness(degraded={**of_consumers(self._books, self._consumers).degraded, **away})
 
     async def _notice(self, _: Sequence[Delivery[None]]) -> None:
         self._noticed.set()
 
-    async def _gather_until(self, stop: asyncio.Event, asked: "_Asked") -> None:
+    async def _gather_until(self, stop: asyncio.Event, state: "_EndpointState") -> None:
         while not stop.is_set():
             self._noticed.clear()
             try:
-                pause = await self._gather_next(asked)
+                pause = await self._gather_next(state)
             except KessaiError as error:
-                log.error("reviews.failed", endpoint=asked.endpoint, error=str(error))
+                log.error("reviews.failed", endpoint=state.endpoint, error=str(error))
                 pause = None
             except Exception:  # whatever is wrong here must not end the roles beside it
-                log.exception("reviews.fault", endpoint=asked.endpoint)
+                log.exception("reviews.fault", endpoint=state.endpoint)
                 pause = None
             if pause is None:
                 await self._wait_for_notice(stop)
@@ -127,9 +127,9 @@ class Reviews:
         for wait in waits:
             wait.cancel()
 
-    async def _gather_next(self, asked: "_Asked") -> float | None:
+    async def _gather_next(self, state: "_EndpointState") -> float | None:
         """Ask about the next review; seconds until the one after it may be, None when none is due."""
-        now, endpoint = self._clock(), asked.endpoint
+        now, endpoint = self._clock(), state.endpoint
         due = await self._books.run(
             lambda connection: platform_evidence.lease(connection, [endpoint], now=now, limit=1)
         )
@@ -137,40 +137,40 @@ class Reviews:
             return None
         (leased,) = due
         try:
-            done = await asked.evidence.gather(leased)
+            done = await state.evidence.gather(leased)
         except PlatformAway as away:
             self._metrics.gathered(endpoint, Gathered.AWAY)
-            return await self._put_off(asked, leased, away)
+            return await self._put_off(state, leased, away)
         except KessaiError:
             raise
         except Exception:  # it is leased: others have their turn before it is asked about again
             log.exception("review.fault", review_id=leased.review_id, endpoint=endpoint)
             self._metrics.gathered(endpoint, Gathered.FAULT)
             return self._gap
-        asked.failed.clear()
-        asked.pauses = 0
+        state.failed.clear()
+        state.pauses = 0
         self._away.pop(endpoint, None)
         self._metrics.gathered(endpoint, done)
         log.info("review.evidence", review_id=leased.review_id, endpoint=endpoint, done=done)
         return self._gap
 
-    async def _put_off(self, asked: "_Asked", leased: Leased, away: PlatformAway) -> float:
+    async def _put_off(self, state: "_EndpointState", leased: Leased, away: PlatformAway) -> float:
         """Seconds until the next review: the platform counts as away when it fails for all, or for a second one."""
-        log.warning("reviews.platform_away", endpoint=asked.endpoint, error=str(away))
-        self._away[asked.endpoint] = str(away)
-        asked.failed.add(leased.review_id)
-        is_away = away.is_of_all or len(asked.failed) > 1
-        seconds = max(away.retry_after or 0.0, backoff(asked.pauses) if is_away else ALONE_SECONDS)
+        log.warning("reviews.platform_away", endpoint=state.endpoint, error=str(away))
+        self._away[state.endpoint] = str(away)
+        state.failed.add(leased.review_id)
+        is_away = away.is_of_all or len(state.failed) > 1
+        seconds = max(away.retry_after or 0.0, backoff(state.pauses) if is_away else ALONE_SECONDS)
         until = self._clock() + timedelta(seconds=seconds)
         await self._books.run(lambda connection: platform_evidence.give_back(connection, leased, until=until))
         if not is_away:
             return self._gap
-        asked.pauses += 1
+        state.pauses += 1
         return seconds
 
 
 @dataclass(slots=True)
-class _Asked:
+class _EndpointState:
     """One endpoint, and how the platform has answered of late."""
 
     endpoint: str
@@ -182,4 +182,4 @@ class _Asked:
 
 
 def _nothing(_body: bytes, _headers: Mapping[str, Any]) -> None:
-    """A notice only says that there is something to look at."""
+    """A notice only wakes the role; its content is not used."""

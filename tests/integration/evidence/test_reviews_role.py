@@ -178,14 +178,14 @@ async def test_who_acts_while_the_platform_is_asked_wins(stall: Stall) -> None:
     evidence = Evidence(
         stall.client, terms(stall, ReviewPolicy.ACT), RetryingDatabase(stall.books.pool), lambda: clock[0]
     )
-    asked = evidence._asked
+    asked = evidence._look_up_session
 
     async def slow(case: Any) -> Any:  # noqa: ANN401
         answer = await asked(case)
         await Desk(stall.books).resolve(1, "reject", actor="cli:ann")
         return answer
 
-    evidence._asked = slow  # type: ignore[method-assign]
+    evidence._look_up_session = slow  # type: ignore[method-assign]
     assert await evidence.gather(leased) == "changed"
     review, _ = await review_of(stall)
     assert (review.closed_by, review.resolution) == ("cli:ann", "reject")
