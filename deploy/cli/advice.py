@@ -17,7 +17,7 @@ ADVICE: Final[Mapping[Remedy, str]] = {
     Remedy.LIST_REVIEWS: "see `kessai reviews list`",
     Remedy.LIST_TOKENS: "see `kessai tokens list`",
     Remedy.LIST_USERS: "see `kessai users list`",
-    Remedy.NAME_EVENTS: "name the events (--reason, --group, --event, --since, ...), or take all of them with --all",
+    Remedy.NAME_EVENTS: "name the events (--reason, --group, --event, --since, ...), or --all for every one of them",
     Remedy.NAME_ORDER: "name it with --order",
     Remedy.READ_GROUP_AGAIN: "read it again with `kessai dead-letters groups`, then decide",
     Remedy.READ_REVIEW_AGAIN: "read it again with `kessai reviews show`, then decide",
