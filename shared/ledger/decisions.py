@@ -59,7 +59,7 @@ class Resolution(StrEnum):
 MOVES_MONEY: Final = (Resolution.LINK_ORDER, Resolution.ACCEPT_METERED, Resolution.ACCEPT_MISMATCH)
 """Resolutions that count the payment of an event."""
 NEEDS_SECOND: Final = (*MOVES_MONEY, Resolution.ACCEPT_SESSION, Resolution.ACCEPT_DIFFERENCE)
-"""What a second person must approve where two are asked for."""
+"""Resolutions that a second person must approve where two approvals are required."""
 _UNKNOWN_HASH: Final = (ReviewReason.UNKNOWN_CHALLENGE_HASH, ReviewReason.UNKNOWN_METERED_CHALLENGE_HASH)
 _AT_THE_SHOP: Final = (ReviewReason.METERED_INTEGRATION_REQUIRED, ReviewReason.MERCHANT_MISMATCH)
 """Found before any order was looked for, so that such a payment may have none."""
@@ -72,9 +72,9 @@ class Decision:
     resolution: Resolution
     why: str
     order_id: str | None = None
-    """For `link-order`, and only there."""
+    """It is given for `link-order` and for nothing else."""
     accept_mismatch: bool = False
-    """Although the payment and the order do not fit; for `link-order`, `accept-metered` and `accept-mismatch`."""
+    """The payment counts although it does not fit; for `link-order`, `accept-metered` and `accept-mismatch`."""
 
     def __post_init__(self) -> None:
         require_why(self.why)
@@ -107,7 +107,7 @@ class Case:
     session: StatedSession | None = None
     """What the platform says is paid, where no event does."""
     challenge_hash: str | None = None
-    """Of that session as it was kept."""
+    """The challenge of that session, as the books keep it."""
     is_heard: bool = False
     """An event of that session's payment is in the books after all."""
 
@@ -306,7 +306,7 @@ def _mismatch_accepted(decision: Decision, case: Case, incoming: Incoming) -> An
 
 
 def _counted(fitting: Ruling, incoming: Incoming, order: Order, *, accept: bool, spent_on: str | None) -> Answer:
-    """A payment for an order that it is told to be for; `fitting` is the ruling that lets no misfit pass."""
+    """A person says that the payment is for this order; `fitting` is the ruling that lets no misfit pass."""
     if fitting.review not in MISFITS or not isinstance(incoming.confirmation, StandardSettled | MeteredUsageAccepted):
         return _applied(fitting, order)
     accepted = rule_accepted(incoming, order, spent_on=spent_on)
@@ -347,6 +347,6 @@ def _no_order() -> Refusal:
 
 
 def _instead(case: Case, incoming: Incoming) -> str:
-    """For `link-order` the order of a case is only what the person named."""
+    """The resolutions to choose instead; for `link-order` the order of a case is only what the person named."""
     order_id = case.belongs_to or (case.order.order_id if case.order else None)
     return f"choose {' or '.join(choices(case.reason, challenge_hash=incoming.challenge_hash, order_id=order_id))}"

@@ -1,4 +1,4 @@
-"""Has the webhook of a paid session come after all, has a person decided on it, and the review that asks one."""
+"""Payments whose webhook is missing: has it come after all, has a person decided, and the review that is opened."""
 
 import hashlib
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ async def find_spender(connection: Connection, endpoint: str, requirement_id: st
 
 
 def about(session_id: str) -> str:
-    """As reviews name a session."""
+    """What the review of a session is about."""
     return f"session:{session_id}"
 
 
@@ -116,7 +116,7 @@ async def reject_challenge(connection: Connection, order_id: str, challenge_hash
 async def case_of(
     connection: Connection, review: RecordedReview, evidence: Mapping[str, Any], order: Order | None
 ) -> Case:
-    """What is to be decided about a payment without a webhook."""
+    """What the books hold of a payment without a webhook, for the decision on its review."""
     session = StatedSession.shown(evidence["session"])
     spent_on = None
     if session.requirement_id is not None:
@@ -135,7 +135,7 @@ async def case_of(
 async def open_review(
     connection: Connection, order: Order, challenge_hash: str | None, session: StatedSession, *, now: datetime
 ) -> None:
-    """Ask a person about a payment without a webhook, once, and tell of it."""
+    """Open a review of a payment without a webhook, unless one is open, and write the fact that says so."""
     session = session.believed(now)
     evidence = beside_order(session, order, challenge_hash)
     review_id = await connection.fetchval(
