@@ -126,6 +126,24 @@ def keys_of(table: EndpointTable) -> tuple[EndpointKey, ...]:
     return tuple(sorted(windows.values(), key=lambda key: key.not_after is not None))
 
 
+def keys_of_lines(text: str, file: Path | None, *, named_by: str) -> tuple[EndpointKey, ...]:
+    """Every secret of a file that holds one a line, in its order; without a file the text is one secret.
+
+    Blank lines are ignored. A note between the secrets is refused, because everybody who guesses it could sign webhooks
+    with it. Raises SettingsError.
+    """
+    if file is None:
+        return (EndpointKey(signing_secret(text, named_by), named_by),)
+    lines = [line.strip() for line in text.splitlines()]
+    for number, line in enumerate(lines, start=1):
+        if line.startswith("#") or len(line.split()) > 1:
+            raise SettingsError(f"{named_by}: line {number} of {file} is not a secret: write one secret a line")
+    keys = [EndpointKey(signing_secret(line, named_by), str(file)) for line in filter(None, lines)]
+    if not keys:
+        signing_secret(text, named_by)
+    return tuple({key.fingerprint: key for key in keys}.values())
+
+
 def _key_of_file(
     path: Path, named_by: str, *, not_before: datetime | None = None, not_after: datetime | None = None
 ) -> EndpointKey:

@@ -18,8 +18,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from yarl import URL
 
 from shared.checkout_terms import CheckoutTerms, terms_of, terms_of_default
-from shared.endpoint_tables import keys_of, merchant_key, read_secret_file, shop_of, signing_secret, tables
-from shared.endpoints import DEFAULT_ENDPOINT, Endpoint, EndpointKey
+from shared.endpoint_tables import keys_of, keys_of_lines, merchant_key, read_secret_file, shop_of, tables
+from shared.endpoints import DEFAULT_ENDPOINT, Endpoint
 from shared.errors import NoSecret, SettingsError
 from shared.ledger.books import Shop
 from shared.ledger.roles import Role
@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     config: Path | None = None
     """A TOML file with one `[endpoints.<name>]` table a shop."""
     webhook_secret: SecretStr | None = Field(None, validation_alias=AliasChoices("SIGLUME_WEBHOOK_SECRET"))
+    webhook_secret_file: Path | None = Field(None, validation_alias=AliasChoices("SIGLUME_WEBHOOK_SECRET_FILE"))
+    """The file that `webhook_secret` comes from; it may hold several secrets, one a line."""
     merchant: str | None = Field(None, validation_alias=AliasChoices("SIGLUME_DIRECT_PAYMENT_MERCHANT"))
     allow_metered_payments: bool = False
     merchant_auth_token: SecretStr | None = Field(None, validation_alias=AliasChoices("SIGLUME_MERCHANT_AUTH_TOKEN"))
@@ -251,12 +253,12 @@ class Settings(BaseSettings):
         """
         endpoints = {table.name: Endpoint(table.name, keys_of(table)) for table in tables(self.config)}
         if self.webhook_secret is not None:
+            named_by = "SIGLUME_WEBHOOK_SECRET_FILE" if self.webhook_secret_file else "SIGLUME_WEBHOOK_SECRET"
             if DEFAULT_ENDPOINT in endpoints:
                 given_twice = f"[endpoints.{DEFAULT_ENDPOINT}] of {self.config}"
-                raise SettingsError(f"both SIGLUME_WEBHOOK_SECRET and {given_twice} are given: keep one")
-            named_by = "SIGLUME_WEBHOOK_SECRET"
-            key = EndpointKey(signing_secret(self.webhook_secret.get_secret_value(), named_by), named_by)
-            endpoints[DEFAULT_ENDPOINT] = Endpoint(DEFAULT_ENDPOINT, (key,))
+                raise SettingsError(f"both {named_by} and {given_twice} are given: keep one")
+            keys = keys_of_lines(self.webhook_secret.get_secret_value(), self.webhook_secret_file, named_by=named_by)
+            endpoints[DEFAULT_ENDPOINT] = Endpoint(DEFAULT_ENDPOINT, keys)
         if not endpoints:
             raise NoSecret(
                 "no webhook secret: set SIGLUME_WEBHOOK_SECRET (or SIGLUME_WEBHOOK_SECRET_FILE), "
@@ -309,7 +311,7 @@ def _require_url(value: SecretStr | None, name: str, *, schemes: tuple[str, str]
 def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
     values = dict(environ)
     for name in SECRET_NAMES:
-        path = values.pop(f"{name}_FILE", None)
+        path = values.get(f"{name}_FILE")
         if path is None:
             continue
         if name in values:

@@ -24,7 +24,8 @@ def ingress(
 ) -> None:
     """Take webhooks at POST /webhooks/{endpoint} and publish them to RabbitMQ.
 
-    SIGHUP makes it read its secrets again.
+    SIGHUP makes it read its secrets again: the file of SIGLUME_WEBHOOK_SECRET_FILE, one secret a line, and that of
+    KESSAI_CONFIG.
     """
     from ingress.webhooks.app import Listen, run
     from ingress.webhooks.processes import supervise

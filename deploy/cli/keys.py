@@ -41,6 +41,9 @@ def list_keys(endpoint: OnlyEndpoint = None, as_json: AsJson = False) -> None:
 def check(endpoint: OnlyEndpoint = None, as_json: AsJson = False) -> None:
     """Ask Siglume which secret it signs with, and show which secrets can be removed, and why.
 
+    Each secret is a line of the file of SIGLUME_WEBHOOK_SECRET_FILE, or an entry of KESSAI_CONFIG. After a change, send
+    SIGHUP to the ingress.
+
     Exit code 1 when Siglume signs an endpoint's webhooks with a secret that is not live, or did not answer.
     """
     import asyncio

@@ -102,6 +102,30 @@ def test_a_secret_file_that_cannot_be_read_is_named_by_its_variable(tmp_path: Pa
     assert "SIGLUME_WEBHOOK_SECRET_FILE" in refusal(SIGLUME_WEBHOOK_SECRET_FILE=str(tmp_path / "binary"))
 
 
+def test_each_line_of_the_webhook_secret_file_is_a_secret(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("\n whsec_new \r\n\nwhsec_old\nwhsec_new\n\n", encoding="utf-8")
+    endpoint = Settings.from_env({"SIGLUME_WEBHOOK_SECRET_FILE": str(path)}).endpoints()[DEFAULT_ENDPOINT]
+    assert fingerprints(endpoint) == [fingerprint("whsec_new"), fingerprint("whsec_old")]
+    assert {key.given_by for key in endpoint.keys} == {str(path)}
+
+
+@pytest.mark.parametrize("note", ["# until December", "whsec_old until December", "#old"])
+def test_a_note_in_the_webhook_secret_file_never_becomes_a_secret(tmp_path: Path, note: str) -> None:
+    path = tmp_path / "secret"
+    path.write_text(f"whsec_new\n{note}\n", encoding="utf-8")
+    line = refusal(SIGLUME_WEBHOOK_SECRET_FILE=str(path))
+    assert f"SIGLUME_WEBHOOK_SECRET_FILE: line 2 of {path}" in line
+    assert "December" not in line
+
+
+def test_secrets_in_the_webhook_secret_file_and_in_the_toml_file_are_refused_by_both_names(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("whsec_new\n", encoding="utf-8")
+    config = toml(tmp_path, '[endpoints.siglume]\nsecrets = ["whsec_old"]\n')
+    line = refusal(SIGLUME_WEBHOOK_SECRET_FILE=str(tmp_path / "secret"), KESSAI_CONFIG=config)
+    assert "both SIGLUME_WEBHOOK_SECRET_FILE and [endpoints.siglume]" in line
+
+
 def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("whsec_other", encoding="utf-8")
     line = refusal(**env(SIGLUME_WEBHOOK_SECRET_FILE=str(tmp_path / "secret")))

@@ -80,7 +80,7 @@ def test_what_goes_on_has_a_health_check_and_comes_back(service: Service) -> Non
     if service.is_one_shot:
         assert not service.healthcheck
     else:
-        assert service.raw["restart"] == "unless-stopped"
+        assert service.raw["restart"] == ("always" if service.name == "ingress" else "unless-stopped")
         assert service.healthcheck[0] == "CMD"
 
 

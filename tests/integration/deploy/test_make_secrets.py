@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from shared.sdrp.signature import SigningSecret
 from shared.settings import Settings
 from tests.integration.deploy.compose_file import document
 from tests.integration.deploy.dockerfile import REPOSITORY
@@ -78,6 +79,40 @@ def test_never_replaces_passwords_that_the_servers_know(tmp_path: Path) -> None:
     assert again.returncode == 1
     assert "is there already" in again.stderr
     assert (folder / "database_url").read_text(encoding="utf-8") == before
+
+
+def test_the_webhook_secret_is_rotated_within_its_file(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    make_secrets(folder, "whsec_old")
+    live = folder / "siglume_webhook_secret"
+    before = live.stat()
+    added = make_secrets(folder, "add-webhook-secret", "-", stdin="whsec_new\n")
+    assert (added.returncode, live.read_text(encoding="utf-8")) == (0, "whsec_new\nwhsec_old\n")
+    make_secrets(folder, "add-webhook-secret", "whsec_old")
+    assert live.read_text(encoding="utf-8") == "whsec_old\nwhsec_new\n", "a secret that is there already is one line"
+    make_secrets(folder, "remove-webhook-secret", SigningSecret.from_text("whsec_old").fingerprint)
+    assert live.read_text(encoding="utf-8") == "whsec_new\n"
+    assert (live.stat().st_ino, live.stat().st_mode) == (before.st_ino, before.st_mode)
+    assert "whsec_" not in added.stdout + added.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("add-webhook-secret",), "needs one argument"),
+        (("add-webhook-secret", " "), "blank"),
+        (("remove-webhook-secret", "0123456789ab"), "no secret"),
+        (("remove-webhook-secret", SigningSecret.from_text("whsec_old").fingerprint), "would be empty"),
+    ],
+)
+def test_a_rotation_that_would_leave_no_secret_or_change_none_is_refused(
+    tmp_path: Path, arguments: tuple[str, ...], error: str
+) -> None:
+    folder = tmp_path / "secrets"
+    make_secrets(folder, "whsec_old")
+    refused = make_secrets(folder, *arguments)
+    assert (refused.returncode, error in refused.stderr) == (1, True)
+    assert (folder / "siglume_webhook_secret").read_text(encoding="utf-8") == "whsec_old\n"
 
 
 @pytest.mark.parametrize("arguments", [(), ("  ",), ("-",), ("one", "two")])

@@ -1,13 +1,17 @@
 """SIGHUP has the ingress read its webhook secrets again, without a restart; unusable settings change nothing."""
 
 import signal
+import subprocess
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from shared.sdrp.signature import SigningSecret
+from tests.integration.deploy.dockerfile import REPOSITORY
 from tests.integration.ingress.program import ANY_PORTS, Program, program
 from tests.integration.ingress.wire import SECRET, event, head, signature, status_of
+from tests.programs import clean_environment
 
 OLD, NEW = SECRET, "whsec_of_next_year"
 
@@ -68,6 +72,31 @@ async def test_a_secret_is_added_and_retired_while_the_ingress_serves(amqp_url: 
         assert await statuses(started["port"]) == (401, 204)
         shop.keeps("new")
         await reloaded(ingress, times=3)
+        assert await statuses(started["port"]) == (401, 204)
+        text = ingress.log.read_text()
+    assert OLD not in text
+    assert NEW not in text
+
+
+def make_secrets(folder: Path, *arguments: str) -> None:
+    script = REPOSITORY / "deploy" / "docker" / "make-secrets"
+    environment = clean_environment() | {"KESSAI_SECRETS_DIR": str(folder)}
+    subprocess.run([script, *arguments], env=environment, check=True, timeout=20)
+
+
+async def test_the_secret_of_the_compose_deployment_is_rotated_without_a_restart(amqp_url: str, tmp_path: Path) -> None:
+    folder, mounted = tmp_path / "secrets", tmp_path / "mounted"
+    make_secrets(folder, OLD)
+    mounted.hardlink_to(folder / "siglume_webhook_secret")  # a container sees the file that it was started with
+    given = {"SIGLUME_WEBHOOK_SECRET": None, "SIGLUME_WEBHOOK_SECRET_FILE": str(mounted)}
+    with program(tmp_path, amqp_url, **given) as ingress:
+        (started,) = await ingress.told("ingress.started")
+        assert await statuses(started["port"]) == (204, 401)
+        make_secrets(folder, "add-webhook-secret", NEW)
+        await reloaded(ingress, times=1)
+        assert await statuses(started["port"]) == (204, 204)
+        make_secrets(folder, "remove-webhook-secret", SigningSecret.from_text(OLD).fingerprint)
+        await reloaded(ingress, times=2)
         assert await statuses(started["port"]) == (401, 204)
         text = ingress.log.read_text()
     assert OLD not in text
