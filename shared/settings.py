@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     """Addresses or networks, separated by commas, whose X-Forwarded-User and X-Forwarded-Groups are trusted."""
     console_tls_proxies: str = ""
     """Addresses or networks, separated by commas, of which only X-Forwarded-For is trusted: for the address of a
-    client, not for its identity."""
+    client, not for its identity. They need `console_origin`, which says that cookies are for https alone."""
     console_groups: str = "kessai-viewer=viewer,kessai-operator=operator,kessai-admin=admin"
     """The role of each group that such a proxy may name."""
 
@@ -232,6 +232,12 @@ class Settings(BaseSettings):
 
     def tls_proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """Raises SettingsError."""
+        origin = self.origin_of_console()
+        if self.console_tls_proxies.strip() and (origin is None or origin.scheme != "https"):
+            raise SettingsError(
+                "KESSAI_CONSOLE_TLS_PROXIES needs KESSAI_CONSOLE_ORIGIN with https, as in https://kessai.example.com: "
+                "without it a browser would also send the session cookie over plain http"
+            )
         return _networks(self.console_tls_proxies, "KESSAI_CONSOLE_TLS_PROXIES")
 
     def roles_of_groups(self) -> dict[str, Role]:

@@ -286,12 +286,18 @@ def test_the_console_is_told_its_origin_its_proxies_and_the_roles_of_groups() ->
     assert settings.roles_of_groups() == {"sre": Role.OPERATOR, "a=b": Role.ADMIN}
     assert Settings.from_env({}).origin_of_console() is None
     assert (Settings.from_env({}).believed_proxies(), Settings.from_env({}).tls_proxies()) == ((), ())
-    assert Settings.from_env({"KESSAI_CONSOLE_TLS_PROXIES": "10.0.0.8"}).tls_proxies()  # it vouches for nobody
 
 
 def test_a_proxy_is_believed_only_by_a_console_that_knows_its_own_name() -> None:
     with pytest.raises(SettingsError, match="KESSAI_CONSOLE_ORIGIN"):
         Settings.from_env({"KESSAI_CONSOLE_PROXIES": "10.0.0.7"}).believed_proxies()
+
+
+@pytest.mark.parametrize("origin", ["", "http://kessai.example.com"])
+def test_a_proxy_that_ends_tls_needs_the_https_origin_that_makes_cookies_secure(origin: str) -> None:
+    settings = Settings.from_env({"KESSAI_CONSOLE_TLS_PROXIES": "10.0.0.8", "KESSAI_CONSOLE_ORIGIN": origin})
+    with pytest.raises(SettingsError, match="KESSAI_CONSOLE_TLS_PROXIES needs KESSAI_CONSOLE_ORIGIN"):
+        settings.tls_proxies()
 
 
 @pytest.mark.parametrize(

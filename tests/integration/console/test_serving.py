@@ -53,6 +53,18 @@ async def test_it_starts_without_postgres_and_its_pages_say_so(database_url: str
         assert 'kessai_console_requests_total{page="/login",status="503"} 1.0' in (await get(f"{admin}/metrics"))[1]
 
 
+async def test_behind_a_proxy_that_ends_tls_cookies_are_secure_and_other_hosts_are_refused(database_url: str) -> None:
+    """As documented: X-Forwarded-Proto of such a proxy counts for nothing, the origin for everything."""
+    behind = {"KESSAI_CONSOLE_TLS_PROXIES": "127.0.0.1", "KESSAI_CONSOLE_ORIGIN": "https://kessai.example.com"}
+    async with serving(KESSAI_DATABASE_URL=database_url, **behind) as (pages, _), aiohttp.ClientSession() as session:
+        await get(f"{pages}/login")
+        async with session.get(f"{pages}/login", headers={"Host": "kessai.example.com"}) as answer:
+            (cookie,) = answer.headers.getall("Set-Cookie")
+            assert (answer.status, cookie.startswith("__Host-"), "Secure" in cookie) == (200, True, True)
+        async with session.get(f"{pages}/login", headers={"Host": "evil.example.com"}) as answer:
+            assert answer.status == 421
+
+
 async def test_an_act_while_postgres_is_away_leads_back_to_its_page(database_url: str) -> None:
     """Nobody knows whether it was done; a GET of its own address would only be refused."""
     away = database_url.rpartition("@")[0] + "@127.0.0.1:1/kessai"
