@@ -13,6 +13,7 @@ from shared.broker.backoff import Backoff
 from shared.broker.errors import HoldTooLong
 from shared.errors import DatabaseUnavailable
 from shared.ledger.database import Connection, Pool, TransientConflict, retry_conflicts, run
+from shared.stopping import cut_at_stop
 
 CONFLICT_TRIES = 5
 """Tries of one transaction that conflicts with others."""
@@ -31,11 +32,16 @@ class RetryingDatabase:
         self,
         pool: Pool,
         *,
+        stop: asyncio.Event | None = None,
         retried: Callable[[str], None] = lambda _: None,
         holding: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`retried` is called with the class of each retried error, `holding` with the number of deliveries held."""
+        """`stop` ends the wait of work for which no deliveries are held.
+
+        `retried` is called with the class of each retried error, `holding` with the number of deliveries held.
+        """
         self._pool = pool
+        self._stop = stop
         self._retried = retried
         self._holding = holding
         self._given_up: Work | None = None
@@ -47,7 +53,8 @@ class RetryingDatabase:
         """Run work that commits or changes nothing; `held` deliveries wait for it meanwhile.
 
         Raises HoldTooLong when Postgres stayed away and deliveries are held, TransientConflict when other transactions
-        stayed in the way, and UnacceptableRow when the data itself is refused.
+        stayed in the way, UnacceptableRow when the data itself is refused, and CancelledError when the role is stopped
+        while Postgres is away and no deliveries are held.
         """
         seconds = HOLD_SECONDS if held else float("inf")
 
@@ -77,16 +84,23 @@ class RetryingDatabase:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                done = await run(self._pool, work)
+                done = await self._listening(run(self._pool, work), held)
             except DatabaseUnavailable as error:
+                _end_if_cancelled(error)
                 self._note_outage(error, held)
                 if time.monotonic() > deadline:
                     self._given_up = work
                     raise HoldTooLong(f"held {held} deliveries for {seconds:g} s: {error}") from error
-                await asyncio.sleep(backoff.next())
+                await self._listening(asyncio.sleep(backoff.next()), held)
             else:
                 self._note_recovery()
                 return done
+
+    async def _listening(self, step: Awaitable[T], held: int) -> T:
+        """One step of a wait; in an outage, a stop ends it when no deliveries are held."""
+        if self._stop is None or held or self.down_because is None:
+            return await step
+        return await cut_at_stop(self._stop, step)
 
     def _note_outage(self, error: DatabaseUnavailable, held: int) -> None:
         if self.down_because is None:
@@ -100,6 +114,13 @@ class RetryingDatabase:
             self.down_because = None
             self._holding(0)
             log.info("worker.resumed")
+
+
+def _end_if_cancelled(error: Exception) -> None:
+    """Raise CancelledError in a cancelled task: the rollback of its transaction may have put an error in its place."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error
 
 
 async def _rehearse(work: Work, connection: Connection) -> None:

@@ -7,7 +7,7 @@ import structlog
 
 from shared.errors import KessaiError
 from shared.observe.admin import READY, Readiness
-from shared.stopping import wait_or_stop
+from shared.stopping import cut_at_stop, wait_or_stop
 
 RETRY_SECONDS = 300.0
 """Pause after a failure: nothing waits for housekeeping."""
@@ -17,14 +17,17 @@ log = structlog.get_logger("kessai.worker")
 
 class Housekeeping:
     def __init__(self, name: str, run_once: Callable[[], Awaitable[float]]) -> None:
-        """`run_once` returns the seconds until its next run; it may raise KessaiError."""
+        """`run_once` returns the seconds until its next run; it may raise KessaiError.
+
+        A stop cancels it at once: what a transaction has not committed is done in a later run.
+        """
         self._name = name
         self._run_once = run_once
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                pause = await self._run_once()
+                pause = await cut_at_stop(stop, self._run_once())
             except KessaiError as error:
                 log.warning("housekeeping.failed", what=self._name, error=str(error))
                 pause = RETRY_SECONDS

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -44,6 +44,9 @@ from workers.retention import retention
 from workers.reviews.evidence import EvidenceTerms
 from workers.reviews.metrics import ReviewMetrics
 from workers.reviews.role import Reviews
+
+CUT_SECONDS = 3.0
+"""How long the roles may take to end once their connections to Postgres are cut."""
 
 log = structlog.get_logger("kessai.worker")
 
@@ -91,31 +94,40 @@ async def work(settings: Settings, roles: Sequence[RoleName], admin: Admin, *, s
     """Run these roles until `stop` is set. Waits for RabbitMQ and Postgres when they are away."""
     registry = new_registry()
     async with AsyncExitStack() as stack:
-        pool = await _pool(settings, stack, settings.database_pool)
-        running = [part for name in roles for part in await _parts(name, settings, pool, registry, stack)]
+        pools = stack.enter_context(ExitStack())
+        pool = await _pool(settings, pools, settings.database_pool)
+        resources = _Resources(pool, pools, stop, registry, stack)
+        running = [part for name in roles for part in await _parts(name, settings, resources)]
         served = await stack.enter_async_context(
             AdminServer(admin.host, admin.port, registry=registry, ready=lambda: _together(running))
         )
         collect_rarely()
         log.info("worker.started", roles=list(roles), admin_port=served.port)
         if await _until_topology(settings, stop):
-            await _run_all([*running, *_housekeeping(settings, pool)], stop, drain_timeout=settings.drain_timeout)
+            parts = [*running, *_housekeeping(settings, resources)]
+            await _run_all(parts, stop, drain_timeout=settings.drain_timeout, disconnect=pools.close)
         log.info("worker.stopped", roles=list(roles))
 
 
-async def _run_all(roles: Sequence[Role], stop: asyncio.Event, *, drain_timeout: float) -> None:
+async def _run_all(
+    roles: Sequence[Role], stop: asyncio.Event, *, drain_timeout: float, disconnect: Callable[[], None]
+) -> None:
     """One role that ends in an error ends the process, so that it is started anew with all of them.
 
     What is not done `drain_timeout` seconds after the stop is cut off; its deliveries go back to the queue.
+    `disconnect` cuts the connections to Postgres first: without it, a cancelled statement waits for an answer.
     """
     tasks = [asyncio.create_task(role.run(stop)) for role in roles]
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((*tasks, stopping), return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     _, unfinished = await asyncio.wait(tasks, timeout=drain_timeout)
-    for task in unfinished:
-        task.cancel()
-    results = await asyncio.gather(*tasks, return_exceptions=True)
+    if unfinished:
+        disconnect()
+        for task in unfinished:
+            task.cancel()
+        await asyncio.wait(unfinished, timeout=CUT_SECONDS)
+    results = await asyncio.gather(*(task for task in tasks if task.done()), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseExceptionGroup):
             raise result.exceptions[0]
@@ -123,19 +135,35 @@ async def _run_all(roles: Sequence[Role], stop: asyncio.Event, *, drain_timeout:
             raise result
 
 
-async def _parts(
-    name: RoleName, settings: Settings, pool: Pool, registry: CollectorRegistry, stack: AsyncExitStack
-) -> list[Role]:
+@dataclass(frozen=True, slots=True)
+class _Resources:
+    """What the roles of one process share."""
+
+    pool: Pool
+    pools: ExitStack
+    """Terminates every pool when it is closed."""
+    stop: asyncio.Event
+    registry: CollectorRegistry
+    stack: AsyncExitStack
+
+    def books(self) -> RetryingDatabase:
+        return RetryingDatabase(self.pool, stop=self.stop)
+
+
+async def _parts(name: RoleName, settings: Settings, resources: _Resources) -> list[Role]:
     """What a role consists of.
 
     Each publishes on a connection of its own: what one subscriber refuses must not hold up another role.
     """
+    registry, stack = resources.registry, resources.stack
     match name:
         case RoleName.CONFIRMATIONS:
             metrics = ConfirmationMetrics(registry)
             confirmations = Confirmations(
                 settings.require_amqp_url(),
-                books=RetryingDatabase(pool, retried=metrics.retried, holding=metrics.holding),
+                books=RetryingDatabase(
+                    resources.pool, stop=resources.stop, retried=metrics.retried, holding=metrics.holding
+                ),
                 shops=settings.shops(),
                 publisher=await stack.enter_async_context(_publisher(settings, name)),
                 metrics=metrics,
@@ -147,63 +175,64 @@ async def _parts(
         case RoleName.DEAD_LETTERS:
             archive = DeadLetters(
                 settings.require_amqp_url(),
-                books=RetryingDatabase(pool),
+                books=resources.books(),
                 metrics=DeadLetterMetrics(registry),
                 batch_size=min(100, settings.batch_size),
                 largest=settings.max_body,
                 drain_timeout=settings.drain_timeout,
             )
             publisher = await stack.enter_async_context(_publisher(settings, name))
-            return [archive, Replays(books=RetryingDatabase(pool), publisher=publisher)]
+            return [archive, Replays(books=resources.books(), publisher=publisher)]
         case RoleName.OUTBOX:
             publisher = await stack.enter_async_context(_publisher(settings, name))
-            return [Outbox(books=RetryingDatabase(pool), publisher=publisher, metrics=OutboxMetrics(registry))]
+            return [Outbox(books=resources.books(), publisher=publisher, metrics=OutboxMetrics(registry))]
         case RoleName.REVIEWS:
-            return [_reviews(settings, pool, registry)]
+            return [_reviews(settings, resources)]
         case RoleName.RECONCILE:
             sweep = Sweep(
-                RetryingDatabase(pool),
+                resources.books(),
                 swept(settings),
                 per_minute=settings.sweep_per_minute,
                 metrics=SweepMetrics(registry),
             )
-            return [_reconcile(settings, await _pool(settings, stack, AT_ONCE), registry), sweep]
+            own_pool = await _pool(settings, resources.pools, AT_ONCE)
+            return [_reconcile(settings, replace(resources, pool=own_pool)), sweep]
 
 
-def _reviews(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Reviews:
+def _reviews(settings: Settings, resources: _Resources) -> Reviews:
     """With the token of each endpoint's merchant; an endpoint without one gathers no evidence."""
     accesses = {name: terms.access for name, terms in settings.checkouts().items() if terms.access is not None}
     return Reviews(
         settings.require_amqp_url(),
-        books=RetryingDatabase(pool),
+        books=resources.books(),
         accesses=accesses,
         terms=EvidenceTerms(settings.review_policy, settings.review_approvals, settings.shops()),
-        metrics=ReviewMetrics(registry),
+        metrics=ReviewMetrics(resources.registry),
         drain_timeout=settings.drain_timeout,
     )
 
 
-def _reconcile(settings: Settings, pool: Pool, registry: CollectorRegistry) -> Reconcile:
+def _reconcile(settings: Settings, resources: _Resources) -> Reconcile:
     """Over a pool of its own: a run keeps its connection while it waits for Siglume."""
     return Reconcile(
-        books=RetryingDatabase(pool),
+        books=resources.books(),
         providers=providers_of(settings, None),
         every=settings.reconcile_every,
         warning=settings.exposure_warning,
-        metrics=ReconcileMetrics(registry),
+        metrics=ReconcileMetrics(resources.registry),
     )
 
 
-def _housekeeping(settings: Settings, pool: Pool) -> list[Housekeeping]:
+def _housekeeping(settings: Settings, resources: _Resources) -> list[Housekeeping]:
     """What every worker does beside its roles; one of them at a time."""
-    always = [archive_months(RetryingDatabase(pool)), fold_tallies(pool)]
+    always = [archive_months(resources.books()), fold_tallies(resources.pool)]
     if settings.keep_raw_days is None:
         return always
     keep = Keep(raw=timedelta(days=settings.keep_raw_days), claims=timedelta(days=settings.keep_claims_days))
-    return [*always, retention(pool, keep)]
+    return [*always, retention(resources.pool, keep)]
 
 
-async def _pool(settings: Settings, stack: AsyncExitStack, size: int) -> Pool:
+async def _pool(settings: Settings, pools: ExitStack, size: int) -> Pool:
     pool = await open_pool(
         settings.require_database_url(),
         application="kessai worker",
@@ -211,7 +240,7 @@ async def _pool(settings: Settings, stack: AsyncExitStack, size: int) -> Pool:
         statement_timeout=settings.statement_timeout,
         keys_only=True,
     )
-    stack.callback(pool.terminate)
+    pools.callback(pool.terminate)
     return pool
 
 
