@@ -12,7 +12,8 @@ import structlog
 from shared.broker.backoff import Backoff
 from shared.broker.errors import HoldTooLong
 from shared.errors import DatabaseUnavailable
-from shared.ledger.database import Connection, Pool, TransientConflict, retry_conflicts, run
+from shared.ledger.database import BlockedByLock, Connection, Pool, TransientConflict, retry_conflicts, run
+from shared.ledger.table_locks import table_lock
 from shared.stopping import cut_at_stop
 
 CONFLICT_TRIES = 5
@@ -84,7 +85,7 @@ class RetryingDatabase:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                done = await self._listening(run(self._pool, work), held)
+                done = await self._listening(self._attempt(work), held)
             except DatabaseUnavailable as error:
                 _end_if_cancelled(error)
                 self._note_outage(error, held)
@@ -95,6 +96,16 @@ class RetryingDatabase:
             else:
                 self._note_recovery()
                 return done
+
+    async def _attempt(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run the work once. A lock of a whole table is an outage: other work cannot be committed, either."""
+        try:
+            return await run(self._pool, work)
+        except BlockedByLock as blocked:
+            lock = await run(self._pool, table_lock)
+            if lock is None:
+                raise
+            raise DatabaseUnavailable(f"Postgres: {lock}") from blocked.__cause__
 
     async def _listening(self, step: Awaitable[T], held: int) -> T:
         """One step of a wait; in an outage, a stop ends it when no deliveries are held."""

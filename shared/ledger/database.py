@@ -33,6 +33,10 @@ class TransientConflict(KessaiError):
     """Another transaction was in the way; the same work will succeed when tried again."""
 
 
+class BlockedByLock(TransientConflict):
+    """A lock was not free, or the statement was not done, in time; the wait says nothing about the work."""
+
+
 class UnacceptableRow(KessaiError):
     """Postgres refuses the data itself; no retry will change that."""
 
@@ -51,12 +55,8 @@ _UNAVAILABLE = (
     OSError,
     TimeoutError,
 )
-_CONFLICT = (
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.QueryCanceledError,
-)
+_CONFLICT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_BLOCKED = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)  # lock_timeout, statement_timeout
 _UNACCEPTABLE = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
 
 
@@ -70,6 +70,8 @@ async def connected(pool: Pool) -> AsyncIterator[Connection]:
     try:
         async with pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
             yield connection
+    except _BLOCKED as error:
+        raise BlockedByLock(f"Postgres: {_first_line(error)}") from error
     except _CONFLICT as error:
         raise TransientConflict(f"Postgres: {_first_line(error)}") from error
     except _UNACCEPTABLE as error:

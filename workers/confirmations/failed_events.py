@@ -7,7 +7,7 @@ from shared.broker.publisher import Outgoing
 from shared.broker.topology import DEAD, DEAD_LETTER, RETRY_TIERS
 from shared.endpoint_tables import ENDPOINT_NAME
 from shared.errors import KessaiError
-from shared.ledger.database import TransientConflict, UnacceptableRow
+from shared.ledger.database import BlockedByLock, TransientConflict, UnacceptableRow
 from shared.ledger.incoming import Incoming
 from workers.confirmations.prepare import Poison
 
@@ -29,12 +29,17 @@ class FailedEvent:
 
 
 def retry_or_dead_letter(incoming: Incoming, error: Exception) -> FailedEvent:
-    """To the next retry queue where a later try may succeed and one is left; otherwise to the dead letters."""
+    """To the next retry queue where a later try may succeed and one is left; otherwise to the dead letters.
+
+    An event that a lock blocks never becomes a dead letter: it stays in the last tier until the lock is released.
+    """
     envelope = incoming.envelope
     failure = _failure(error)
-    if _may_succeed_later(error, envelope) and envelope.attempts < len(RETRY_TIERS):
-        tier = RETRY_TIERS[envelope.attempts]
-        later = envelope._replace(attempts=envelope.attempts + 1)
+    last = len(RETRY_TIERS) - 1
+    if _may_succeed_later(error, envelope) and (envelope.attempts <= last or isinstance(error, BlockedByLock)):
+        tried = min(envelope.attempts, last)
+        tier = RETRY_TIERS[tried]
+        later = envelope._replace(attempts=tried + 1)
         outgoing = Outgoing(encode(later), exchange="", routing_key=tier.queue)
         return FailedEvent(outgoing, envelope.endpoint, incoming.event.id, failure, tier.seconds)
     return dead_letter(envelope, failure)

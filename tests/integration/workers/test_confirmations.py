@@ -1,9 +1,12 @@
 """The confirmations role between a real queue and real books: every delivery ends where it belongs."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from shared.broker.envelope import decode, encode
 from shared.broker.topology import (
@@ -16,6 +19,7 @@ from shared.broker.topology import (
 )
 from tests.given import confirmation, envelope, new_order, payment, settlement, usage
 from tests.integration.workers.bench import Bench, until
+from workers import database
 from workers.confirmations import failed_events
 
 REFUSE = {
@@ -161,6 +165,30 @@ async def test_what_outlives_every_tier_is_a_dead_letter_with_its_attempts(
     assert (letter["reason"], letter["error"], letter["attempts"]) == ("retries_exhausted", "SerializationError", 4)
     assert "others are in the way" in letter["detail"]
     assert await bench.books.outcome("evt-1") == ("dead_letter", "retries_exhausted", None)
+
+
+async def test_an_event_whose_order_stays_locked_is_never_a_dead_letter_and_stops_no_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiers = [await _short_tier(bench, tier, milliseconds=100 * n) for n, tier in enumerate(RETRY_TIERS, 1)]
+    monkeypatch.setattr(failed_events, "RETRY_TIERS", tuple(tiers))
+    monkeypatch.setattr(database, "CONFLICT_TRIES", 1)
+    await bench.books.register(new_order("order-1"), new_order("order-2"))
+    with capture_logs() as log:
+        async with bench.running(bench.confirmations()):
+            async with bench.pool.acquire() as person, person.transaction():
+                await person.execute("SELECT FROM kessai.orders WHERE order_id = 'order-1' FOR UPDATE")
+                await bench.send(envelope(payment()), envelope(payment("evt-2", "order-2")))
+                await until(lambda: _has_waited(log, times=5))
+                assert await bench.events("applied") == 1
+            await settled(bench, 2)
+    assert await bench.events("applied") == 2
+    waits = [line["retry_in"] for line in log if line["event"] == "event.failed"]
+    assert waits[:5] == [10, 60, 600, 600, 600]
+
+
+async def _has_waited(log: Sequence[Mapping[str, Any]], *, times: int) -> bool:
+    return [line["event"] for line in log].count("event.failed") >= times
 
 
 async def _short_tier(bench: Bench, tier: RetryTier, *, milliseconds: int) -> RetryTier:

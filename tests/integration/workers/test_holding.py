@@ -223,6 +223,22 @@ async def test_a_lock_that_does_not_come_is_a_conflict(bench: Bench, database_ur
         pool.terminate()
 
 
+async def test_a_lock_of_a_whole_table_is_an_outage_that_names_the_lock(bench: Bench) -> None:
+    await bench.books.register(new_order())
+    role = bench.confirmations()
+    with capture_logs() as log:
+        async with bench.running(role):
+            await until(lambda: _is_well(role.readiness))
+            async with bench.pool.acquire() as other, other.transaction():
+                await other.execute("LOCK TABLE kessai.orders IN SHARE MODE")  # as CREATE INDEX does
+                await bench.send(envelope(payment()))
+                await until(lambda: _is_degraded(role.readiness))
+                assert "kessai.orders is locked (ShareLock)" in role.readiness().degraded["database"]
+            await until(lambda: _applied(bench, 1))
+    assert ["kessai.orders" in line["error"] for line in log if line["event"] == "worker.holding"] == [True]
+    assert [line for line in log if line["event"] == "event.set_aside"] == []
+
+
 async def test_a_database_that_defaults_to_other_isolation_strands_nothing(bench: Bench, database_url: str) -> None:
     """The books look again after they waited for a lock; that look must see what was committed meanwhile."""
     name = urlsplit(database_url).path.removeprefix("/")
