@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from yarl import URL
 
 from shared.checkout_terms import CheckoutTerms, terms_of, terms_of_default
+from shared.database_url import database_address
 from shared.endpoint_tables import keys_of, keys_of_lines, merchant_key, read_secret_file, shop_of, tables
 from shared.endpoints import DEFAULT_ENDPOINT, Endpoint
 from shared.errors import NoSecret, SettingsError
@@ -150,7 +151,10 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     def require_database_url(self) -> str:
-        return _require_url(self.database_url, "KESSAI_DATABASE_URL", schemes=("postgresql", "postgres"))
+        """Raises SettingsError, also for parameters that only one of the drivers would take."""
+        url = _require_url(self.database_url, "KESSAI_DATABASE_URL", schemes=("postgresql", "postgres"))
+        database_address(url)
+        return url
 
     def require_amqp_url(self) -> str:
         return _require_url(self.amqp_url, "KESSAI_AMQP_URL", schemes=("amqp", "amqps"))
@@ -305,10 +309,12 @@ def _require_url(value: SecretStr | None, name: str, *, schemes: tuple[str, str]
     if "@" in rest and "@" not in authority:
         raise SettingsError(f"{name}: write / ? # in the user name or the password as %2F %3F %23")
     hosts = authority.rpartition("@")[2]
+    if scheme.startswith("amqp") and "," in hosts:
+        raise SettingsError(f"{name} must name one host: name a load balancer, or a DNS name of all nodes")
     for host in hosts.split(","):  # Postgres takes several
         port = host.rpartition("]")[2].partition(":")[2]
-        if not re.fullmatch("[0-9]*", port):
-            raise SettingsError(f"{name}: the port must be a number, not {port!r}")
+        if not re.fullmatch("[0-9]*", port) or (port and not 1 <= int(port) <= 65535):
+            raise SettingsError(f"{name}: the port must be a number from 1 to 65535, not {port!r}")
     if scheme.startswith("amqp") and not hosts.partition(":")[0]:
         raise SettingsError(f"{name} names no host, as in amqp://host:5672/vhost")
     return url

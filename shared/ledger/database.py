@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 import asyncpg
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
+from shared.database_url import database_address
 from shared.errors import DatabaseUnavailable, KessaiError
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ T = TypeVar("T")
 
 ACQUIRE_TIMEOUT = 10.0
 """Seconds to wait for a connection of the pool; without it a full pool waits for ever."""
-
+CONNECT_TIMEOUT = 60.0
+"""Seconds that a new connection may take to open when KESSAI_DATABASE_URL has no `connect_timeout`."""
 
 NO_JIT: Final = {"jit": "off"}
 KEYS_ONLY: Final = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
@@ -120,9 +122,11 @@ async def open_pool(
 ) -> Pool:
     """A pool that opens connections when they are first needed; an absent Postgres is met at the first use.
 
+    Raises SettingsError for parameters of the URL that are not supported, DatabaseUnavailable for other errors in it.
     `statement_timeout` is in seconds. `keys_only` is for work that finds every row by its key: it forbids the scans
     and hash joins that a planner without statistics would choose on a young table and keep for a grown one.
     """
+    address = database_address(database_url)
     settings = {
         "application_name": application,
         # Whatever the database defaults to: a look after waiting for a lock must see what was committed meanwhile.
@@ -136,12 +140,14 @@ async def open_pool(
         settings |= KEYS_ONLY | {"lock_timeout": str(int(KEYS_LOCK_TIMEOUT * 1000))}
     try:
         return await asyncpg.create_pool(
-            database_url,
+            address.url,
             min_size=0,
             max_size=size,
             command_timeout=statement_timeout + 5,
             max_inactive_connection_lifetime=300,
             server_settings=settings,
+            timeout=address.timeout or CONNECT_TIMEOUT,
+            ssl=address.verify_by_system or None,
         )
     except (asyncpg.ClientConfigurationError, ValueError) as error:
         raise DatabaseUnavailable(f"KESSAI_DATABASE_URL cannot be used: {_first_line(error)}") from error
