@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -11,10 +11,15 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from ingress.api.health import Health, checking
-from shared.ledger.database import Pool
+from shared.errors import DatabaseUnavailable
+from shared.ledger.database import Pool, TransientConflict, run
+from shared.ledger.rights import require_usable
 from shared.observe.admin import AdminServer
 from shared.observe.listening import BACKLOG, bind, port_of
 from shared.stopping import stop_at_signals
+
+CHECK_SECONDS = 2.0
+"""How long the check of the books may delay the start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +52,15 @@ async def serve_app(
     log: structlog.stdlib.BoundLogger,
     stop: asyncio.Event,
 ) -> None:
-    """Serve `app` until `stop` is set, then finish the requests that have begun. Raises CannotListen.
+    """Serve `app` until `stop` is set, then finish the requests that have begun.
+
+    Raises CannotListen, and BooksUnusable when Postgres answers at the start but no wait can make the books usable.
 
     `pool` is watched for /readyz. The log says `<name>.started`, `<name>.draining` and `<name>.stopped`.
     """
     started, draining, stopped = (f"{name}.{state}" for state in ("started", "draining", "stopped"))
     health = Health()
+    await _check_books(pool)
     async with AsyncExitStack() as stack:
         bound = bind(address.host, address.port)
         stack.callback(bound.close)
@@ -70,6 +78,13 @@ async def serve_app(
         health.is_listening = False
         log.info(draining)
     log.info(stopped)
+
+
+async def _check_books(pool: Pool) -> None:
+    """A server starts without Postgres, so only what Postgres says at once counts."""
+    with suppress(DatabaseUnavailable, TransientConflict, TimeoutError):
+        async with asyncio.timeout(CHECK_SECONDS):
+            await run(pool, require_usable)
 
 
 def shutdown_timeout(drain_timeout: float) -> float:

@@ -1,6 +1,9 @@
 """Keeps the raw archive's months ready, so that no webhook lands in the catch-all partition."""
 
+import asyncpg
+
 from shared.ledger.database import Connection
+from shared.ledger.rights import MissingRight
 from workers.database import RetryingDatabase
 from workers.housekeeping import Housekeeping
 
@@ -11,10 +14,21 @@ def archive_months(books: RetryingDatabase) -> Housekeeping:
     """The first worker to run makes the month, and the others find it there."""
 
     async def run_once() -> float:
-        await books.run(ensure_months)
+        await books.run(_ensure_if_allowed)
         return PERIOD_SECONDS
 
     return Housekeeping("archive months", run_once)
+
+
+async def _ensure_if_allowed(connection: Connection) -> None:
+    """Raises MissingRight; webhooks then go to the default partition until the owner makes the months."""
+    try:
+        await ensure_months(connection)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise MissingRight(
+            f"the Postgres user may not make the archive's months ({error}): "
+            "make it a member of the role that owns the schema kessai"
+        ) from error
 
 
 async def ensure_months(connection: Connection) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from shared.errors import KessaiError
+from shared.ledger.rights import MissingRight
 from shared.observe.admin import READY, Readiness
 from shared.stopping import cut_at_stop, wait_or_stop
 
@@ -23,15 +24,19 @@ class Housekeeping:
         """
         self._name = name
         self._run_once = run_once
+        self._missing_right: str | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
                 pause = await cut_at_stop(stop, self._run_once())
+                self._missing_right = None
             except KessaiError as error:
                 log.warning("housekeeping.failed", what=self._name, error=str(error))
+                self._missing_right = str(error) if isinstance(error, MissingRight) else None
                 pause = RETRY_SECONDS
             await wait_or_stop(stop, pause)
 
     def readiness(self) -> Readiness:
-        return READY
+        """Only a missing right counts: everything else passes by itself."""
+        return READY if self._missing_right is None else Readiness(degraded={self._name: self._missing_right})

@@ -44,6 +44,7 @@ from workers.retention import retention
 from workers.reviews.evidence import EvidenceTerms
 from workers.reviews.metrics import ReviewMetrics
 from workers.reviews.role import Reviews
+from workers.start_check import StartCheck
 
 CUT_SECONDS = 3.0
 """How long the roles may take to end once their connections to Postgres are cut."""
@@ -97,15 +98,18 @@ async def work(settings: Settings, roles: Sequence[RoleName], admin: Admin, *, s
         pools = stack.enter_context(ExitStack())
         pool = await _pool(settings, pools, settings.database_pool)
         resources = _Resources(pool, pools, stop, registry, stack)
-        running = [part for name in roles for part in await _parts(name, settings, resources)]
+        running = [
+            StartCheck(resources.books()),
+            *[part for name in roles for part in await _parts(name, settings, resources)],
+            *_housekeeping(settings, resources),
+        ]
         served = await stack.enter_async_context(
             AdminServer(admin.host, admin.port, registry=registry, ready=lambda: _together(running))
         )
         collect_rarely()
         log.info("worker.started", roles=list(roles), admin_port=served.port)
         if await _until_topology(settings, stop):
-            parts = [*running, *_housekeeping(settings, resources)]
-            await _run_all(parts, stop, drain_timeout=settings.drain_timeout, disconnect=pools.close)
+            await _run_all(running, stop, drain_timeout=settings.drain_timeout, disconnect=pools.close)
         log.info("worker.stopped", roles=list(roles))
 
 

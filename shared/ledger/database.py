@@ -81,6 +81,8 @@ async def connected(pool: Pool) -> AsyncIterator[Connection]:
     except asyncpg.ReadOnlySQLTransactionError as error:
         await pool.expire_connections()
         raise DatabaseUnavailable("Postgres is read-only here: connections to the old primary are given up") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise DatabaseUnavailable(f"Postgres refuses what its user has no right to: {_first_line(error)}") from error
     except _UNAVAILABLE as error:
         raise DatabaseUnavailable(f"Postgres is unavailable: {_first_line(error)}") from error
     except asyncpg.PostgresError as error:
