@@ -56,6 +56,8 @@ class Role:
         return self.process.pid
 
     def output(self) -> str:
+        if not self.log.is_file():
+            return f"(the log is {self.log})"
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def kill(self) -> None:
@@ -110,10 +112,11 @@ class Kessai:
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         ready_within: float = 30.0,
+        log: Path | None = None,
     ) -> Iterator[Role]:
         """Start a role on an admin port of its own, wait for its /readyz, and end it with SIGTERM."""
         (admin_port,) = free_ports(1)
-        log = self.folder / f"{arguments[0]}-{next(self._numbers)}.log"
+        log = log or self.folder / f"{arguments[0]}-{next(self._numbers)}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(
                 [KESSAI, *arguments, "--admin-port", str(admin_port)],

@@ -143,22 +143,32 @@ class Publisher:
     async def _keep_connected(self) -> None:
         backoff = Backoff()
         while True:
-            session = PublishSession(self._timeout, self._max_in_flight, self._breaker, self._forget)
             try:
-                await session.open(self._url, self._name)
-                if self._prepare is not None:
-                    await self._prepare()
-                self._begin(session)
-                lasted = await session.last()
-                if lasted > STEADY_AFTER:
+                if await self._connect_once() > STEADY_AFTER:
                     backoff.reset()
             except BrokerUnavailable as error:
                 self._down_because = str(error)
                 log.warning("broker.unavailable", connection=self._name, error=self._down_because)
+            except Exception as error:  # nobody but this task would connect again
+                self._down_because = f"connecting to RabbitMQ failed: {type(error).__name__}"
+                log.exception("broker.connection_failed", connection=self._name)
             finally:
                 self._tried.set()
-                await session.close()
             await asyncio.sleep(backoff.next())
+
+    async def _connect_once(self) -> float:
+        """Connect and wait for the connection's end; the seconds it lasted. Raises BrokerUnavailable."""
+        session = PublishSession(self._timeout, self._max_in_flight, self._breaker, self._forget)
+        try:
+            await session.open(self._url, self._name)
+            if self._prepare is not None:
+                await self._prepare()
+            self._begin(session)
+            return await session.last()
+        finally:
+            if self._session is session:
+                self._session = None
+            await session.close()
 
     def _begin(self, session: PublishSession) -> None:
         if session.is_lost:

@@ -6,14 +6,14 @@ exceptions are rendered to text, because drivers put connection strings and row 
 
 import logging
 import re
-import sys
 from collections.abc import Iterable, Mapping
-from typing import Literal, TextIO
+from typing import Literal, TextIO, cast
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from shared.observe.log_stream import LossyStream, standard_error
 from shared.observe.redaction import REDACTED, literals, redacted
 
 Style = Literal["json", "console"]
@@ -27,9 +27,18 @@ def configure(
 ) -> None:
     """Send every log line of this process, ours and the libraries', to `stream` (standard error) in one style.
 
-    `secrets` are values to redact wherever they occur, beside everything that looks like a secret.
+    `secrets` are values to redact wherever they occur, beside everything that looks like a secret. A line that `stream`
+    refuses is lost: logging raises nothing.
     """
-    output = sys.stderr if stream is None else stream
+    wanted = standard_error() if stream is None else stream
+    timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    renderer = _renderer(style, colors=wanted.isatty())
+
+    def lines_lost(lines: int) -> str:
+        event = timestamp(None, "error", {"level": "error", "event": "log.lines_lost", "lines": lines})
+        return str(renderer(None, "error", event))
+
+    output = cast("TextIO", LossyStream(wanted, lines_lost))  # it has what structlog and logging call
     threshold = logging.getLevelNamesMapping()[level.upper()]
     known = literals(secrets)
 
@@ -39,11 +48,10 @@ def configure(
     chain: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        timestamp,
         structlog.processors.format_exc_info,  # plain text: no local variables, which hold DSNs and bodies
         redact,
     ]
-    renderer = _renderer(style, colors=output.isatty())
     structlog.configure(
         processors=[*chain, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),

@@ -246,6 +246,21 @@ async def test_without_a_broker_it_starts_refuses_and_connects_later(stack: Stac
         await confirmation(ours)
 
 
+async def test_an_unexpected_error_while_connecting_is_tried_again(declared_url: str) -> None:
+    errors = iter([ValueError("as of a fault of ours"), OSError("as of a full disk")])
+
+    async def prepare() -> None:
+        for error in errors:
+            raise error
+
+    async with Publisher(declared_url, name="kessai test", prepare=prepare) as ours:
+        assert ours.down_because == "connecting to RabbitMQ failed: ValueError"
+        with pytest.raises(BrokerUnavailable):
+            await confirmation(ours)
+        await becomes_ready(ours)
+        await confirmation(ours)
+
+
 async def test_closing_waits_for_the_confirms_still_due(declared_url: str) -> None:
     async with publisher(declared_url) as ours:
         tasks = [asyncio.create_task(confirmation(ours)) for _ in range(200)]

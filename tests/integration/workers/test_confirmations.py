@@ -17,10 +17,15 @@ from shared.broker.topology import (
     RETRY_TIERS,
     RetryTier,
 )
+from shared.ledger.incoming import Incoming
+from shared.observe.metrics import new_registry
 from tests.given import confirmation, envelope, new_order, payment, settlement, usage
 from tests.integration.workers.bench import Bench, until
 from workers import database
 from workers.confirmations import failed_events
+from workers.confirmations.applier import Applier
+from workers.confirmations.metrics import ConfirmationMetrics
+from workers.confirmations.prepare import prepare
 
 REFUSE = {
     "data": "RAISE EXCEPTION 'no such row here' USING ERRCODE = '22023'",
@@ -96,6 +101,20 @@ async def test_the_one_event_that_postgres_refuses_is_found_and_its_neighbours_a
     (letter,) = await bench.letters()
     assert (letter["event_id"], letter["reason"], letter["error"], letter["attempts"]) == ("evt-17", reason, error, 1)
     assert letter["raw"] == payment("evt-17", "order-17")
+
+
+async def test_an_error_of_counting_makes_no_dead_letter_of_what_is_committed(bench: Bench) -> None:
+    class Uncountable(ConfirmationMetrics):
+        def committed(self, *, events: int, seconds: float) -> None:
+            raise OSError(f"cannot count {events} events")
+
+    await bench.books.register(new_order())
+    applier = Applier(bench.retrying_database(), bench.books.shops, Uncountable(new_registry()))
+    incoming = prepare(encode(envelope(payment())), {})
+    assert isinstance(incoming, Incoming)
+    with pytest.raises(OSError, match="cannot count"):
+        await applier.apply([incoming])
+    assert await bench.events("applied") == 1
 
 
 async def test_a_type_that_fits_no_amqp_property_is_a_dead_letter_and_stops_nobody(bench: Bench) -> None:

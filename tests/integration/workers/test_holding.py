@@ -236,7 +236,7 @@ async def test_a_lock_of_a_whole_table_is_an_outage_that_names_the_lock(bench: B
                 assert "kessai.orders is locked (ShareLock)" in role.readiness().degraded["database"]
             await until(lambda: _applied(bench, 1))
     assert ["kessai.orders" in line["error"] for line in log if line["event"] == "worker.holding"] == [True]
-    assert [line for line in log if line["event"] == "event.set_aside"] == []
+    assert [line for line in log if line["event"] == "event.failed"] == []
 
 
 async def test_a_database_that_defaults_to_other_isolation_strands_nothing(bench: Bench, database_url: str) -> None:

@@ -1,10 +1,14 @@
 """What a log line may say."""
 
+import errno
 import io
 import json
 import logging
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import aiormq
@@ -136,3 +140,41 @@ def test_the_console_style_redacts_too() -> None:
     assert "x.y" in stream.getvalue()
     assert "Traceback" in stream.getvalue()
     assert "pw" not in stream.getvalue()
+
+
+class FillingDisk(io.StringIO):
+    """A stream whose writes fail while the disk is full."""
+
+    is_full = False
+
+    def write(self, text: str) -> int:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+def test_lines_lost_to_a_full_disk_raise_nothing_and_are_counted_once_there_is_room() -> None:
+    stream = FillingDisk()
+    log.configure(style="json", level="info", stream=stream)
+    stream.is_full = True
+    structlog.get_logger().info("x.lost")
+    logging.getLogger("aiohttp.server").warning("lost, too")
+    stream.is_full = False
+    structlog.get_logger().info("x.first")
+    structlog.get_logger().info("x.second")
+    said, first, second = (json.loads(line) for line in stream.getvalue().splitlines() if line)
+    assert (first["event"], second["event"]) == ("x.first", "x.second")
+    assert (said["event"], said["lines"]) == ("log.lines_lost", 2)
+
+
+def test_a_closed_stream_raises_nothing() -> None:
+    stream = io.StringIO()
+    log.configure(stream=stream)
+    stream.close()
+    structlog.get_logger().info("x.lost")
+
+
+def test_a_full_disk_leaves_nothing_to_fail_at_the_exit_of_the_program() -> None:
+    program = "import structlog; from shared.observe import log; log.configure(); structlog.get_logger().info('x.y')"
+    with Path("/dev/full").open("wb") as full:
+        assert subprocess.run([sys.executable, "-c", program], stderr=full, check=False).returncode == 0
