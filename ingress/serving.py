@@ -15,6 +15,7 @@ from shared.errors import DatabaseUnavailable
 from shared.ledger.database import Pool, TransientConflict, run
 from shared.ledger.rights import require_usable
 from shared.observe.admin import AdminServer
+from shared.observe.database_up import DatabaseUp
 from shared.observe.listening import BACKLOG, bind, port_of
 from shared.stopping import stop_at_signals
 
@@ -61,6 +62,7 @@ async def serve_app(
     started, draining, stopped = (f"{name}.{state}" for state in ("started", "draining", "stopped"))
     health = Health()
     await _check_books(pool)
+    DatabaseUp(registry).watch(lambda: health.books_away_because is None)
     async with AsyncExitStack() as stack:
         bound = bind(address.host, address.port)
         stack.callback(bound.close)

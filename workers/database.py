@@ -35,20 +35,20 @@ class RetryingDatabase:
         *,
         stop: asyncio.Event | None = None,
         retried: Callable[[str], None] = lambda _: None,
-        holding: Callable[[int], None] = lambda _: None,
+        up: Callable[[Callable[[], bool]], None] = lambda _: None,
     ) -> None:
         """`stop` ends the wait of work for which no deliveries are held.
 
-        `retried` is called with the class of each retried error, `holding` with the number of deliveries held.
+        `retried` is called with the class of each retried error, `up` once, with what tells if Postgres is there.
         """
         self._pool = pool
         self._stop = stop
         self._retried = retried
-        self._holding = holding
         self._given_up: Work | None = None
         """What an outage has ended, until Postgres takes it."""
         self.down_because: str | None = None
         """Why nothing can be committed for now."""
+        up(lambda: self.down_because is None)
 
     async def run(self, work: Callable[[Connection], Awaitable[T]], /, *, held: int = 0) -> T:
         """Run work that commits or changes nothing; `held` deliveries wait for it meanwhile.
@@ -93,6 +93,9 @@ class RetryingDatabase:
                     self._given_up = work
                     raise HoldTooLong(f"held {held} deliveries for {seconds:g} s: {error}") from error
                 await self._listening(asyncio.sleep(backoff.next()), held)
+            except Exception:  # an error of the work itself: Postgres is there
+                self._note_recovery()
+                raise
             else:
                 self._note_recovery()
                 return done
@@ -117,13 +120,11 @@ class RetryingDatabase:
         if self.down_because is None:
             log.warning("worker.holding", deliveries=held, error=str(error))
         self.down_because = str(error)
-        self._holding(held)
         self._retried(_name(error))
 
     def _note_recovery(self) -> None:
         if self.down_because is not None:
             self.down_because = None
-            self._holding(0)
             log.info("worker.resumed")
 
 

@@ -21,6 +21,7 @@ from shared.ledger.database import Pool, open_pool
 from shared.ledger.retention import Keep
 from shared.observe import log as logging
 from shared.observe.admin import AdminServer, Readiness
+from shared.observe.database_up import DatabaseUp
 from shared.observe.metrics import new_registry
 from shared.settings import Settings, TopologyMode
 from shared.stopping import stop_at_signals, wait_or_stop
@@ -94,10 +95,11 @@ async def _work_until_signalled(settings: Settings, roles: Sequence[RoleName], a
 async def work(settings: Settings, roles: Sequence[RoleName], admin: Admin, *, stop: asyncio.Event) -> None:
     """Run these roles until `stop` is set. Waits for RabbitMQ and Postgres when they are away."""
     registry = new_registry()
+    database_up = DatabaseUp(registry)
     async with AsyncExitStack() as stack:
         pools = stack.enter_context(ExitStack())
         pool = await _pool(settings, pools, settings.database_pool)
-        resources = _Resources(pool, pools, stop, registry, stack)
+        resources = _Resources(pool, pools, stop, registry, database_up, stack)
         running = [
             StartCheck(resources.books()),
             *[part for name in roles for part in await _parts(name, settings, resources)],
@@ -148,10 +150,11 @@ class _Resources:
     """Terminates every pool when it is closed."""
     stop: asyncio.Event
     registry: CollectorRegistry
+    database_up: DatabaseUp
     stack: AsyncExitStack
 
-    def books(self) -> RetryingDatabase:
-        return RetryingDatabase(self.pool, stop=self.stop)
+    def books(self, *, retried: Callable[[str], None] = lambda _: None) -> RetryingDatabase:
+        return RetryingDatabase(self.pool, stop=self.stop, retried=retried, up=self.database_up.watch)
 
 
 async def _parts(name: RoleName, settings: Settings, resources: _Resources) -> list[Role]:
@@ -165,9 +168,7 @@ async def _parts(name: RoleName, settings: Settings, resources: _Resources) -> l
             metrics = ConfirmationMetrics(registry)
             confirmations = Confirmations(
                 settings.require_amqp_url(),
-                books=RetryingDatabase(
-                    resources.pool, stop=resources.stop, retried=metrics.retried, holding=metrics.holding
-                ),
+                books=resources.books(retried=metrics.retried),
                 shops=settings.shops(),
                 publisher=await stack.enter_async_context(_publisher(settings, name)),
                 metrics=metrics,

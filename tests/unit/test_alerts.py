@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from ingress.checkout.metrics import CheckoutMetrics
 from ingress.console.metrics import ConsoleMetrics
 from ingress.webhooks.metrics import IngressMetrics
+from shared.observe.database_up import DatabaseUp
 from workers.confirmations.metrics import ConfirmationMetrics
 from workers.dead_letters.metrics import DeadLetterMetrics
 from workers.outbox.metrics import OutboxMetrics
@@ -21,7 +22,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = [rule for group in yaml.safe_load((DEPLOY / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
 REGISTERED: tuple[Callable[[CollectorRegistry], object], ...] = (
     *(IngressMetrics, ConfirmationMetrics, DeadLetterMetrics, OutboxMetrics, ReviewMetrics),
-    *(ReconcileMetrics, SweepMetrics, CheckoutMetrics, ConsoleMetrics),
+    *(ReconcileMetrics, SweepMetrics, CheckoutMetrics, ConsoleMetrics, DatabaseUp),
 )
 METRIC = re.compile(r"\bkessai_[a-z_]+")
 

@@ -1,5 +1,7 @@
 """What the confirmations role counts."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from shared.observe.metrics import FAST, SLOW, Children
@@ -40,7 +42,9 @@ class ConfirmationMetrics:
             registry=registry,
         )
         self._held = Gauge(
-            "kessai_held_deliveries", "Deliveries held while Postgres is away or a batch is open.", registry=registry
+            "kessai_held_deliveries",
+            "Messages that this worker has received from RabbitMQ and not acknowledged yet.",
+            registry=registry,
         )
 
     def settled(self, *, endpoint: str, kind: str, outcome: str, reason: str = "", events: int = 1) -> None:
@@ -62,5 +66,6 @@ class ConfirmationMetrics:
     def dead_lettered(self, reason: str) -> None:
         self._dead[(reason,)].inc()
 
-    def holding(self, deliveries: int) -> None:
-        self._held.set(deliveries)
+    def watch(self, *, held: Callable[[], int]) -> None:
+        """`held` is called at each scrape."""
+        self._held.set_function(held)

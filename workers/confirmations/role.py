@@ -62,6 +62,7 @@ class Confirmations:
                 (REPLAYS_QUEUE, min(REPLAY_BATCH, batch_size)),
             )
         ]
+        metrics.watch(held=lambda: sum(consumer.in_hand for consumer in self._consumers))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Raises ConsumerStuck when the process is better started anew."""

@@ -11,11 +11,13 @@ import aiormq
 import orjson
 from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 from pamqp.commands import Basic
+from prometheus_client import CollectorRegistry
 
 from shared.broker.envelope import Envelope, encode
 from shared.broker.publisher import Publisher
 from shared.broker.topology import CONFIRMATION, CONFIRMATIONS_QUEUE, EVENTS, ORDERS
 from shared.ledger.database import Pool
+from shared.observe.database_up import DatabaseUp
 from shared.observe.metrics import new_registry
 from tests.integration.ledger.books import TestBooks
 from workers.confirmations.metrics import ConfirmationMetrics
@@ -57,13 +59,14 @@ class Bench:
     def retrying_database(self) -> RetryingDatabase:
         return RetryingDatabase(self.pool)
 
-    def confirmations(self, *, batch_size: int = 500) -> Confirmations:
+    def confirmations(self, *, batch_size: int = 500, registry: CollectorRegistry | None = None) -> Confirmations:
+        registry = registry or new_registry()
         return Confirmations(
             self.amqp_url,
-            books=self.retrying_database(),
+            books=RetryingDatabase(self.pool, up=DatabaseUp(registry).watch),
             shops=self.books.shops,
             publisher=self.publisher,
-            metrics=ConfirmationMetrics(new_registry()),
+            metrics=ConfirmationMetrics(registry),
             batch_size=batch_size,
         )
 

@@ -14,6 +14,7 @@ from shared.broker.topology import CONFIRMATIONS_QUEUE, DEAD, DEAD_LETTER, DEAD_
 from shared.errors import DatabaseUnavailable
 from shared.ledger.database import Connection, Pool, TransientConflict, connected, open_pool
 from shared.observe.admin import Readiness
+from shared.observe.metrics import new_registry
 from tests.given import envelope, new_order, payment
 from tests.integration.workers.bench import Bench, until
 from workers import database
@@ -40,16 +41,21 @@ async def select_one(connection: Connection) -> int:
 
 async def test_an_outage_holds_the_batch_and_burns_nothing(bench: Bench, database_url: str) -> None:
     await bench.books.register(*(new_order(f"order-{n}") for n in range(10)))
-    role = bench.confirmations()
+    registry = new_registry()
+    role = bench.confirmations(registry=registry)
     async with bench.running(role):
         await until(lambda: _is_well(role.readiness))
+        assert registry.get_sample_value("kessai_database_up") == 1
         async with shut(bench, database_url):
             await bench.send(*(envelope(payment(f"evt-{n}", f"order-{n}")) for n in range(10)))
             await until(lambda: _is_degraded(role.readiness))
             await asyncio.sleep(1)
             assert await bench.depth(CONFIRMATIONS_QUEUE) == 0  # all of it is held
+            assert registry.get_sample_value("kessai_held_deliveries") == 10  # by all consumers together
+            assert registry.get_sample_value("kessai_database_up") == 0
         await until(lambda: _applied(bench, 10))
         assert not role.readiness().degraded
+        assert registry.get_sample_value("kessai_database_up") == 1
     assert await bench.depth(DEAD_LETTERS_QUEUE) == 0
     assert await bench.depth(CONFIRMATIONS_QUEUE) == 0
 

@@ -54,7 +54,7 @@ def test_the_worker_counts_outcomes_batches_and_waits() -> None:
     metrics.waited(0.3)
     metrics.retried("DeadlockDetectedError")
     metrics.dead_lettered("unreadable_envelope")
-    metrics.holding(12)
+    metrics.watch(held=lambda: 12)
 
     settled = {"endpoint": "siglume", "kind": "standard_settled", "outcome": "applied", "reason": ""}
     assert registry.get_sample_value("kessai_events_total", settled) == 7
