@@ -42,6 +42,18 @@ def test_migrate_prints_sql_that_makes_the_same_books(kessai: Kessai, empty_data
     assert "already" in by_hand.stdout
 
 
+def test_migrate_leaves_newer_books_as_they_are(kessai: Kessai, database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE kessai.alembic_version SET version_num = 'of_tomorrow'")
+        ran = kessai("migrate")
+        assert ran.returncode == 0, ran.stderr
+        assert (
+            ran.stdout
+            == "the books are at revision of_tomorrow, which is newer than this Kessai: nothing was changed\n"
+        )
+        assert connection.execute("SELECT version_num FROM kessai.alembic_version").fetchall() == [("of_tomorrow",)]
+
+
 def test_topology_is_applied_and_verified(kessai: Kessai) -> None:
     missing = kessai("topology", "verify")
     assert_one_line(missing, says="kessai.confirmations is missing")
