@@ -4,7 +4,6 @@
 """
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -13,12 +12,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from yarl import URL
 
 from shared.checkout_terms import CheckoutTerms, terms_of, terms_of_default
-from shared.database_url import database_address
 from shared.endpoint_tables import keys_of, keys_of_lines, merchant_key, read_secret_file, shop_of, tables
 from shared.endpoints import DEFAULT_ENDPOINT, Endpoint
 from shared.errors import NoSecret, SettingsError
@@ -28,6 +26,8 @@ from shared.ledger.suggestions import ReviewPolicy
 from shared.ledger.sweep_rules import SweepPolicy
 from shared.registrations import Registration
 from shared.sdrp.api.access import Access, default_base_url
+from shared.server_urls import database_address, require_url
+from shared.setting_names import unknown_settings
 
 SECRET_NAMES = (
     "KESSAI_DATABASE_URL",
@@ -77,19 +77,19 @@ class Settings(BaseSettings):
     checkout_success_url: str | None = None
     """The page after a payment, when a call does not name one."""
     checkout_cancel_url: str | None = None
-    checkout_deadline: float = Field(15.0, ge=1)
+    checkout_deadline: float = Field(15.0, ge=1, le=300)
     """Seconds that a call of the checkout API may take, including the calls to Siglume."""
 
     max_body: int = Field(256 * 1024, ge=1, le=16 * 1024 * 1024)
     """Bytes of a webhook body."""
-    body_deadline: float = Field(10.0, gt=0)
+    body_deadline: float = Field(10.0, ge=0.1, le=300)
     """Seconds that a sender may take to send a request."""
     max_connections: int = Field(4096, ge=1)
-    publish_timeout: float = Field(5.0, gt=0)
+    publish_timeout: float = Field(5.0, ge=0.1, le=300)
     """Seconds to wait for RabbitMQ's confirm before answering 503."""
     max_in_flight: int = Field(2048, ge=1)
     """Publishes that may wait for their confirm at once; beyond that number the ingress answers 503."""
-    drain_timeout: float = Field(20.0, gt=0)
+    drain_timeout: float = Field(20.0, ge=0.1, le=3600)
     """Seconds that a process may take after SIGTERM to finish open work."""
 
     review_approvals: int = Field(1, ge=1, le=2)
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     exposure_warning: Decimal = Field(Decimal("0.8"), gt=0, le=1)
     """The share of a buyer's threshold from which people are warned."""
 
-    sweep_after: float = Field(1800.0, ge=60)
+    sweep_after: float = Field(1800.0, ge=60, le=30 * 86400)
     """Seconds after which the session of a pending order is checked: its webhook may never have come."""
     sweep_policy: SweepPolicy = SweepPolicy.REVIEW
     """Whether an order may take a payment whose webhook is missing, when everything fits."""
@@ -110,14 +110,14 @@ class Settings(BaseSettings):
     batch_size: int = Field(500, ge=1, le=1000)
     """The most events that a worker applies in one transaction."""
     database_pool: int = Field(8, ge=1)
-    statement_timeout: float = Field(30.0, gt=0)
+    statement_timeout: float = Field(30.0, ge=0.1, le=3600)
     """Seconds, enforced by Postgres."""
     keep_raw_days: int | None = Field(None, ge=1, le=36500)
     """Days after which workers delete raw bytes, by whole months; None keeps them for ever."""
     keep_claims_days: int = Field(800, ge=30, le=36500)
     """Days after which workers that delete raw bytes also delete the claims of event ids."""
     topology: TopologyMode = TopologyMode.DECLARE
-    reconcile_every: float = Field(3600.0, ge=1)
+    reconcile_every: float = Field(3600.0, ge=1, le=7 * 86400)
     """Seconds from one reading of the platform's statements to the next."""
 
     console_origin: str | None = None
@@ -132,16 +132,27 @@ class Settings(BaseSettings):
 
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    _unknown: tuple[str, ...] = PrivateAttr(())
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Read the environment, `<NAME>_FILE` included. Raises SettingsError with one line for each thing wrong."""
         source = os.environ if environ is None else environ
         try:
-            return cls.model_validate(_by_field(cls, _with_files(source)))
+            return cls.model_validate(_by_field(cls, _with_files(source))).noting(_unknown(cls, source))
         except ValidationError as error:
             lines = [f"{_variable(cls, str(e['loc'][0]))}: {e['msg']}" for e in error.errors(include_input=False)]
             raise SettingsError("; ".join(lines)) from None
+
+    def noting(self, unknown: tuple[str, ...]) -> Self:
+        """The same settings with the names that were not read."""
+        self._unknown = unknown
+        return self
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """A sentence for each variable that looks like a setting and is none."""
+        return self._unknown
 
     @classmethod
     def settings_customise_sources(
@@ -152,12 +163,12 @@ class Settings(BaseSettings):
 
     def require_database_url(self) -> str:
         """Raises SettingsError, also for parameters that only one of the drivers would take."""
-        url = _require_url(self.database_url, "KESSAI_DATABASE_URL", schemes=("postgresql", "postgres"))
+        url = require_url(self.database_url, "KESSAI_DATABASE_URL", schemes=("postgresql", "postgres"))
         database_address(url)
         return url
 
     def require_amqp_url(self) -> str:
-        return _require_url(self.amqp_url, "KESSAI_AMQP_URL", schemes=("amqp", "amqps"))
+        return require_url(self.amqp_url, "KESSAI_AMQP_URL", schemes=("amqp", "amqps"))
 
     def merchant_access(self) -> Access:
         """To call the platform as the merchant. Raises SettingsError."""
@@ -297,29 +308,6 @@ def _networks(text: str, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return networks
 
 
-def _require_url(value: SecretStr | None, name: str, *, schemes: tuple[str, str]) -> str:
-    """Checks what all drivers agree on; their own messages are about Python, and some contain the password."""
-    url = "" if value is None else value.get_secret_value().strip()
-    if not url:
-        raise SettingsError(f'{name} is not set: set it, or start a private stack and run eval "$(kessai local env)"')
-    scheme, colon, rest = url.partition("://")
-    if scheme not in schemes or not colon:
-        raise SettingsError(f"{name} must begin with {schemes[0]}://")
-    authority = re.split("[/?#]", rest, maxsplit=1)[0]
-    if "@" in rest and "@" not in authority:
-        raise SettingsError(f"{name}: write / ? # in the user name or the password as %2F %3F %23")
-    hosts = authority.rpartition("@")[2]
-    if scheme.startswith("amqp") and "," in hosts:
-        raise SettingsError(f"{name} must name one host: name a load balancer, or a DNS name of all nodes")
-    for host in hosts.split(","):  # Postgres takes several
-        port = host.rpartition("]")[2].partition(":")[2]
-        if not re.fullmatch("[0-9]*", port) or (port and not 1 <= int(port) <= 65535):
-            raise SettingsError(f"{name}: the port must be a number from 1 to 65535, not {port!r}")
-    if scheme.startswith("amqp") and not hosts.partition(":")[0]:
-        raise SettingsError(f"{name} names no host, as in amqp://host:5672/vhost")
-    return url
-
-
 def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
     values = dict(environ)
     for name in SECRET_NAMES:
@@ -337,6 +325,11 @@ def _variable(model: type[BaseSettings], field_name: str) -> str:
     if isinstance(alias, AliasChoices):
         return str(alias.choices[0])
     return f"KESSAI_{field_name.upper()}" if field_name in model.model_fields else str(alias)
+
+
+def _unknown(model: type[BaseSettings], environ: Mapping[str, str]) -> tuple[str, ...]:
+    known = [_variable(model, name) for name in model.model_fields]
+    return unknown_settings(environ, [*known, *(f"{name}_FILE" for name in SECRET_NAMES)])
 
 
 def _by_field(model: type[BaseSettings], environ: Mapping[str, str]) -> dict[str, str]:

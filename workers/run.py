@@ -85,6 +85,7 @@ class Admin:
 def run(settings: Settings, roles: Sequence[RoleName], admin: Admin) -> None:
     """Work until SIGTERM or SIGINT. Raises KessaiError."""
     logging.configure(style=settings.log_format, level=settings.log_level)
+    logging.warn_of_unknown_settings(settings.unknown)
     uvloop.run(_work_until_signalled(settings, roles, admin))
 
 

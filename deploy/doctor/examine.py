@@ -21,6 +21,8 @@ async def examine() -> AsyncIterator[Finding]:
     except SettingsError as error:
         yield fail(SETTINGS, str(error), "correct the environment, then ask again")
         return
+    if settings.unknown:
+        yield warn(SETTINGS, "; ".join(settings.unknown), "correct the name, or unset it")
     for finding in _endpoints(settings):
         yield finding
     async for finding in examine_database(settings):

@@ -42,6 +42,7 @@ def run(settings: Settings, address: ListenAddress) -> None:
             if secret is not None
         ],
     )
+    logging.warn_of_unknown_settings(settings.unknown)
     run_until_signalled(lambda stop: serve(settings, address, stop=stop))
 
 

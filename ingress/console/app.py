@@ -43,6 +43,7 @@ STATEMENT_TIMEOUT = 10.0
 def run(settings: Settings, address: ListenAddress) -> None:
     """Serve until SIGTERM or SIGINT. Raises KessaiError."""
     logging.configure(style=settings.log_format, level=settings.log_level)
+    logging.warn_of_unknown_settings(settings.unknown)
     run_until_signalled(lambda stop: serve(settings, address, stop=stop))
 
 

@@ -54,6 +54,8 @@ class Listen:
 def run(settings: Settings, listen: Listen, *, stop_at_eof: int | None = None) -> None:
     """Serve until SIGTERM or SIGINT, or until the file descriptor `stop_at_eof` ends. Raises KessaiError."""
     configure_log(settings, require_startable(settings).values())
+    if stop_at_eof is None:  # the supervisor of several processes logs it once for all
+        logging.warn_of_unknown_settings(settings.unknown)
     uvloop.run(_serve_until_signalled(settings, listen, stop_at_eof))
 
 

@@ -41,6 +41,7 @@ def supervise(settings: Settings, listen: Listen, *, processes: int) -> None:
     """
     require_startable(settings)
     logging.configure(style=settings.log_format, level=settings.log_level)
+    logging.warn_of_unknown_settings(settings.unknown)
     require_free(listen.host, listen.port)
     # Bound but never listening: it keeps the port ours, also while every child is being restarted.
     with bind(listen.host, listen.port, reuse_port=True) as held:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 import asyncpg
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from shared.database_url import database_address
 from shared.errors import DatabaseUnavailable, KessaiError
+from shared.server_urls import database_address
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

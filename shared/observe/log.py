@@ -61,6 +61,12 @@ def configure(
     _adopt_stdlib(chain, renderer, threshold, output)
 
 
+def warn_of_unknown_settings(unknown: Iterable[str]) -> None:
+    """One line for all of them, when a role starts."""
+    if sentences := "; ".join(unknown):
+        structlog.get_logger("kessai").warning("settings.unknown", error=sentences)
+
+
 def _renderer(style: Style, *, colors: bool) -> Processor:
     if style == "console":
         return structlog.dev.ConsoleRenderer(

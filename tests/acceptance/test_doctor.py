@@ -53,6 +53,12 @@ def test_servers_that_are_away_are_found_away(kessai: Kessai) -> None:
     assert "Traceback" not in for_people.stderr
 
 
+def test_a_misspelt_setting_is_a_warning(kessai: Kessai) -> None:
+    found = findings(kessai("doctor", "--json", environment={"KESSAI_BATCHSIZE": "5"}))
+    assert found["settings"]["health"] == "warn"
+    assert "KESSAI_BATCH_SIZE" in found["settings"]["found"]
+
+
 def test_a_blank_secret_is_a_failure_and_a_missing_one_a_warning(kessai: Kessai) -> None:
     blank = findings(kessai("doctor", "--json", environment={"SIGLUME_WEBHOOK_SECRET": " "}))
     assert blank["endpoints"]["health"] == "fail"

@@ -167,6 +167,43 @@ def test_a_wrong_value_is_named_by_its_variable(name: str, value: str) -> None:
     assert name in refusal(**env(**{name: value}))
 
 
+@pytest.mark.parametrize("value", ["inf", "nan", "1e9", "0.0001", "0"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "KESSAI_BODY_DEADLINE",
+        "KESSAI_CHECKOUT_DEADLINE",
+        "KESSAI_DRAIN_TIMEOUT",
+        "KESSAI_PUBLISH_TIMEOUT",
+        "KESSAI_RECONCILE_EVERY",
+        "KESSAI_STATEMENT_TIMEOUT",
+        "KESSAI_SWEEP_AFTER",
+    ],
+)
+def test_a_time_that_is_no_time_is_refused(name: str, value: str) -> None:
+    assert name in refusal(**env(**{name: value}))
+
+
+def test_a_name_that_is_no_setting_is_reported_with_the_nearest_one() -> None:
+    settings = Settings.from_env(env(KESSAI_BATCHSIZE="5", KESSAI_ZZZ="1"))
+    assert settings.unknown == (
+        "KESSAI_BATCHSIZE is not a setting of Kessai and is ignored: the nearest name is KESSAI_BATCH_SIZE",
+        "KESSAI_ZZZ is not a setting of Kessai and is ignored: no setting has a similar name",
+    )
+
+
+def test_settings_secret_files_and_names_of_kubernetes_are_not_reported(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("amqp://h/")
+    kubernetes = {
+        "KESSAI_CONSOLE_SERVICE_HOST": "10.0.0.1",
+        "KESSAI_CONSOLE_SERVICE_PORT_HTTP": "80",
+        "KESSAI_CONSOLE_PORT": "tcp://10.0.0.1:80",
+        "KESSAI_CONSOLE_PORT_80_TCP_ADDR": "10.0.0.1",
+    }
+    kept = env(KESSAI_AMQP_URL_FILE=str(tmp_path / "url"), KESSAI_MAX_BODY="1024", KESSAI_LOCAL_DIR="/tmp")  # noqa: S108
+    assert Settings.from_env(kept | kubernetes).unknown == ()
+
+
 def test_two_wrong_values_are_both_named_in_the_one_line() -> None:
     line = refusal(**env(KESSAI_MAX_BODY="many", KESSAI_LOG_LEVEL="loud"))
     assert "KESSAI_MAX_BODY" in line

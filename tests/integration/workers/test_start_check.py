@@ -64,10 +64,11 @@ def test_a_role_without_books_ends_with_one_line(kessai: Kessai, database_url: s
 
 
 def test_a_worker_without_rights_ends_with_the_grants_that_it_needs(kessai: Kessai, runtime_user: str) -> None:
-    environment = {"KESSAI_DATABASE_URL": runtime_user}
+    environment = {"KESSAI_DATABASE_URL": runtime_user, "KESSAI_BATCHSIZE": "5"}
     ran = kessai("worker", "--admin-port", "0", environment=environment, timeout=60)
     assert ran.returncode == 1
     assert "GRANT USAGE ON SCHEMA kessai" in ran.stderr.splitlines()[-1]
+    assert ran.stderr.count("the nearest name is KESSAI_BATCH_SIZE") == 1
 
 
 async def test_a_user_who_may_not_make_months_is_named_and_degrades_the_worker(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.database_url import database_address
 from shared.errors import SettingsError
+from shared.server_urls import database_address
 from shared.settings import Settings
 
 URL = "postgresql://u:p%2Bw@h1:5432,h2:5433/kessai"

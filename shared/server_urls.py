@@ -1,10 +1,13 @@
-"""Reads KESSAI_DATABASE_URL: its parameters are those of libpq, of which asyncpg knows only some."""
+"""Reads the URLs of Postgres and RabbitMQ. The parameters for Postgres are those of libpq; asyncpg knows some."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote, urlencode
+
+from pydantic import SecretStr
 
 from shared.errors import SettingsError
 
@@ -67,6 +70,29 @@ class DatabaseAddress:
     """Seconds that a connection may take to open; None for the driver's own limit."""
     verify_by_system: bool
     """Whether the certificates of the operating system verify the server."""
+
+
+def require_url(value: SecretStr | None, name: str, *, schemes: tuple[str, str]) -> str:
+    """Checks what all drivers agree on; their own messages are about Python, and some contain the password."""
+    url = "" if value is None else value.get_secret_value().strip()
+    if not url:
+        raise SettingsError(f'{name} is not set: set it, or start a private stack and run eval "$(kessai local env)"')
+    scheme, colon, rest = url.partition("://")
+    if scheme not in schemes or not colon:
+        raise SettingsError(f"{name} must begin with {schemes[0]}://")
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    if "@" in rest and "@" not in authority:
+        raise SettingsError(f"{name}: write / ? # in the user name or the password as %2F %3F %23")
+    hosts = authority.rpartition("@")[2]
+    if scheme.startswith("amqp") and "," in hosts:
+        raise SettingsError(f"{name} must name one host: name a load balancer, or a DNS name of all nodes")
+    for host in hosts.split(","):  # Postgres takes several
+        port = host.rpartition("]")[2].partition(":")[2]
+        if not re.fullmatch("[0-9]*", port) or (port and not 1 <= int(port) <= 65535):
+            raise SettingsError(f"{name}: the port must be a number from 1 to 65535, not {port!r}")
+    if scheme.startswith("amqp") and not hosts.partition(":")[0]:
+        raise SettingsError(f"{name} names no host, as in amqp://host:5672/vhost")
+    return url
 
 
 def database_address(url: str) -> DatabaseAddress:
