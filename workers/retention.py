@@ -19,8 +19,14 @@ def retention(pool: Pool, keep: Keep) -> Housekeeping:
     async def run_once() -> float:
         async with connected(pool) as connection:
             pruned = await prune_alone(connection, keep, now=datetime.now(UTC))
-        if pruned is not None and (pruned.months or pruned.claims or pruned.facts):
-            log.info("retention.pruned", months=pruned.months, claims=pruned.claims, facts=pruned.facts)
+        if pruned is not None and (pruned.months or pruned.dead_letters or pruned.claims or pruned.facts):
+            log.info(
+                "retention.pruned",
+                months=pruned.months,
+                dead_letters=pruned.dead_letters,
+                claims=pruned.claims,
+                facts=pruned.facts,
+            )
         return PERIOD_SECONDS
 
     return Housekeeping("retention", run_once)

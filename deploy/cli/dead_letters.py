@@ -21,7 +21,7 @@ from deploy.cli.options import (
     OnlyType,
     at_most,
 )
-from deploy.cli.output import print_fields, print_json, print_table, printable
+from deploy.cli.output import print_fields, print_json, print_table, printable, say
 from deploy.cli.times import Since, Until
 from shared.plurals import counted
 
@@ -140,14 +140,20 @@ def show(letter_id: LetterId, raw: SaveRaw = None, as_json: AsJson = False) -> N
     """Show one dead letter and its body; control characters are shown as escapes."""
     from shared.ledger import dead_letter_search
 
-    letter, body = with_books(lambda connection: dead_letter_search.find(connection, letter_id))
     if raw is not None:
-        save(body, raw)
-    elif as_json:
-        print_json(asdict(letter) | {"raw_bytes": len(body), "raw": as_text(body)})
-    else:
-        print_fields(asdict(letter))
+        _, whole = with_books(lambda connection: dead_letter_search.find_with_bytes(connection, letter_id))
+        save(whole, raw)
+        return
+    letter, body = with_books(lambda connection: dead_letter_search.find(connection, letter_id))
+    if as_json:
+        shown = (None, None) if body is None else (len(body), as_text(body))
+        print_json(asdict(letter) | dict(zip(("raw_bytes", "raw"), shown, strict=True)))
+        return
+    print_fields(asdict(letter))
+    if body is not None:
         show_body(body)
+    else:
+        say(f"bytes deleted on {letter.raw_deleted_at:%Y-%m-%d}")
 
 
 @app.command()
@@ -169,7 +175,7 @@ def verify(letter_id: LetterId, as_json: AsJson = False) -> None:
 def discard(
     why: Why, ids: LetterIds = None, group: AllOfGroup = None, version: Version = None, as_json: AsJson = False
 ) -> None:
-    """Close open dead letters that nobody will replay. Their bytes are kept, and `reopen` opens them again."""
+    """Close open dead letters that nobody will replay. `reopen` opens them again while their bytes are kept."""
     from shared.ledger import discards
 
     chosen = _chosen(ids, group, version)

@@ -29,8 +29,8 @@ RawDays = Annotated[
         "--raw-days",
         min=1,
         max=MAX_DAYS,
-        help="Delete raw bytes that are older than this number of days, by whole months; KESSAI_KEEP_RAW_DAYS when "
-        "omitted. When neither gives a number, raw bytes and claims are kept.",
+        help="Delete raw bytes that are older than this number of days, the archive by whole months; "
+        "KESSAI_KEEP_RAW_DAYS when omitted. When neither gives a number, raw bytes and claims are kept.",
     ),
 ]
 ClaimDays = Annotated[
@@ -50,6 +50,9 @@ def prune(
     raw_days: RawDays = None, claim_days: ClaimDays = None, dry_run: DryRun = False, as_json: AsJson = False
 ) -> None:
     """Delete old raw bytes, and claims that no dead letter, open review, archived month or plan can need.
+
+    Raw bytes are those of archived months, and of dead letters that are discarded or resolved; an open dead letter
+    keeps its bytes.
 
     Workers do the same every six hours when KESSAI_KEEP_RAW_DAYS is set.
     """
@@ -90,6 +93,7 @@ def _show(pruned: "retention.Pruned", *, dry_run: bool) -> None:
         {
             "would be deleted" if dry_run else "deleted": f"{pruned.claims:,} claims, {pruned.facts:,} published facts",
             "archived months": ", ".join(pruned.months) or "none",
+            "bytes of closed dead letters": f"{pruned.dead_letters:,}",
             "old, and still needed": ", ".join(pruned.kept_months) or "none",
             "dedupe horizon": pruned.claims_before,
         }

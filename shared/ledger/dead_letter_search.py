@@ -30,6 +30,14 @@ class DeadLetterNotFound(KessaiError):
         super().__init__(f"no dead letter {dead_letter_id}")
 
 
+class BytesDeleted(KessaiError):
+    def __init__(self, dead_letter_id: int, deleted_at: datetime) -> None:
+        super().__init__(
+            f"the bytes of dead letter {dead_letter_id} were deleted on {deleted_at:%Y-%m-%d}, as KESSAI_KEEP_RAW_DAYS "
+            "demands of closed dead letters; look for them in a backup"
+        )
+
+
 class GroupNotFound(KessaiError):
     remedy = Remedy.LIST_GROUPS
 
@@ -58,6 +66,8 @@ class DeadLetter:
     first_seen: datetime
     last_seen: datetime
     closed_at: datetime | None
+    raw_deleted_at: datetime | None
+    """When retention deleted the bytes; None while they are kept."""
 
     @property
     def place(self) -> Place:
@@ -111,7 +121,7 @@ class GroupTotals:
 
 
 _COLUMNS = """dead_letter_id, group_id, state, reason, error, detail, kind, type, endpoint, event_id, challenge_hash,
-       attempts, received_at, first_seen, last_seen, closed_at"""
+       attempts, received_at, first_seen, last_seen, closed_at, raw_deleted_at"""
 _AT_ANY_ENDPOINT = f"endpoint = ANY ({endpoints_in('kessai.dead_letters')})"
 
 # Each way to the order has an index of its own, which an OR of them would not use.
@@ -236,8 +246,8 @@ async def totals(connection: Connection, group_id: str) -> GroupTotals:
     return GroupTotals(**dict(row))
 
 
-async def find(connection: Connection, dead_letter_id: int) -> tuple[DeadLetter, bytes]:
-    """A dead letter and its raw bytes. Raises DeadLetterNotFound."""
+async def find(connection: Connection, dead_letter_id: int) -> tuple[DeadLetter, bytes | None]:
+    """A dead letter and its raw bytes; None once retention has deleted them. Raises DeadLetterNotFound."""
     row = await connection.fetchrow(
         f"SELECT {_COLUMNS}, raw FROM kessai.dead_letters WHERE dead_letter_id = $1",
         dead_letter_id,
@@ -245,5 +255,13 @@ async def find(connection: Connection, dead_letter_id: int) -> tuple[DeadLetter,
     if row is None:
         raise DeadLetterNotFound(dead_letter_id)
     values = dict(row)
-    raw: bytes = values.pop("raw")
+    raw: bytes | None = values.pop("raw")
     return DeadLetter(**values), raw
+
+
+async def find_with_bytes(connection: Connection, dead_letter_id: int) -> tuple[DeadLetter, bytes]:
+    """Raises DeadLetterNotFound and BytesDeleted."""
+    letter, raw = await find(connection, dead_letter_id)
+    if raw is None:
+        raise BytesDeleted(dead_letter_id, letter.raw_deleted_at or letter.last_seen)
+    return letter, raw

@@ -1,7 +1,11 @@
-"""Dead letters that nobody will replay: closed, or opened again, with who did it and why. Their bytes stay."""
+"""Dead letters that nobody will replay are closed, or opened again, with who did it and why.
+
+Their bytes stay until retention deletes them; then they cannot be opened again.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import orjson
@@ -23,6 +27,14 @@ class DeadLetterElsewhere(KessaiError):
             f"dead letter {dead_letter_id} is {state}, not {needed}: nothing is changed; leave it out and try again"
         )
         self.state = state
+
+
+class CannotReopen(KessaiError):
+    def __init__(self, dead_letter_id: int, deleted_at: datetime) -> None:
+        super().__init__(
+            f"dead letter {dead_letter_id} cannot be opened again: its bytes were deleted on {deleted_at:%Y-%m-%d}, so "
+            "that nothing is left to replay; nothing is changed: name the ids of the others"
+        )
 
 
 class GroupChanged(KessaiError):
@@ -74,7 +86,10 @@ async def discard(connection: Connection, chosen: Selection, *, actor: str, why:
 
 
 async def reopen(connection: Connection, chosen: Selection, *, actor: str, why: str) -> list[int]:
-    """Open discarded dead letters again, all or none; returns their ids. Raises as `discard` does."""
+    """Open discarded dead letters again, all or none; returns their ids.
+
+    Raises CannotReopen when the bytes of one are deleted, and what `discard` raises.
+    """
     return await _move(connection, chosen, DeadLetterState.DISCARDED, DeadLetterState.OPEN, actor=actor, why=why)
 
 
@@ -84,9 +99,26 @@ async def _move(
     stated = require_why(why)
     async with connection.transaction():
         ids = await _lock(connection, chosen, old)
+        if new is DeadLetterState.OPEN:
+            await _require_bytes(connection, ids)
         await connection.execute(MOVE, ids, new)
         await connection.execute(AUDIT, ids, actor, _ACTIONS[new], old, new, orjson.dumps({"why": stated}).decode())
     return ids
+
+
+async def _require_bytes(connection: Connection, ids: Sequence[int]) -> None:
+    deleted = await connection.fetchrow(
+        """
+        SELECT dead_letter_id, raw_deleted_at
+        FROM kessai.dead_letters
+        WHERE dead_letter_id = ANY ($1::bigint[]) AND raw_deleted_at IS NOT NULL
+        ORDER BY dead_letter_id
+        LIMIT 1
+        """,
+        ids,
+    )
+    if deleted is not None:
+        raise CannotReopen(deleted["dead_letter_id"], deleted["raw_deleted_at"])
 
 
 _ACTIONS = {DeadLetterState.DISCARDED: "dead_letter.discarded", DeadLetterState.OPEN: "dead_letter.reopened"}

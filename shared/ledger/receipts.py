@@ -7,7 +7,7 @@ from uuid import UUID
 
 from shared.errors import KessaiError
 from shared.ledger.database import Connection
-from shared.ledger.dead_letter_search import DeadLetterNotFound
+from shared.ledger.dead_letter_search import BytesDeleted, DeadLetterNotFound
 
 
 class NoReceiptKept(KessaiError):
@@ -53,7 +53,7 @@ FROM (
     UNION ALL
     SELECT receipt_id, received_at, 'dead_letters', key_fingerprint, signature, raw, traceparent
     FROM kessai.dead_letters
-    WHERE endpoint = $1 AND event_id = $2
+    WHERE endpoint = $1 AND event_id = $2 AND raw IS NOT NULL
 ) AS kept
 ORDER BY receipt_id, kept_in
 """
@@ -66,11 +66,11 @@ async def of_event(connection: Connection, endpoint: str, event_id: str) -> list
 
 
 async def of_dead_letter(connection: Connection, dead_letter_id: int) -> tuple[str, Receipt]:
-    """The endpoint of a dead letter, and what it keeps. Raises DeadLetterNotFound."""
+    """The endpoint of a dead letter, and what it keeps. Raises DeadLetterNotFound and BytesDeleted."""
     row = await connection.fetchrow(
         """
         SELECT endpoint, receipt_id, received_at, 'dead_letters' AS kept_in, key_fingerprint, signature, raw,
-               traceparent
+               traceparent, raw_deleted_at
         FROM kessai.dead_letters
         WHERE dead_letter_id = $1
         """,
@@ -80,4 +80,7 @@ async def of_dead_letter(connection: Connection, dead_letter_id: int) -> tuple[s
         raise DeadLetterNotFound(dead_letter_id)
     values = dict(row)
     endpoint: str = values.pop("endpoint")
+    deleted_at: datetime | None = values.pop("raw_deleted_at")
+    if deleted_at is not None:
+        raise BytesDeleted(dead_letter_id, deleted_at)
     return endpoint, Receipt(**values)

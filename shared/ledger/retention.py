@@ -1,8 +1,11 @@
-"""What may be forgotten, and when? Months of raw bytes, and the claims that nothing could need any more.
+"""What may be forgotten, and when? Raw bytes of archived months and of closed dead letters, and claims.
 
 The dedupe horizon is kept in the books: whoever replays something older is refused, since a claim that is gone can no
 longer tell a repetition from a first delivery. A claim is never removed while anything that is kept could be replayed
-onto it: an archived month, a dead letter, an open review, a plan.
+onto it: an archived month, a dead letter with its bytes, an open review, a plan.
+
+A closed dead letter loses its bytes and keeps its row, which says what happened and who decided on it. An open one
+keeps its bytes, however old, because only a person may end it.
 """
 
 from dataclasses import dataclass
@@ -31,6 +34,8 @@ class Pruned:
     """Archive partitions that went."""
     kept_months: tuple[str, ...]
     """Those that are old enough, and still needed by an open review or a plan."""
+    dead_letters: int
+    """Closed ones that lost their bytes."""
     claims: int
     facts: int
     """Rows of the outbox that were published long ago."""
@@ -45,11 +50,12 @@ async def prune(connection: Connection, keep: Keep, *, now: datetime, dry_run: b
         for month in months:
             await _drop_month(connection, month)
         await connection.execute(PRUNE_CATCH_ALL, now - keep.raw)
+    letters = await _delete_letter_bytes(connection, now - keep.raw, dry_run=dry_run)
     before = await _claims_before(connection, now - max(keep.claims, keep.raw), without=months)
     horizon = await _advance_horizon(connection, before, dry_run=dry_run)
-    claims = await _prune_claims(connection, horizon, dry_run=dry_run)
+    claims = await _prune_claims(connection, horizon, raw_before=now - keep.raw, dry_run=dry_run)
     facts = await _prune_facts(connection, now - keep.claims, dry_run=dry_run)
-    return Pruned(tuple(months), tuple(needed), claims, facts, horizon)
+    return Pruned(tuple(months), tuple(needed), letters, claims, facts, horizon)
 
 
 async def prune_alone(connection: Connection, keep: Keep, *, now: datetime) -> Pruned | None:
@@ -114,6 +120,51 @@ WHERE received_at < $1
 """
 
 
+# A review of the same event may still need the bytes, and so may a replay that has not come to them.
+OLD_LETTER = f"""
+letter.state <> 'open' AND letter.raw IS NOT NULL AND letter.received_at < {{before}}
+  AND NOT EXISTS (SELECT FROM kessai.reviews
+                  WHERE reviews.endpoint = letter.endpoint AND reviews.event_id = letter.event_id
+                    AND reviews.state = 'open')
+  AND NOT EXISTS (SELECT FROM kessai.replay_items AS items
+                  JOIN kessai.replays USING (replay_id)
+                  WHERE items.receipt_id = letter.receipt_id AND replays.state IN {UNFINISHED}
+                    AND items.outcome IS NULL)
+"""
+
+# Those that a person decides on at this moment are left for the next run.
+DELETE_LETTER_BYTES = f"""
+UPDATE kessai.dead_letters
+SET raw = NULL, raw_deleted_at = now()
+WHERE dead_letter_id IN (SELECT dead_letter_id
+                         FROM kessai.dead_letters AS letter
+                         WHERE {OLD_LETTER.format(before="$1")}
+                         ORDER BY received_at
+                         LIMIT $2
+                         FOR UPDATE SKIP LOCKED)
+"""
+
+
+async def _delete_letter_bytes(connection: Connection, before: datetime, *, dry_run: bool) -> int:
+    """How many closed dead letters lost their bytes, or would."""
+    if dry_run:
+        count: int = await connection.fetchval(
+            f"SELECT count(*) FROM kessai.dead_letters AS letter WHERE {OLD_LETTER.format(before='$1')}", before
+        )
+        return count
+    return await _in_batches(connection, DELETE_LETTER_BYTES, before)
+
+
+async def _in_batches(connection: Connection, statement: str, *arguments: object) -> int:
+    """Run `statement`, whose last parameter is the most rows of one run, until it affects fewer; rows in all."""
+    total = 0
+    while True:
+        rows = affected(await connection.execute(statement, *arguments, ROWS_AT_ONCE))
+        total += rows
+        if rows < ROWS_AT_ONCE:
+            return total
+
+
 async def _claims_before(connection: Connection, before: datetime, *, without: list[str]) -> datetime:
     """The horizon never passes bytes that are kept, since they could be replayed."""
     oldest: datetime | None = await connection.fetchval(
@@ -127,12 +178,15 @@ async def _claims_before(connection: Connection, before: datetime, *, without: l
 
 
 # What could still be replayed onto a claim keeps it. The months that are kept lie beyond the horizon altogether.
+# A dry run has deleted no bytes yet: $2 is the time before which it would have; else it is null.
 OLD_CLAIMS = f"""
 SELECT endpoint, event_id
 FROM kessai.webhook_events AS known
 WHERE received_at < $1
   AND NOT EXISTS (SELECT FROM kessai.dead_letters AS letter
-                  WHERE letter.endpoint = known.endpoint AND letter.event_id = known.event_id)
+                  WHERE letter.endpoint = known.endpoint AND letter.event_id = known.event_id
+                    AND letter.raw IS NOT NULL
+                    AND NOT ($2::timestamptz IS NOT NULL AND {OLD_LETTER.format(before="$2")}))
   AND NOT EXISTS (SELECT FROM kessai.reviews
                   WHERE reviews.endpoint = known.endpoint AND reviews.event_id = known.event_id
                     AND reviews.state = 'open')
@@ -141,7 +195,22 @@ WHERE received_at < $1
                   WHERE items.endpoint = known.endpoint AND items.event_id = known.event_id
                     AND replays.state IN {UNFINISHED})
 ORDER BY received_at, receipt_id
-LIMIT $2
+LIMIT $3
+"""
+
+DELETE_CLAIMS = f"""
+DELETE FROM kessai.webhook_events AS gone
+USING ({OLD_CLAIMS}) AS old
+WHERE gone.endpoint = old.endpoint AND gone.event_id = old.event_id
+"""
+
+DELETE_FACTS = """
+DELETE FROM kessai.outbox
+WHERE outbox_id IN (SELECT outbox_id
+                    FROM kessai.outbox
+                    WHERE published_at < $1 AND created_at < $1
+                    ORDER BY outbox_id
+                    LIMIT $2)
 """
 
 
@@ -157,25 +226,11 @@ async def _advance_horizon(connection: Connection, before: datetime, *, dry_run:
     return told
 
 
-async def _prune_claims(connection: Connection, horizon: datetime, *, dry_run: bool) -> int:
+async def _prune_claims(connection: Connection, horizon: datetime, *, raw_before: datetime, dry_run: bool) -> int:
     if dry_run:
-        count: int = await connection.fetchval(f"SELECT count(*) FROM ({OLD_CLAIMS}) AS old", horizon, None)
+        count: int = await connection.fetchval(f"SELECT count(*) FROM ({OLD_CLAIMS}) AS old", horizon, raw_before, None)
         return count
-    pruned = 0
-    while True:
-        status = await connection.execute(
-            f"""
-            DELETE FROM kessai.webhook_events AS gone
-            USING ({OLD_CLAIMS}) AS old
-            WHERE gone.endpoint = old.endpoint AND gone.event_id = old.event_id
-            """,
-            horizon,
-            ROWS_AT_ONCE,
-        )
-        rows = affected(status)
-        pruned += rows
-        if rows < ROWS_AT_ONCE:
-            return pruned
+    return await _in_batches(connection, DELETE_CLAIMS, horizon, None)
 
 
 async def _prune_facts(connection: Connection, before: datetime, *, dry_run: bool) -> int:
@@ -185,21 +240,4 @@ async def _prune_facts(connection: Connection, before: datetime, *, dry_run: boo
             "SELECT count(*) FROM kessai.outbox WHERE published_at < $1 AND created_at < $1", before
         )
         return count
-    pruned = 0
-    while True:
-        status = await connection.execute(
-            """
-            DELETE FROM kessai.outbox
-            WHERE outbox_id IN (SELECT outbox_id
-                                FROM kessai.outbox
-                                WHERE published_at < $1 AND created_at < $1
-                                ORDER BY outbox_id
-                                LIMIT $2)
-            """,
-            before,
-            ROWS_AT_ONCE,
-        )
-        rows = affected(status)
-        pruned += rows
-        if rows < ROWS_AT_ONCE:
-            return pruned
+    return await _in_batches(connection, DELETE_FACTS, before)

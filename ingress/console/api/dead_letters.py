@@ -24,10 +24,10 @@ OCTETS: Final = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True)
 class WholeDeadLetter(DeadLetter):
-    """A dead letter and its body; bytes that are not UTF-8 are written as escapes."""
+    """A dead letter and its body, unless its bytes are deleted; bytes that are not UTF-8 are written as escapes."""
 
-    raw_bytes: int
-    raw: str
+    raw_bytes: int | None
+    raw: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +106,14 @@ async def list_groups(call: Call, params: GroupsParams) -> Page[NotedGroup]:
 
 
 async def show_dead_letter(call: Call, params: OfDeadLetter) -> WholeDeadLetter:
-    letter, body = await _find(call, params)
+    letter, body = await call.books(lambda connection: dead_letter_search.find(connection, params.dead_letter_id))
+    if body is None:
+        return WholeDeadLetter(**asdict(letter), raw_bytes=None, raw=None)
     return WholeDeadLetter(**asdict(letter), raw_bytes=len(body), raw=body.decode("utf-8", "backslashreplace"))
 
 
 async def download_raw(call: Call, params: OfDeadLetter) -> web.Response:
-    _, body = await _find(call, params)
+    _, body = await call.books(lambda connection: dead_letter_search.find_with_bytes(connection, params.dead_letter_id))
     name = f"dead-letter-{params.dead_letter_id}.bin"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return web.Response(body=body, content_type=OCTETS, headers=headers)
@@ -135,10 +137,6 @@ async def reopen(call: Call, params: Chosen) -> Moved:
         lambda connection: discards.reopen(connection, params.selection, actor=call.actor, why=params.why)
     )
     return Moved(DeadLetterState.OPEN, len(ids), ids)
-
-
-async def _find(call: Call, params: OfDeadLetter) -> tuple[DeadLetter, bytes]:
-    return await call.books(lambda connection: dead_letter_search.find(connection, params.dead_letter_id))
 
 
 OPERATIONS: Final[tuple[AnyOperation, ...]] = (

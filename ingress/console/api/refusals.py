@@ -9,9 +9,9 @@ from ingress.console.exporter import RETRY_AFTER, TooManyExports
 from ingress.console.plans import TooManyPlans
 from shared.errors import KessaiError
 from shared.ledger.api_tokens import InvalidLabel, LabelTaken, TokenNotFound
-from shared.ledger.dead_letter_search import DeadLetterNotFound
+from shared.ledger.dead_letter_search import BytesDeleted, DeadLetterNotFound
 from shared.ledger.decisions import InvalidDecision
-from shared.ledger.discards import DeadLetterElsewhere, GroupChanged, NothingSelected
+from shared.ledger.discards import CannotReopen, DeadLetterElsewhere, GroupChanged, NothingSelected
 from shared.ledger.events import EventNotFound
 from shared.ledger.notes import InvalidNote, NothingToNote
 from shared.ledger.orders import InvalidOrder, OrderConflict, OrderNotFound, OrderNotPending
@@ -37,6 +37,7 @@ _NOT_THERE: Final = (
     EventNotFound,
     ReviewNotFound,
     DeadLetterNotFound,
+    BytesDeleted,
     ReplayNotFound,
     NothingToNote,
     NoReceiptKept,
@@ -53,6 +54,7 @@ _NOT_NOW: Final = (
     CannotResolve,
     NothingSuggested,
     DeadLetterElsewhere,
+    CannotReopen,
     GroupChanged,
     NotPossibleNow,
     UserExists,

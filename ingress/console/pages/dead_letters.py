@@ -15,7 +15,7 @@ from shared.ledger.dead_letter_search import (
     DeadLetterState,
     GroupNotFound,
 )
-from shared.ledger.discards import DeadLetterElsewhere, GroupChanged, NothingSelected, Selection
+from shared.ledger.discards import CannotReopen, DeadLetterElsewhere, GroupChanged, NothingSelected, Selection
 from shared.ledger.noted_groups import noted_groups
 from shared.ledger.notes import InvalidNote, NoteThing
 from shared.ledger.proved_receipts import prove_receipts
@@ -122,8 +122,11 @@ async def _letter_page(visit: Visit, letter_id: int, *, back: Returned = FRESH, 
             letter, raw = await dead_letter_search.find(connection, letter_id)
         except DeadLetterNotFound:
             raise not_found(f"There is no dead letter {letter_id}") from None
-        endpoint, receipt = await receipts.of_dead_letter(connection, letter_id)
-    secrets = visit.services.secrets
+        receipt, verdict = None, None
+        if raw is not None:
+            endpoint, receipt = await receipts.of_dead_letter(connection, letter_id)
+            secrets = visit.services.secrets
+            verdict = prove_receipts(endpoint, [receipt], secrets)[0].verdict if secrets else None
     return visit.page(
         "dead_letters/show.html",
         status=status,
@@ -131,7 +134,7 @@ async def _letter_page(visit: Visit, letter_id: int, *, back: Returned = FRESH, 
         letter=letter,
         raw=raw,
         receipt=receipt,
-        verdict=prove_receipts(endpoint, [receipt], secrets)[0].verdict if secrets else None,
+        verdict=verdict,
     )
 
 
@@ -152,7 +155,7 @@ async def _move_group(visit: Visit, what: str) -> web.Response:
             ids = await _move(connection, visit, what, chosen, form.get("why", ""))
     except InvalidWhy as error:
         return await _group_page(visit, group_id, back=Returned(what, form, {"why": explained(error)}), status=400)
-    except (NothingSelected, GroupChanged) as error:
+    except (NothingSelected, GroupChanged, CannotReopen) as error:
         back = Returned(what, form, {"": explained(error)})
         return await _group_page(visit, group_id, back=back, status=409)
     return visit.to(f"/dead-letters/groups/{group_id}", message=_moved(what, len(ids)))
@@ -178,6 +181,8 @@ async def _move_letter(visit: Visit, what: str) -> web.Response:
     except DeadLetterElsewhere as error:
         message = f"Dead letter {letter_id} is {error.state} by now. Nothing was changed."
         return visit.to(f"/dead-letters/{letter_id}", message=message, tone=Tone.REFUSED)
+    except CannotReopen as error:
+        return visit.to(f"/dead-letters/{letter_id}", message=explained(error), tone=Tone.REFUSED)
     return visit.to(f"/dead-letters/{letter_id}", message=_moved(what, 1))
 
 

@@ -195,6 +195,17 @@ async def test_the_bytes_of_a_dead_letter_come_as_they_are_and_as_a_file(books: 
     assert (whole["raw_bytes"], whole["raw"]) == (len(raw), raw.decode("utf-8", "backslashreplace"))
 
 
+async def test_a_dead_letter_whose_bytes_are_deleted_says_so_everywhere(books: TestBooks, connect: Connect) -> None:
+    await bury(books, payment())
+    await books.rows("UPDATE kessai.dead_letters SET state = 'discarded', raw = NULL, raw_deleted_at = '2026-11-01Z'")
+    client = await connect("otto")
+    whole = (await client.get("/dead-letters/1")).json
+    assert (whole["raw"], whole["raw_bytes"], whole["raw_deleted_at"]) == (None, None, "2026-11-01T00:00:00Z")
+    for path in ("/dead-letters/1/raw", "/dead-letters/1/proof"):
+        assert (await client.get(path)).problem == "not-found"
+    assert (await client.post("/dead-letters/reopen", dead_letter_ids=[1], why="it was ours")).problem == "conflict"
+
+
 async def settled(client: ApiClient, plan_id: int) -> str:
     for _ in range(200):
         state = str((await client.get(f"/replays/{plan_id}")).json["state"])

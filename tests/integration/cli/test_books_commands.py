@@ -183,6 +183,23 @@ def test_bytes_that_retention_dropped_are_said_to_be_gone(kessai: Terminal, give
         assert (ran.returncode, ran.stdout, "the archive of that month is gone" in ran.stderr) == (1, "", True)
 
 
+def test_a_dead_letter_whose_bytes_are_deleted_is_shown_with_the_date(kessai: Terminal, given_books: Given) -> None:
+    async def deleted(books: TestBooks) -> None:
+        async with connected(books.pool) as connection:
+            await dead_letters.archive(connection, [(envelope(payment()), Failure("handler_error", "KeyError"))])
+        await books.rows(
+            "UPDATE kessai.dead_letters SET state = 'discarded', raw = NULL, raw_deleted_at = '2026-11-01Z'"
+        )
+
+    given_books(deleted)
+    shown = kessai("dead-letters", "show", "1")
+    assert (shown.returncode, "bytes deleted on 2026-11-01" in shown.stdout + shown.stderr) == (0, True)
+    assert kessai("dead-letters", "show", "1", "--json").object()["raw"] is None
+    for command in (("show", "1", "--raw", "-"), ("verify", "1"), ("reopen", "1", "--why", "it was ours")):
+        ran = kessai("dead-letters", *command)
+        assert (ran.returncode, ran.stdout, "deleted on 2026-11-01" in ran.stderr) == (1, "", True)
+
+
 def test_hostile_bytes_stay_harmless_in_every_table(kessai: Terminal, given_books: Given) -> None:
     async def hostile(books: TestBooks) -> None:
         dead = envelope(HOSTILE)._replace(event_id="\x1b[2J", type="\x1b[2J", signature="\x1b[2J")

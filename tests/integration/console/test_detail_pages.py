@@ -45,6 +45,26 @@ async def test_a_group_is_discarded_as_it_was_seen_and_opened_again(pool: Pool, 
     assert "is discarded by now. Nothing was changed." in (await browser.get(late.headers["Location"])).words
 
 
+async def test_a_letter_whose_bytes_are_deleted_is_shown_without_them_and_cannot_be_opened(
+    pool: Pool, open_browser: OpenBrowser
+) -> None:
+    await furnish(pool, letters=1)
+    browser = await open_browser("otto")
+    before = await browser.get("/dead-letters/1")
+    await browser.act("/dead-letters/1/discard", on="/dead-letters/1", why="a test")
+    group = await pool.fetchval(
+        "UPDATE kessai.dead_letters SET raw = NULL, raw_deleted_at = '2026-11-01Z' WHERE dead_letter_id = 1 "
+        "RETURNING group_id"
+    )
+    for path in ("/dead-letters/1", f"/dead-letters/groups/{group}"):
+        page = await browser.get(path)
+        assert (page.status, "deleted on 2026-11-01" in page.words) == (200, True), page.words
+    assert "Reopen it" not in (await browser.get("/dead-letters/1")).words
+    refused = await browser.post("/dead-letters/1/reopen", form_token=before.form_token, why="it was ours")
+    assert "cannot be opened again" in (await browser.get("/dead-letters/1")).words, refused.words
+    assert await pool.fetchval("SELECT state FROM kessai.dead_letters WHERE dead_letter_id = 1") == "discarded"
+
+
 async def test_an_order_tells_its_story(pool: Pool, open_browser: OpenBrowser) -> None:
     books = TestBooks(pool)
     await books.register(new_order())

@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.broker.envelope import Failure
-from shared.ledger import dead_letters
+from shared.ledger import dead_letter_search, dead_letters, discards
 from shared.ledger.database import connected
+from shared.ledger.dead_letter_search import BytesDeleted
+from shared.ledger.discards import CannotReopen, Selection
 from shared.ledger.retention import Keep, Pruned, prune
 from tests.given import envelope, incoming, new_order, payment
 from tests.integration.ledger.books import TestBooks
@@ -83,6 +85,69 @@ async def test_what_could_still_be_replayed_keeps_its_claim_and_bytes(books: Tes
     if holder != "dead letter":  # a dead letter holds its bytes itself
         assert done.kept_months == ("webhook_archive_2025_01",)
         assert await books.value("SELECT count(*) FROM kessai.webhook_archive") == 1
+
+
+async def failed(books: TestBooks, event_id: str, when: datetime) -> None:
+    failure = Failure("handler_error", "KeyError")
+    async with connected(books.pool) as connection:
+        letter = envelope(payment(event_id), received_at=when, failure=failure)
+        await dead_letters.archive(connection, [(letter, failure)])
+
+
+async def with_bytes(books: TestBooks) -> set[str]:
+    rows = await books.rows("SELECT event_id FROM kessai.dead_letters WHERE raw IS NOT NULL")
+    return {row["event_id"] for row in rows}
+
+
+async def test_old_dead_letters_that_are_closed_lose_their_bytes_and_keep_their_rows(books: TestBooks) -> None:
+    for event_id in ("evt-discarded", "evt-resolved", "evt-open"):
+        await failed(books, event_id, OLD)
+    await failed(books, "evt-recent", NOW - timedelta(days=1))
+    await books.register(new_order("order-1"))
+    await received(books, "evt-resolved", OLD)
+    async with connected(books.pool) as connection:
+        await discards.discard(connection, Selection(ids=[1, 4]), actor="test", why="garbage")
+    foreseen = await pruned(books, dry_run=True)
+    assert len(await with_bytes(books)) == 4
+
+    done = await pruned(books)
+
+    assert (foreseen, done.dead_letters, done.claims) == (done, 2, 2)
+    assert await with_bytes(books) == {"evt-open", "evt-recent"}
+    assert await claims(books) == {"evt-open", "evt-recent"}
+    rows = await books.rows("SELECT state, raw_deleted_at FROM kessai.dead_letters ORDER BY dead_letter_id")
+    assert [(row["state"], row["raw_deleted_at"] is None) for row in rows] == [
+        *(("discarded", False), ("resolved", False)),
+        *(("open", True), ("discarded", True)),
+    ]
+    assert (await pruned(books)).dead_letters == 0
+
+
+async def test_a_dead_letter_without_bytes_is_never_opened_again(books: TestBooks) -> None:
+    """It could not be replayed, and its claim may be gone."""
+    await failed(books, "evt-1", OLD)
+    await failed(books, "evt-2", NOW)
+    async with connected(books.pool) as connection:
+        await discards.discard(connection, Selection(ids=[1, 2]), actor="test", why="garbage")
+    await pruned(books)
+    before = await books.everything("dead_letters", "audit")
+    async with connected(books.pool) as connection:
+        with pytest.raises(CannotReopen, match="dead letter 1 cannot be opened again: its bytes were deleted on 20"):
+            await discards.reopen(connection, Selection(ids=[1, 2]), actor="test", why="they are needed")
+        with pytest.raises(BytesDeleted):
+            await dead_letter_search.find_with_bytes(connection, 1)
+        assert await books.everything("dead_letters", "audit") == before
+        assert await discards.reopen(connection, Selection(ids=[2]), actor="test", why="it is needed") == [2]
+
+
+async def test_a_closed_dead_letter_keeps_its_bytes_while_a_review_of_its_event_is_open(books: TestBooks) -> None:
+    await failed(books, "evt-1", OLD)
+    await books.apply(incoming(payment("evt-1", "order-9"), received_at=OLD))
+    async with connected(books.pool) as connection:
+        await discards.discard(connection, Selection(ids=[1]), actor="test", why="garbage")
+    assert (await pruned(books)).dead_letters == 0
+    await Desk(books).resolve(1, "reject")
+    assert (await pruned(books)).dead_letters == 1
 
 
 async def test_a_fact_that_nobody_was_told_yet_is_never_forgotten(books: TestBooks) -> None:

@@ -8,8 +8,14 @@ ALTER TABLE kessai.dead_letters
     ADD COLUMN closed_at      timestamptz,
     ADD COLUMN group_id       text NOT NULL GENERATED ALWAYS AS (
                                   left(md5(reason || chr(31) || error || chr(31) || kind || chr(31) || endpoint), 12)
-                              ) STORED;
+                              ) STORED,
+    -- Retention deletes the bytes of closed ones and keeps the rest of the row.
+    ADD COLUMN raw_deleted_at timestamptz,
+    ALTER COLUMN raw DROP NOT NULL,
+    ADD CONSTRAINT dead_letters_raw CHECK ((raw IS NULL) = (raw_deleted_at IS NOT NULL)),
+    ADD CONSTRAINT dead_letters_open_with_raw CHECK (raw IS NOT NULL OR state <> 'open');
 
+CREATE INDEX dead_letters_closed_with_raw ON kessai.dead_letters (received_at) WHERE state <> 'open' AND raw IS NOT NULL;
 ALTER TABLE kessai.dead_letters ADD CONSTRAINT dead_letters_kind CHECK (length(kind) BETWEEN 1 AND 255);
 
 CREATE INDEX dead_letters_by_group ON kessai.dead_letters (state, group_id, dead_letter_id)
