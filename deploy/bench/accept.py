@@ -1,6 +1,7 @@
-"""How many webhooks a second does the door accept, and how late? Beside it: the same server verifying only, or idle.
+"""How many webhooks a second does the ingress accept, and with which latency? Compared with two baselines.
 
-The three are up all the time and take turns in short rounds, so that a machine that drifts slows all of them alike.
+The baselines are the same server with a handler that only verifies, and with an empty one. All three run all the time
+and are measured in short alternating rounds, so that a machine that slows down affects them alike.
 """
 
 import sys
@@ -15,7 +16,7 @@ from deploy.bench.programs import ProgramFailed, free_port, run_load, running
 from deploy.bench.rig import PATH, Rig
 
 POOL = 20_000
-"""Distinct events a round; the door never asks whether it has seen one before."""
+"""Distinct events of a round; the ingress does not check whether it has seen one before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +35,15 @@ class AcceptFigures:
 
 
 def measure(rig: Rig, *, rounds: int, seconds: float) -> AcceptFigures:
-    with rig.ingress() as (accepting, _), _door(rig, "verify") as verifying, _door(rig, "noop") as idle:
-        ports = {"doing nothing": idle, "verifying only": verifying, "accepting": accepting}
+    with rig.ingress() as (accepting, _), _baseline(rig, "verify") as verifying, _baseline(rig, "noop") as empty:
+        ports = {"empty handler": empty, "verify only": verifying, "accept": accepting}
         results: dict[str, list[Result]] = {name: [] for name in ports}
         for number in range(rounds):
             for name, port in ports.items():
                 rig.stage.says(f"accept: {name}", done=sum(map(len, results.values())), of=3 * rounds)
                 results[name].append(_round(rig, name, port, first=number * POOL, seconds=seconds))
                 queues.purge(rig.amqp_url)
-    accept, verify, noop = results["accepting"], results["verifying only"], results["doing nothing"]
+    accept, verify, noop = results["accept"], results["verify only"], results["empty handler"]
     return AcceptFigures(
         accept_rps=median(result.rps for result in accept),
         accept_p50_ms=median(result.p50_ms for result in accept),
@@ -59,14 +60,14 @@ def _round(rig: Rig, name: str, port: int, *, first: int, seconds: float) -> Res
     plan = Plan(port=port, path=PATH, secret=rig.secret, first=first, seconds=seconds, warm_up=warm_up, pool=POOL)
     result = run_load(plan)
     if result.refused:
-        raise ProgramFailed(f"the door ({name}) did not answer 204 to all: {result.refused}; see its log")
+        raise ProgramFailed(f"the server ({name}) did not answer 204 to all: {result.refused}; see its log")
     return result
 
 
 @contextmanager
-def _door(rig: Rig, what: str) -> Iterator[int]:
+def _baseline(rig: Rig, what: str) -> Iterator[int]:
     port = free_port()
-    argv = [sys.executable, "-m", "deploy.bench.doors", what, str(port)]
+    argv = [sys.executable, "-m", "deploy.bench.baselines", what, str(port)]
     env = {"SIGLUME_WEBHOOK_SECRET": rig.secret}
-    with running(f"the {what} door", argv, env=env, log=rig.logs / f"{what}.log", port=port):
+    with running(f"the {what} baseline", argv, env=env, log=rig.logs / f"{what}.log", port=port):
         yield port

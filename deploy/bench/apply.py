@@ -1,6 +1,6 @@
-"""How fast does one worker empty a backlog into the books? Beside it: pgbench with the same statements.
+"""How fast does one worker apply a backlog to the books? Compared with pgbench and the same statements.
 
-A turn of the worker and a turn of pgbench, on other orders of the same books, as often as rounds are asked for.
+Each round measures the worker and then pgbench, on other orders of the same books.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from deploy.bench.rig import ENDPOINT, Rig
 from shared.ledger.database import KEYS_ONLY, NO_JIT
 
 WORKER_SETTINGS = NO_JIT | KEYS_ONLY
-"""What the worker asks of Postgres for its own connections."""
+"""What the worker sets for its own connections to Postgres."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,21 +29,21 @@ class ApplyFigures:
 
 def measure(rig: Rig, *, backlog: int, rounds: int) -> ApplyFigures:
     backlog -= backlog % pgbench.CLIENTS
-    worker, rival = [], []
+    worker, reference = [], []
     with rig.books("bench_apply") as (dsn, db):
         rig.stage.says("apply: registering orders")
         history.register_orders(db, first=0, count=2 * backlog * rounds)
-        for turn in range(rounds):
-            first = 2 * backlog * turn
+        for number in range(rounds):
+            first = 2 * backlog * number
             history.settle_down(db)
             worker.append(drain(rig, dsn, db, first=first, count=backlog).eps)
             rig.stage.says("apply: pgbench")
             history.settle_down(db)
-            rival.append(_rival(rig, dsn, first=first + backlog, count=backlog))
-    return ApplyFigures(apply_eps=median(worker), pgbench_tps=median(rival), apply_backlog=backlog)
+            reference.append(_pgbench(rig, dsn, first=first + backlog, count=backlog))
+    return ApplyFigures(apply_eps=median(worker), pgbench_tps=median(reference), apply_backlog=backlog)
 
 
-def _rival(rig: Rig, dsn: str, *, first: int, count: int) -> float:
+def _pgbench(rig: Rig, dsn: str, *, first: int, count: int) -> float:
     """pgbench over these orders, which must be open; its transactions a second."""
     script = payment_script(dsn, sample=first, secret=rig.secret, endpoint=ENDPOINT)
     return pgbench.run(dsn, script, first=first, transactions=count, settings=WORKER_SETTINGS, folder=rig.scratch)

@@ -1,7 +1,7 @@
 """What rate of webhooks can be kept up from POST to committed order, and how long does one take?
 
-The load is an open loop: each event has a moment at which it is due, whatever the door does, and its latency counts
-from that moment to the commit that booked it, as Postgres noted it (`track_commit_timestamp`). Load generator and
+The load is an open loop: each event is due at a fixed time, whatever the ingress does, and its latency is the time
+from then to the commit that applied it, as Postgres noted it (`track_commit_timestamp`). Load generator and
 Postgres read the same machine's clock. A rate is kept up when the typical event of the last quarter is committed within
 LAG of being due: a backlog that grows would soon push it beyond that.
 """
@@ -52,8 +52,8 @@ class Trial:
 
 
 @dataclass(slots=True)
-class Road:
-    """Ingress, queue, worker and books, all up; each trial pays orders that no trial has paid."""
+class Pipeline:
+    """A running ingress, queue, worker and books; each trial pays orders that no other trial has paid."""
 
     rig: Rig
     db: psycopg.Connection
@@ -61,7 +61,7 @@ class Road:
     next_order: int = 0
 
     def probe(self, seconds: float) -> float:
-        """POSTs a second that the door answers while the worker works too: no rate above it can be kept up."""
+        """POSTs a second that the ingress answers while the worker works: no rate above it can be kept up."""
         count = 20_000
         first = self._register(count)
         since = history.database_now(self.db)
@@ -81,14 +81,14 @@ class Road:
         )  # fmt: skip
         result = run_load(plan)
         if result.refused:
-            raise ProgramFailed(f"the door did not answer 204 to all: {result.refused}; see its log")
+            raise ProgramFailed(f"the ingress did not answer 204 to all: {result.refused}; see its log")
         history.await_applied(self.db, since=since, count=count)
         committed = history.commit_times(self.db, since=since, first=first, count=count)
         due = array("d", schedule.read_bytes())
-        return _judge(rate, [done - asked for done, asked in zip(committed, due, strict=True)])
+        return _judge(rate, [done - due_at for done, due_at in zip(committed, due, strict=True)])
 
     def _register(self, count: int) -> int:
-        """So many more orders to pay; the number of the first."""
+        """Register this many more orders; the number of the first."""
         first = self.next_order
         self.next_order += count
         history.register_orders(self.db, first=first, count=count)
@@ -98,11 +98,11 @@ class Road:
 
 def measure(rig: Rig, *, search_seconds: float, steps: int, seconds: float, climbs: int) -> EndToEndFigures:
     with rig.books("bench_end_to_end") as (dsn, db), rig.ingress() as (port, _), rig.worker(dsn):
-        road = Road(rig, db, port)
-        rig.stage.says("end to end: how much the door takes at most")
-        rate = _search(road, ceiling=road.probe(search_seconds), seconds=search_seconds, steps=steps)
-        best = _keep_up(road, rate, seconds, climbs=climbs)
-        half = _long_run(road, best.rate / 2, seconds)
+        pipeline = Pipeline(rig, db, port)
+        rig.stage.says("end to end: the highest rate of the ingress")
+        rate = _search(pipeline, ceiling=pipeline.probe(search_seconds), seconds=search_seconds, steps=steps)
+        best = _keep_up(pipeline, rate, seconds, climbs=climbs)
+        half = _long_run(pipeline, best.rate / 2, seconds)
     return EndToEndFigures(
         end_to_end_eps=best.rate,
         end_to_end_p50_ms=best.p50 * 1000,
@@ -113,36 +113,36 @@ def measure(rig: Rig, *, search_seconds: float, steps: int, seconds: float, clim
     )
 
 
-def _search(road: Road, *, ceiling: float, seconds: float, steps: int) -> float:
+def _search(pipeline: Pipeline, *, ceiling: float, seconds: float, steps: int) -> float:
     """The highest rate that was kept up, by halving the interval that holds it."""
     low, high = 0.0, ceiling
     for step in range(steps):
         rate = (low + high) / 2
-        road.rig.stage.says(f"end to end: trying {rate:,.0f} a second", done=step, of=steps + 1)
-        low, high = (rate, high) if road.trial(rate, seconds).is_kept_up else (low, rate)
+        pipeline.rig.stage.says(f"end to end: trying {rate:,.0f} a second", done=step, of=steps + 1)
+        low, high = (rate, high) if pipeline.trial(rate, seconds).is_kept_up else (low, rate)
     return low or high
 
 
-def _keep_up(road: Road, rate: float, seconds: float, *, climbs: int) -> Trial:
+def _keep_up(pipeline: Pipeline, rate: float, seconds: float, *, climbs: int) -> Trial:
     """The long run that the figures are taken from: slower until one is kept up, then at most `climbs` times faster."""
     for step in range(LONG_RUNS):
-        best = _long_run(road, rate, seconds)
+        best = _long_run(pipeline, rate, seconds)
         if best.is_kept_up:
             break
         rate *= BACK_OFF ** (step + 1)
     else:
         raise ProgramFailed(f"no rate down to {rate:,.0f} a second was kept up end to end: is the machine busy?")
     for _ in range(climbs):
-        faster = _long_run(road, best.rate / BACK_OFF, seconds)
+        faster = _long_run(pipeline, best.rate / BACK_OFF, seconds)
         if not faster.is_kept_up:
             break
         best = faster
     return best
 
 
-def _long_run(road: Road, rate: float, seconds: float) -> Trial:
-    road.rig.stage.says(f"end to end: {rate:,.0f} a second for {seconds:.0f} s")
-    return road.trial(rate, seconds)
+def _long_run(pipeline: Pipeline, rate: float, seconds: float) -> Trial:
+    pipeline.rig.stage.says(f"end to end: {rate:,.0f} a second for {seconds:.0f} s")
+    return pipeline.trial(rate, seconds)
 
 
 def _judge(rate: float, latencies: Sequence[float]) -> Trial:

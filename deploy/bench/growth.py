@@ -1,6 +1,6 @@
 """Does a worker slow down as the books grow? The same backlog with few and with many orders and events in the books.
 
-Both books stand side by side and take turns, so that a machine that drifts slows both alike.
+Both books are measured in alternating rounds, so that a machine that slows down affects both alike.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class GrowthFigures:
 
 @dataclass(slots=True)
 class Past:
-    """Books with a past; each turn pays orders that were just registered."""
+    """Books with a past; each round pays orders that were just registered."""
 
     rig: Rig
     dsn: str
@@ -37,8 +37,8 @@ class Past:
             self.db, first=0, count=self.orders, say=lambda done: self.rig.stage.says(doing, done=done, of=self.orders)
         )
 
-    def rate(self, *, turn: int, backlog: int) -> float:
-        first = self.orders + turn * backlog
+    def rate(self, *, number: int, backlog: int) -> float:
+        first = self.orders + number * backlog
         history.register_orders(self.db, first=first, count=backlog)
         history.settle_down(self.db)
         return drain(self.rig, self.dsn, self.db, first=first, count=backlog).eps
@@ -50,7 +50,8 @@ def measure(rig: Rig, *, small: int, large: int, backlog: int, rounds: int) -> G
         few.fill()
         many.fill()
         rates = [
-            (few.rate(turn=turn, backlog=backlog), many.rate(turn=turn, backlog=backlog)) for turn in range(rounds)
+            (few.rate(number=number, backlog=backlog), many.rate(number=number, backlog=backlog))
+            for number in range(rounds)
         ]
     return GrowthFigures(
         growth_small_eps=median(with_few for with_few, _ in rates),

@@ -1,4 +1,4 @@
-"""What stands in the books before and after? Orders to pay, a past of paid ones, and when each event was committed."""
+"""What is in the books before and after? Orders to pay, a past of paid ones, and the commit time of each event."""
 
 import time
 from array import array
@@ -126,15 +126,15 @@ def await_applied(db: psycopg.Connection, *, since: datetime, count: int, say: S
     """Return when `count` events received since then are applied. Raises WorkerStalled."""
     known, progress_at = -1, time.monotonic()
     while known < count:
-        asked = time.monotonic()
+        checked_at = time.monotonic()
         applied = count_applied(db, since=since)
         if applied > known:
-            known, progress_at = applied, asked
+            known, progress_at = applied, checked_at
             say(applied)
-        elif asked - progress_at > STALLED_AFTER:
-            raise WorkerStalled(f"only {applied} of {count} events were applied: look at the worker's log")
+        elif checked_at - progress_at > STALLED_AFTER:
+            raise WorkerStalled(f"only {applied} of {count} events were applied: see the worker's log")
         # Counting takes from the cores that are measured: at most a twentieth of the time goes to it.
-        time.sleep(max(0.1, 20 * (time.monotonic() - asked)) if known < count else 0)
+        time.sleep(max(0.1, 20 * (time.monotonic() - checked_at)) if known < count else 0)
 
 
 APPLY_RATE = """

@@ -1,4 +1,4 @@
-"""What stands among the dead letters before? Payments by number, buried as the worker for dead letters would."""
+"""Which dead letters are there before a replay? Payments by number, written as the dead-letters worker writes them."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ CHUNK = 1000
 HANDLER_FAILED = Failure("handler_error", "KeyError")
 
 
-def bury(
+def add(
     dsn: str,
     *,
     first: int,
@@ -28,7 +28,7 @@ def bury(
 ) -> None:
     """Keep events `first` ... `first + count - 1` as dead letters, with each failure in turn.
 
-    They were received an hour ago: what is live is told from them by its time.
+    They were received an hour ago: live webhooks differ from them by their time.
     """
     asyncio.run(_archive(dsn, range(first, first + count), SigningSecret.from_text(secret), endpoint, failures, say))
 

@@ -1,4 +1,4 @@
-"""How fast does a door answer, and how late? A load generator that leaves the cores to what it measures.
+"""How fast does a server answer, and with which latency? A load generator that uses little CPU itself.
 
 A process of its own (`python -m deploy.bench.load`, plan on stdin, result on stdout). One epoll loop over keep-alive
 sockets writes whole prebuilt requests: some 10 µs of CPU a request, where an asyncio client spends 30 to 100.
@@ -36,9 +36,9 @@ class Plan:
     """Number of the first event."""
     seconds: float | None = None
     count: int | None = None
-    """Stop after so many measured seconds or requests, whichever comes first."""
+    """Stop after this many measured seconds or requests, whichever comes first."""
     rate: float | None = None
-    """Requests a second, sent on schedule whatever the door does (open loop); None: as fast as answers come."""
+    """Requests a second, sent on schedule whatever the server does (open loop); None: as fast as answers come."""
     pool: int | None = None
     """Distinct requests to send round and round; None: every request is another event."""
     warm_up: float = 0.0
@@ -129,7 +129,7 @@ class Run:
         self.poll = select.epoll()
         self.busy: dict[int, Connection] = {}
         self.idle: deque[Connection] = deque()
-        """Used in turn: the door closes a connection that stays silent."""
+        """Used round-robin: the server closes a connection that stays silent."""
 
     def carry_out(self) -> Result:
         self.idle.extend(self._watch(Connection(self.plan.host, self.plan.port)) for _ in range(self.plan.connections))

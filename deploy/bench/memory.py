@@ -1,4 +1,4 @@
-"""Do ingress and worker stay as small as they began? Their resident memory while a million events pass through both."""
+"""Does the memory of ingress and worker stay constant? Their resident memory while a million events pass through."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from deploy.bench.load import Plan
 from deploy.bench.programs import ProgramFailed, resident_mb, run_load
 from deploy.bench.rig import PATH, Rig
 
-LOOK_EVERY = 5.0
-"""Seconds: each look counts what was applied, which the measured cores pay for."""
+SAMPLE_EVERY = 5.0
+"""Seconds; each sample counts the applied events, which costs the measured cores time."""
 SETTLED_AFTER = 0.2
 """Share of the time after which a process has loaded and cached what it will; growth counts from there."""
 
@@ -48,10 +48,10 @@ def measure(rig: Rig, *, events: int) -> MemoryFigures:
         with rig.ingress() as (port, ingress), rig.worker(dsn) as worker:
             samples = _pass_through(rig, db, port, ingress, worker, events=events)
     return MemoryFigures(
-        ingress_rss_mb=max(sample.ingress_mb for sample in samples),
-        worker_rss_mb=max(sample.worker_mb for sample in samples),
-        ingress_growth_mb=_growth([sample.ingress_mb for sample in samples]),
-        worker_growth_mb=_growth([sample.worker_mb for sample in samples]),
+        ingress_rss_mb=max(each.ingress_mb for each in samples),
+        worker_rss_mb=max(each.worker_mb for each in samples),
+        ingress_growth_mb=_growth([each.ingress_mb for each in samples]),
+        worker_growth_mb=_growth([each.worker_mb for each in samples]),
         memory_events=events,
         memory_samples=tuple(samples),
     )
@@ -60,20 +60,20 @@ def measure(rig: Rig, *, events: int) -> MemoryFigures:
 def _pass_through(
     rig: Rig, db: psycopg.Connection, port: int, ingress: Popen[bytes], worker: Popen[bytes], *, events: int
 ) -> list[Sample]:
-    """Send every event as fast as the door takes them, then wait until the last is applied; look every few seconds."""
+    """Send every event as fast as the ingress takes them, and wait until the last is applied; sample meanwhile."""
     since = history.database_now(db)
     samples: list[Sample] = []
 
-    def look(applied: int) -> None:
+    def sample(applied: int) -> None:
         rig.stage.says(f"memory: {events:,} events through ingress and worker", done=applied, of=events)
         samples.append(Sample(applied, resident_mb(ingress.pid), resident_mb(worker.pid)))
 
-    look(0)
+    sample(0)
     plan = Plan(port=port, path=PATH, secret=rig.secret, first=0, count=events)
-    result = run_load(plan, meanwhile=lambda: look(history.count_applied(db, since=since)), every=LOOK_EVERY)
+    result = run_load(plan, meanwhile=lambda: sample(history.count_applied(db, since=since)), every=SAMPLE_EVERY)
     if result.refused:
-        raise ProgramFailed(f"the door did not answer 204 to all: {result.refused}; see its log")
-    history.await_applied(db, since=since, count=events, say=look)
+        raise ProgramFailed(f"the ingress did not answer 204 to all: {result.refused}; see its log")
+    history.await_applied(db, since=since, count=events, say=sample)
     return samples
 
 

@@ -33,7 +33,7 @@ class Depth:
 
 
 def depth(amqp_url: str) -> Depth:
-    return asyncio.run(_on_channel(amqp_url, _look))
+    return asyncio.run(_on_channel(amqp_url, _read_depth))
 
 
 def purge(amqp_url: str) -> None:
@@ -83,9 +83,9 @@ async def _server_version(amqp_url: str) -> str:
         await connection.close()
 
 
-async def _look(channel: AbstractChannel) -> Depth:
-    told = await channel.queue_declare(CONFIRMATIONS_QUEUE, passive=True)
-    return Depth(ready=told.message_count or 0, consumers=told.consumer_count or 0)
+async def _read_depth(channel: AbstractChannel) -> Depth:
+    declared = await channel.queue_declare(CONFIRMATIONS_QUEUE, passive=True)
+    return Depth(ready=declared.message_count or 0, consumers=declared.consumer_count or 0)
 
 
 async def _publish(amqp_url: str, envelopes: Iterator[Envelope], say: Callable[[int], None]) -> None:
@@ -98,7 +98,7 @@ async def _publish(amqp_url: str, envelopes: Iterator[Envelope], say: Callable[[
             outcomes = await publisher.publish_many(chunk)
             if (failed := next((outcome for outcome in outcomes if outcome is not None), None)) is not None:
                 raise BrokerUnavailable(
-                    "the backlog could not be published whole: look at the broker's log"
+                    "the backlog could not be published completely: see the broker's log"
                 ) from failed
             say(done := done + len(chunk))
 

@@ -1,4 +1,4 @@
-"""How fast do statements come into the books? HTTP, JSON, rows in Postgres, then every order hears of its batch.
+"""How fast do statements come into the books? HTTP, JSON, rows in Postgres, then every order of the settled batch.
 
 The platform is the sandbox, in a process of its own, with settled nano payments; the books hold the orders that they
 paid, still unsettled. What follows once the lists are read, settling and comparing, is measured apart.
@@ -47,7 +47,7 @@ class ReconcileFigures:
     statement_rps: float
     """Rows of usage that came into the books each second, while both lists were read."""
     statement_settle_ops: float
-    """Orders a second that were told of their batch, the comparison of both sides included."""
+    """Orders a second that the settled batch settles, including the comparison of both sides."""
 
 
 @dataclass(slots=True)

@@ -49,7 +49,7 @@ async def _record(database_url: str, batch: Sequence[Incoming], endpoint: str) -
         await frame.start()
         with connection.query_logger(lambda record: sent.append((record.query, record.args or ()))):
             await apply_batch(connection, batch, {endpoint: Shop(merchant=traffic.MERCHANT)}, now=datetime.now(UTC))
-            await asyncio.sleep(0)  # asyncpg tells of a query one turn of the loop later
+            await asyncio.sleep(0)  # asyncpg reports a query in the next iteration of the loop
         await frame.rollback()
     finally:
         await connection.close()

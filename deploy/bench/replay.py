@@ -1,4 +1,4 @@
-"""What does a replay cost live traffic, and how fast is it? Dead letters of payments, replayed beside live webhooks.
+"""How much does a replay slow live traffic, and how fast is it? Dead letters are replayed during live webhooks.
 
 Live webhooks come at a steady rate, first alone, then while a job runs at its default rate; the same orders of the same
 kind either way. What the job then left is replayed as fast as it goes, with no live traffic.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psycopg
 
 from deploy.bench import history, letters, traffic
-from deploy.bench.end_to_end import Road
+from deploy.bench.end_to_end import Pipeline
 from deploy.bench.pools import Pooled
 from deploy.bench.programs import free_port
 from deploy.bench.rig import ENDPOINT, Rig, RigFailed
@@ -33,7 +33,7 @@ STUCK_AFTER = 600.0
 class ReplayFigures:
     replay_events: int
     replay_plan_s: float
-    """To freeze and predict that many."""
+    """Seconds to freeze and predict that many."""
     replay_eps: float
     """Without a rate limit, from the start of the job to its end."""
     replay_live_rate: float
@@ -51,14 +51,14 @@ def measure(rig: Rig, *, events: int, live_rate: float, seconds: float) -> Repla
         rig.worker(dsn),
         rig.kessai("replays", ["worker", "dead-letters", "--admin-port", str(free_port())], database_url=dsn),
     ):
-        _bury(rig, dsn, db, events)
+        _add_dead_letters(rig, dsn, db, events)
         plan_seconds, planned = _timed_plan(rig, dsn)
-        road = Road(rig, db, port, next_order=events)
+        pipeline = Pipeline(rig, db, port, next_order=events)
         rig.stage.says(f"replay: live traffic alone, {live_rate:,.0f} a second")
-        alone = road.trial(live_rate, seconds)
+        alone = pipeline.trial(live_rate, seconds)
         asyncio.run(_start(dsn, planned, rate=DEFAULT_RATE))
-        rig.stage.says(f"replay: live traffic beside a job at {DEFAULT_RATE:,.0f} a second")
-        beside = road.trial(live_rate, seconds)
+        rig.stage.says(f"replay: live traffic during a job at {DEFAULT_RATE:,.0f} a second")
+        beside = pipeline.trial(live_rate, seconds)
         asyncio.run(_cancel(dsn, planned))
         rig.stage.says("replay: the rest, as fast as it goes")
         rest = asyncio.run(_plan(dsn))
@@ -74,11 +74,11 @@ def measure(rig: Rig, *, events: int, live_rate: float, seconds: float) -> Repla
     )
 
 
-def _bury(rig: Rig, dsn: str, db: psycopg.Connection, events: int) -> None:
+def _add_dead_letters(rig: Rig, dsn: str, db: psycopg.Connection, events: int) -> None:
     """Register orders, and keep the payment of each as a dead letter."""
-    rig.stage.says(f"replay: burying {events:,} payments")
+    rig.stage.says(f"replay: writing {events:,} dead letters")
     history.register_orders(db, first=0, count=events)
-    letters.bury(dsn, first=0, count=events, secret=rig.secret, endpoint=ENDPOINT)
+    letters.add(dsn, first=0, count=events, secret=rig.secret, endpoint=ENDPOINT)
     history.settle_down(db)
 
 

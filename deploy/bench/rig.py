@@ -1,4 +1,4 @@
-"""What does a bench run stand on? A private Postgres and RabbitMQ of its own, and the real Kessai programs."""
+"""What does a bench run use? A private Postgres and RabbitMQ, and the real Kessai programs."""
 
 import asyncio
 import secrets
@@ -35,12 +35,12 @@ class RigFailed(KessaiError):
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """What every part is given: where to work, what to run against, how to say where it is."""
+    """What every part is given: folders, the URLs of both servers, and the progress line."""
 
     scratch: Path
     """A folder for files that nobody needs afterwards."""
     logs: Path
-    """Where each program's output goes, to be read after the run."""
+    """The folder of each program's output, to be read after the run."""
     database_url: str
     amqp_url: str
     secret: str = field(repr=False)
@@ -125,7 +125,7 @@ def rig(stage: Stage, *, logs: Path) -> Iterator[Rig]:
 
 
 def _keep_commit_times(stack: Stack) -> None:
-    """Postgres notes when each transaction committed: the end of the way that the bench measures."""
+    """Postgres notes when each transaction committed: the end of the latency that the bench measures."""
     with psycopg.connect(stack.environment()["KESSAI_DATABASE_URL"], autocommit=True) as db:
         db.execute("ALTER SYSTEM SET track_commit_timestamp = on")
     stack.restart("postgres")

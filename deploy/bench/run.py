@@ -9,7 +9,20 @@ from typing import Any, assert_never
 import orjson
 import psycopg
 
-from deploy.bench import accept, apply, chart, desk, end_to_end, growth, memory, peer, queues, reconcile, replay, report
+from deploy.bench import (
+    accept,
+    apply,
+    chart,
+    console,
+    end_to_end,
+    growth,
+    memory,
+    peer,
+    queues,
+    reconcile,
+    replay,
+    report,
+)
 from deploy.bench.rig import Rig, rig
 from deploy.bench.stage import stage
 
@@ -28,7 +41,7 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """How much of everything. The defaults take about half an hour and 20 GB of disk for a while."""
+    """The amount of work of each part. The defaults take about half an hour and 20 GB of disk for a while."""
 
     accept_rounds: int = 5
     accept_seconds: float = 4.0
@@ -84,11 +97,11 @@ def run(parts: Sequence[Part], sizes: Sizes, *, out: Path) -> Mapping[str, Any]:
     logs = out / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     figures: dict[str, object] = {}
-    with stage("bench") as line, rig(line, logs=logs) as stand:
-        services = _versions(stand)
+    with stage("bench") as line, rig(line, logs=logs) as bench_rig:
+        services = _versions(bench_rig)
         for part in parts:
             with line.part(part):
-                figures[part] = _measure(part, stand, sizes)
+                figures[part] = _measure(part, bench_rig, sizes)
             # Written after each part, so that a run that is broken off leaves what it had measured.
             _write(report.compile_report(figures, services=services), out)
     compiled = report.compile_report(figures, services=services)
@@ -96,25 +109,25 @@ def run(parts: Sequence[Part], sizes: Sizes, *, out: Path) -> Mapping[str, Any]:
     return compiled
 
 
-def _measure(part: Part, stand: Rig, sizes: Sizes) -> object:
+def _measure(part: Part, bench_rig: Rig, sizes: Sizes) -> object:
     match part:
         case Part.ACCEPT:
-            return accept.measure(stand, rounds=sizes.accept_rounds, seconds=sizes.accept_seconds)
+            return accept.measure(bench_rig, rounds=sizes.accept_rounds, seconds=sizes.accept_seconds)
         case Part.APPLY:
-            return apply.measure(stand, backlog=sizes.backlog, rounds=sizes.apply_rounds)
+            return apply.measure(bench_rig, backlog=sizes.backlog, rounds=sizes.apply_rounds)
         case Part.END_TO_END:
             return end_to_end.measure(
-                stand,
+                bench_rig,
                 search_seconds=sizes.search_seconds,
                 steps=sizes.search_steps,
                 seconds=sizes.end_to_end_seconds,
                 climbs=sizes.end_to_end_climbs,
             )
         case Part.PEER:
-            return peer.measure(stand, open_orders=sizes.peer_orders, seconds=sizes.peer_seconds)
+            return peer.measure(bench_rig, open_orders=sizes.peer_orders, seconds=sizes.peer_seconds)
         case Part.GROWTH:
             return growth.measure(
-                stand,
+                bench_rig,
                 small=sizes.growth_small,
                 large=sizes.growth_large,
                 backlog=sizes.growth_backlog,
@@ -122,21 +135,21 @@ def _measure(part: Part, stand: Rig, sizes: Sizes) -> object:
             )
         case Part.REPLAY:
             return replay.measure(
-                stand, events=sizes.replay_events, live_rate=sizes.replay_live_rate, seconds=sizes.replay_seconds
+                bench_rig, events=sizes.replay_events, live_rate=sizes.replay_live_rate, seconds=sizes.replay_seconds
             )
         case Part.DESK:
-            return desk.measure(stand, events=sizes.desk_events, dead_letters=sizes.desk_dead_letters)
+            return console.measure(bench_rig, events=sizes.desk_events, dead_letters=sizes.desk_dead_letters)
         case Part.RECONCILE:
-            return reconcile.measure(stand, rows=sizes.reconcile_rows)
+            return reconcile.measure(bench_rig, rows=sizes.reconcile_rows)
         case Part.MEMORY:
-            return memory.measure(stand, events=sizes.memory_events)
+            return memory.measure(bench_rig, events=sizes.memory_events)
     assert_never(part)
 
 
-def _versions(stand: Rig) -> dict[str, str]:
-    with psycopg.connect(stand.database_url) as db:
+def _versions(bench_rig: Rig) -> dict[str, str]:
+    with psycopg.connect(bench_rig.database_url) as db:
         postgres = (db.info.parameter_status("server_version") or "unknown").partition(" ")[0]  # not the package's
-    return {"postgres": postgres, "rabbitmq": queues.server_version(stand.amqp_url)}
+    return {"postgres": postgres, "rabbitmq": queues.server_version(bench_rig.amqp_url)}
 
 
 def _write(compiled: Mapping[str, Any], out: Path) -> None:

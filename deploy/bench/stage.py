@@ -1,4 +1,4 @@
-"""Where is the bench now? One progress line a part, on stderr, so that stdout carries nothing but the result."""
+"""What is the bench doing? One progress line for each part on stderr, so that stdout has only the result."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

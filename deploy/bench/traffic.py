@@ -1,4 +1,4 @@
-"""What does the platform send? Confirmations by number, so that books, requests and queues agree without talking.
+"""What does the platform send? Confirmations by number, so that books, requests and queues agree on them.
 
 Event `n` pays order `n`: its id, its order's id and its challenge hash are functions of the number alone, here in
 Python and, to fill books with millions of rows, in SQL.
@@ -42,7 +42,7 @@ CREATE FUNCTION bench.receipt_id(n bigint) RETURNS uuid STABLE LANGUAGE sql
 """
 """The functions below for SQL, which Postgres inlines; `receipt_id` grows with time as a real one does.
 
-`past` is when event `n` came and was applied: a thousand a second, as nobody keeps up for long.
+`past` is when event `n` was received and applied: a thousand a second.
 """
 
 _BODY = (
@@ -95,7 +95,7 @@ def signed(number: int, *, secret: SigningSecret, now: float) -> tuple[bytes, st
 
 
 def requests(first: int, *, secret: SigningSecret, host: str, path: str) -> Iterator[bytes]:
-    """Whole HTTP requests for events `first`, `first + 1`, ... signed at the moment each is asked for."""
+    """Whole HTTP requests for events `first`, `first + 1`, ... each signed when it is taken from the iterator."""
     front = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nSiglume-Signature: ".encode()
     number = first
     while True:
@@ -111,7 +111,7 @@ class Sample:
     raw: bytes
     signature: str
     fact: str
-    """What the outbox tells of a paid order."""
+    """The fact of a paid order in the outbox."""
 
 
 def sample() -> Sample:

@@ -160,7 +160,7 @@ async def _examined(question: "Question", depth: "Depth", display: "Display") ->
 
     display.hide(question)
     checks = []
-    async for check in examine(question, depth, doing=display.doing):
+    async for check in examine(question, depth, report_step=display.doing):
         checks.append(safe := display.redacted(check))
         display.show(safe)
     return checks

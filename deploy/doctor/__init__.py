@@ -1,1 +1,1 @@
-"""Looks Kessai over: what it was told, what it reaches, whether books, queues and clocks are as they should be."""
+"""Examines an installation: its settings, its servers, and whether books, queues and clocks are in order."""

@@ -25,7 +25,7 @@ async def examine_broker(settings: Settings) -> AsyncIterator[Finding]:
             yield await _topology(url)
             for queue, role in CONSUMED.items():
                 depth = await depth_of(queue, connection)
-                if depth is not None:  # else the topology tells it already
+                if depth is not None:  # otherwise the topology check reports it
                     yield _consumed(queue, role, depth)
     except KessaiError as error:
         yield fail(
@@ -51,7 +51,7 @@ async def _topology(url: str) -> Finding:
 
 
 def _consumed(queue: str, role: str, depth: Depth) -> Finding:
-    told = f"{counted(depth.messages, 'message')} waiting, {counted(depth.consumers, 'consumer')}"
+    found = f"{counted(depth.messages, 'message')} waiting, {counted(depth.consumers, 'consumer')}"
     if depth.consumers == 0:
-        return warn(of_queue(queue), told, f"run `kessai worker {role}`")
-    return ok(of_queue(queue), told)
+        return warn(of_queue(queue), found, f"run `kessai worker {role}`")
+    return ok(of_queue(queue), found)

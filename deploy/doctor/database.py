@@ -64,10 +64,10 @@ async def _clock(connection: Connection) -> Finding:
     began = time.time()
     theirs: float = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
     away = theirs - (began + time.time()) / 2
-    told = f"Postgres and this machine differ by {abs(away):.2f} s"
+    found = f"Postgres and this machine differ by {abs(away):.2f} s"
     if abs(away) > CLOCK_TOLERANCE:
-        return warn(CLOCK, told, "let both follow NTP: a wrong clock refuses every signature")
-    return ok(CLOCK, told)
+        return warn(CLOCK, found, "let both follow NTP: a wrong clock refuses every signature")
+    return ok(CLOCK, found)
 
 
 def _revision(url: str) -> Finding:
@@ -109,10 +109,10 @@ async def _outbox(connection: Connection) -> Finding:
         """
     )
     assert waiting is not None  # noqa: S101 - an aggregate always has its row
-    told = f"waiting to be relayed: {counted(waiting['facts'], 'fact')}"
+    found = f"waiting to be relayed: {counted(waiting['facts'], 'fact')}"
     if waiting["age"] > OUTBOX_PATIENCE:
-        return warn(OUTBOX, f"{told}, the oldest for {waiting['age']:.0f} s", "run `kessai worker outbox`")
-    return ok(OUTBOX, told)
+        return warn(OUTBOX, f"{found}, the oldest for {waiting['age']:.0f} s", "run `kessai worker outbox`")
+    return ok(OUTBOX, found)
 
 
 async def _open_work(connection: Connection) -> Finding:
@@ -120,7 +120,7 @@ async def _open_work(connection: Connection) -> Finding:
     letters: int = await connection.fetchval(
         "SELECT count(*) FROM kessai.dead_letters WHERE last_seen > now() - interval '1 day'"
     )
-    told = f"{counted(open_reviews, 'open review')}, {counted(letters, 'dead letter')} in the last day"
+    found = f"{counted(open_reviews, 'open review')}, {counted(letters, 'dead letter')} in the last day"
     if letters:
-        return warn(OPEN_WORK, told, "see `kessai dead-letters list` and `kessai reviews list --state open`")
-    return ok(OPEN_WORK, told)
+        return warn(OPEN_WORK, found, "see `kessai dead-letters list` and `kessai reviews list --state open`")
+    return ok(OPEN_WORK, found)

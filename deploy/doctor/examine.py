@@ -1,4 +1,4 @@
-"""What is examined, in which order? Where one thing is away, what stands on it is left out."""
+"""What is examined, in which order? Checks are left out when a server that they need is unavailable."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -42,40 +42,42 @@ def _http_parser() -> Finding:
 
 
 def _endpoints(settings: Settings) -> list[Finding]:
-    """Secrets are known by their fingerprints, as in the logs."""
+    """Secrets are shown by their fingerprints, as in the logs."""
     if settings.webhook_secret is None and settings.config is None:
         return [
             warn(ENDPOINTS, "no webhook secret", "set SIGLUME_WEBHOOK_SECRET where the ingress runs; workers need none")
         ]
     try:
-        doors, shops = settings.endpoints(), settings.shops()
+        endpoints, shops = settings.endpoints(), settings.shops()
     except SettingsError as error:
         return [fail(ENDPOINTS, str(error), "correct it: the ingress does not start")]
     findings = []
     now = datetime.now(UTC)
-    for name, door in sorted(doors.items()):
+    for name, endpoint in sorted(endpoints.items()):
         shop = shops[name]
         metered = "taken" if shop.allow_metered_payments else "go to review"
-        secrets = _fingerprints(door, now)
-        told = f"secret {secrets}; merchant {shop.merchant or 'not checked'}; metered payments {metered}"
-        if not door.live_keys(now):
+        secrets = _fingerprints(endpoint, now)
+        found = f"secret {secrets}; merchant {shop.merchant or 'not checked'}; metered payments {metered}"
+        if not endpoint.live_keys(now):
             findings.append(
-                fail(of_endpoint(name), told, "every webhook is refused: name a secret in KESSAI_CONFIG that is valid")
+                fail(of_endpoint(name), found, "every webhook is refused: name a secret in KESSAI_CONFIG that is valid")
             )
         elif shop.merchant is None:
             variable = (
                 "SIGLUME_DIRECT_PAYMENT_MERCHANT" if name == DEFAULT_ENDPOINT else f"merchant of [endpoints.{name}]"
             )
-            findings.append(warn(of_endpoint(name), told, f"set {variable}, so that another shop's payment is noticed"))
+            findings.append(
+                warn(of_endpoint(name), found, f"set {variable}, so that another shop's payment is noticed")
+            )
         else:
-            findings.append(ok(of_endpoint(name), told))
+            findings.append(ok(of_endpoint(name), found))
     return findings
 
 
-def _fingerprints(door: Endpoint, now: datetime) -> str:
-    """Those that vouch for nothing now say so."""
-    told = []
-    for key in door.keys:
+def _fingerprints(endpoint: Endpoint, now: datetime) -> str:
+    """All keys; those that are not valid now are marked."""
+    fingerprints = []
+    for key in endpoint.keys:
         window = "" if key.is_live(now) else " (over)" if key.is_over(now) else " (not valid yet)"
-        told.append(f"{key.fingerprint}{window}")
-    return ", ".join(told)
+        fingerprints.append(f"{key.fingerprint}{window}")
+    return ", ".join(fingerprints)

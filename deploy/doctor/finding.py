@@ -1,4 +1,4 @@
-"""What does the doctor say of one thing?"""
+"""What does the doctor find about one subject?"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,12 +12,12 @@ class Health(StrEnum):
 
 
 class Subject(NamedTuple):
-    """What is looked at."""
+    """What is examined."""
 
     name: str
-    """Stable, for scripts: `kessai readiness` has it behind `kessai_`."""
+    """A stable name for scripts: `kessai readiness` shows it after `kessai_`."""
     heading: str
-    """For people."""
+    """The name for people."""
 
 
 HTTP_PARSER: Final = Subject("http_parser", "http parser")
@@ -34,7 +34,7 @@ TOPOLOGY: Final = Subject("topology", "topology")
 
 
 def of_endpoint(endpoint: str) -> Subject:
-    """Its name as it is: `-` and `_` tell endpoints apart."""
+    """The name is not changed: `-` and `_` distinguish endpoints."""
     return Subject(f"endpoint_{endpoint}", f"endpoint {endpoint}")
 
 
@@ -46,11 +46,11 @@ def of_queue(queue: str) -> Subject:
 class Finding:
     name: str
     check: str
-    """Its heading."""
+    """The heading of its subject."""
     health: Health
     found: str
     advice: str | None = None
-    """What to do next, when there is something to do."""
+    """What to do next, if anything."""
 
 
 def ok(subject: Subject, found: str) -> Finding:

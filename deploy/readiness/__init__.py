@@ -1,1 +1,1 @@
-"""Asks whether an endpoint can take payments: the official tool's questions by its names, then Kessai's own."""
+"""Checks whether an endpoint can take payments: the official tool's checks by its names, then Kessai's own."""

@@ -1,4 +1,4 @@
-"""What came of one question?"""
+"""What is the result of one check?"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class Status(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Check:
     name: str
-    """The official tool's where it has one; Kessai's own begin with `kessai_`."""
+    """The official tool's name where it has one; the names of Kessai's own checks begin with `kessai_`."""
     status: Status
     message: str
-    """What to do, when there is something to do."""
+    """What to do, if anything."""
 
 
 def passed(name: str, message: str = READY) -> Check:
@@ -31,7 +31,7 @@ def failed(name: str, message: str) -> Check:
 
 
 def judged(name: str, fault: str | None) -> Check:
-    """It passes when there is no fault."""
+    """The check passes when `fault` is None."""
     return passed(name) if fault is None else failed(name, fault)
 
 

@@ -1,6 +1,6 @@
-"""What is asked, in which order? As the official tool does it: where a step fails, those that stand on it are left out.
+"""Which checks are made, in which order? As in the official tool, a failed step leaves out those that depend on it.
 
-Kessai's own checks come last and stand on nothing but themselves.
+Kessai's own checks come last and depend on no other.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -16,21 +16,21 @@ from shared.sdrp.api.transport import Transport
 from shared.sdrp.api.webhooks import WebhookSubscription
 
 PATIENCE: Final = Patience(attempts=3, connect=5.0, attempt=10.0, deadline=20.0)
-"""A person waits."""
+"""Short, because a person waits."""
 
-Doing = Callable[[str], None]
-"""Hears what is being done, in a few words."""
+ReportStep = Callable[[str], None]
+"""Called with a description of each step as it begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
     asks_platform: bool = True
     probes: bool = True
-    """Needs the platform."""
+    """Whether probes are made; they need the platform."""
 
 
 async def examine(
-    question: Question, depth: Depth, *, doing: Doing, patience: Patience = PATIENCE
+    question: Question, depth: Depth, *, report_step: ReportStep, patience: Patience = PATIENCE
 ) -> AsyncIterator[Check]:
     """Each check as soon as it is made."""
     local = local_checks(question)
@@ -38,23 +38,23 @@ async def examine(
         yield check
     if depth.asks_platform and not any_failed(local):
         async with Transport(question.registration.access(), patience=patience) as transport:
-            async for check in _at_siglume(MerchantClient(transport), question, depth, doing=doing):
+            async for check in _at_siglume(MerchantClient(transport), question, depth, report_step=report_step):
                 yield check
-    doing("looking Kessai over")
+    report_step("checking Kessai")
     async for check in own.own_checks():
         yield check
 
 
 async def _at_siglume(
-    client: MerchantClient, question: Question, depth: Depth, *, doing: Doing
+    client: MerchantClient, question: Question, depth: Depth, *, report_step: ReportStep
 ) -> AsyncIterator[Check]:
-    doing("asking Siglume for the merchant")
+    report_step("asking Siglume for the merchant")
     account = await platform.account_checks(client, question.registration.merchant or "")
     for check in account:
         yield check
     if any_failed(account):
         return
-    doing("asking Siglume for the webhook subscriptions")
+    report_step("asking Siglume for the webhook subscriptions")
     subscriptions, here = await platform.subscription_checks(client, question)
     for check in subscriptions:
         yield check
@@ -63,23 +63,23 @@ async def _at_siglume(
     if not depth.probes:
         yield probes.skipped()
         return
-    async for check in _probes(client, question, here, doing=doing):
+    async for check in _probes(client, question, here, report_step=report_step):
         yield check
 
 
 async def _probes(
-    client: MerchantClient, question: Question, here: WebhookSubscription, *, doing: Doing
+    client: MerchantClient, question: Question, here: WebhookSubscription, *, report_step: ReportStep
 ) -> AsyncIterator[Check]:
-    doing("opening a checkout session that nobody pays")
+    report_step("opening a checkout session that nobody pays")
     checkout = await probes.checkout_probe(client, question)
     yield checkout
     if any_failed([checkout]):
         return
-    doing("having Siglume send a test event")
+    report_step("having Siglume send a test event")
     delivery, event_id = await probes.delivery_probe(client, question, here)
     yield delivery
     if event_id is None:
         return
-    doing("looking for the test event in the books")
+    report_step("waiting for the test event in the books")
     for check in await own.probe_checks(question.registration.endpoint, event_id):
         yield check

@@ -1,4 +1,4 @@
-"""Is what the merchant set complete and sound, as far as that shows without asking anybody?
+"""Are the merchant's settings complete and valid, as far as that shows without a call?
 
 Stricter than the official tool 0.5.7: a `cli_` key is refused for the sandbox, too, and so are a merchant key that
 cannot be set up, URLs with a user name or without a host, a base URL that would give the token away, and a secret
@@ -21,20 +21,20 @@ SECRET_PREFIX: Final = b"whsec_"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be found ready."""
+    """The endpoint that is checked."""
 
     registration: Registration
     keys: tuple[EndpointKey, ...]
-    """Live ones."""
+    """The live keys."""
     keys_fault: str | None
     """Why there is none, when the settings cannot be read."""
     currency: str
     amount_minor: int
-    """Of the checkout session that is opened as a probe."""
+    """The amount of the checkout session that is opened as a probe."""
 
 
 def smallest_standard(currency: str) -> int:
-    """In minor units; of yen where the currency is none."""
+    """In minor units; an unknown currency counts as yen."""
     known = Currency(currency) if currency in set(Currency) else Currency.JPY
     return LARGEST[Band.MICRO, known] + 1
 
@@ -68,7 +68,7 @@ def _merchant_fault(known: Registration) -> str | None:
 
 
 def _token_fault(known: Registration) -> str | None:
-    """Another check tells of the base URL."""
+    """The base URL has a check of its own."""
     return _refusal(replace(known, base_url=urls.PRODUCTION).access)
 
 
@@ -103,9 +103,9 @@ def _secret_fault(keys: Sequence[EndpointKey], fault: str | None) -> str | None:
         return f"{fault}."
     if not keys:
         return "No secret of this endpoint is valid now: see `kessai keys list`, and name one that is."
-    strange = [key.fingerprint for key in keys if not key.secret.key.startswith(SECRET_PREFIX)]
-    if strange:
-        return f"A webhook secret begins with whsec_, and {', '.join(strange)} does not: copy it again from Siglume."
+    without_prefix = [key.fingerprint for key in keys if not key.secret.key.startswith(SECRET_PREFIX)]
+    if without_prefix:
+        return f"A webhook secret begins with whsec_, and {', '.join(without_prefix)} does not: copy it again."
     return None
 
 

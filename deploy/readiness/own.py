@@ -1,4 +1,4 @@
-"""Is Kessai itself ready? What `kessai doctor` finds, and whether the test delivery came through to the books."""
+"""Is Kessai itself ready? What `kessai doctor` finds, and whether the test delivery reached the books."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,15 +18,17 @@ from shared.ledger.proof import signed_at
 PROBE: Final = "kessai_probe_in_books"
 CLOCK: Final = "kessai_clock_against_siglume"
 SECONDS: Final = 10.0
-"""For the way from the door into the books."""
-LOOK_EVERY: Final = 0.25
+"""Time for an event from the ingress to the books."""
+POLL_SECONDS: Final = 0.25
 CLOCK_TOLERANCE: Final = 60.0
-"""Seconds; the door tolerates 300."""
+"""Seconds; the ingress tolerates 300."""
 
 _STATUSES: Final = {Health.OK: Status.PASS, Health.WARN: Status.WARN, Health.FAIL: Status.FAIL}
 
 
-class _Came(NamedTuple):
+class _ProbeRecord(NamedTuple):
+    """The test event in the books."""
+
     outcome: str
     key_fingerprint: str | None
     """None when its bytes are not kept."""
@@ -40,23 +42,23 @@ async def own_checks() -> AsyncIterator[Check]:
 
 
 async def probe_checks(endpoint: str, event_id: str, *, within: float = SECONDS) -> list[Check]:
-    """What became of a test event that the door has taken."""
+    """What happened to a test event that the ingress has accepted."""
     try:
-        came = await _came(endpoint, event_id, within=within)
+        probe = await _wait_for(endpoint, event_id, within=within)
     except KessaiError as error:
         return [failed(PROBE, f"{error}.")]
-    if came is None:
+    if probe is None:
         return [failed(PROBE, f"Not in the books after {within:g} s: run `kessai worker confirmations`.")]
-    if came.outcome != Outcome.IGNORED:
-        return [failed(PROBE, f"The test event {event_id} came to {came.outcome}, not to ignored: report it.")]
-    checks = [passed(PROBE, f"ready; vouched for by secret {came.key_fingerprint}")]
-    if came.signed_at is not None:
-        checks.append(_clock((came.received_at - came.signed_at).total_seconds()))
+    if probe.outcome != Outcome.IGNORED:
+        return [failed(PROBE, f"The test event {event_id} probe to {probe.outcome}, not to ignored: report it.")]
+    checks = [passed(PROBE, f"ready; signed with secret {probe.key_fingerprint}")]
+    if probe.signed_at is not None:
+        checks.append(_clock((probe.received_at - probe.signed_at).total_seconds()))
     return checks
 
 
 def _clock(seconds: float) -> Check:
-    """Between Siglume's signature and our receipt; the way itself takes part of it."""
+    """The seconds from Siglume's signature to our receipt, which include the delivery."""
     fault = None
     if abs(seconds) > CLOCK_TOLERANCE:
         fault = f"Signed {seconds:.0f} s before it was received: let the ingress follow NTP; at 300 s it refuses all."
@@ -68,22 +70,22 @@ def as_check(finding: Finding) -> Check:
     return Check(f"kessai_{finding.name}", _STATUSES[finding.health], message)
 
 
-async def _came(endpoint: str, event_id: str, *, within: float) -> _Came | None:
+async def _wait_for(endpoint: str, event_id: str, *, within: float) -> _ProbeRecord | None:
     deadline = asyncio.get_running_loop().time() + within
     async with open_books() as pool:
         while True:
-            found = await commit(pool, lambda connection: _look(connection, endpoint, event_id))
+            found = await commit(pool, lambda connection: _find(connection, endpoint, event_id))
             if found is not None or asyncio.get_running_loop().time() > deadline:
                 return found
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
 
 
-async def _look(connection: Connection, endpoint: str, event_id: str) -> _Came | None:
+async def _find(connection: Connection, endpoint: str, event_id: str) -> _ProbeRecord | None:
     wanted = events.EventFilter(endpoint=endpoint, event_id=event_id)
     found = await events.search(connection, wanted, limit=1)
     if not found:
         return None
     kept = await receipts.of_event(connection, endpoint, event_id)
     if not kept:
-        return _Came(found[0].outcome, None, found[0].received_at, None)
-    return _Came(found[0].outcome, kept[0].key_fingerprint, kept[0].received_at, signed_at(kept[0].signature))
+        return _ProbeRecord(found[0].outcome, None, found[0].received_at, None)
+    return _ProbeRecord(found[0].outcome, kept[0].key_fingerprint, kept[0].received_at, signed_at(kept[0].signature))

@@ -1,7 +1,7 @@
 """Does Siglume know the merchant, bill it, and post its webhooks to this endpoint under a secret that is live here?
 
-Stricter than the official tool 0.5.7: the account must be the one that was asked for, and every active subscription
-that leads to the endpoint must sign with a live secret, as what it posts under another is refused.
+Stricter than the official tool 0.5.7: the account must be the requested one, and every active subscription
+that leads to the endpoint must sign with a live secret, because webhooks signed with another are refused.
 """
 
 from collections.abc import Sequence
@@ -29,10 +29,10 @@ async def account_checks(client: MerchantClient, merchant: str) -> list[Check]:
 
 
 def judge_account(account: MerchantAccount, merchant: str) -> list[Check]:
-    is_asked = normalize_merchant(account.merchant) == normalize_merchant(merchant)
+    is_requested = normalize_merchant(account.merchant) == normalize_merchant(merchant)
     billing, status = account.billing_status, account.status
     return [
-        judged("merchant_exists", None if is_asked else "Siglume answered with another merchant: set this one up."),
+        judged("merchant_exists", None if is_requested else "Siglume answered with another merchant: set this one up."),
         judged(
             "billing_mandate",
             None if account.billing_mandate_id else "Approve the merchant's billing mandate in its wallet.",
@@ -67,14 +67,14 @@ def judge_subscriptions(
     known = question.registration
     here = leading_to(known.webhook_url, known.endpoint, subscriptions)
     first = here[0] if here else None
-    is_told = first is not None and (not first.event_types or CONFIRMED in first.event_types)
+    is_subscribed = first is not None and (not first.event_types or CONFIRMED in first.event_types)
     exists = any(is_active(each.status) for each in subscriptions)
     checks = [
         judged("webhook_subscription_exists", None if exists else "Create an active webhook subscription first."),
         judged("webhook_callback_matches", None if here else f"No active subscription leads to {known.webhook_url}."),
         judged(
             "direct_payment_confirmed_subscribed",
-            None if is_told else f"The subscription that leads here must include {CONFIRMED}.",
+            None if is_subscribed else f"The subscription that leads here must include {CONFIRMED}.",
         ),
         judged("webhook_secret_matches_subscription_hint", _hint_fault(here, question)),
     ]
@@ -84,11 +84,11 @@ def judge_subscriptions(
 def _hint_fault(here: Sequence[WebhookSubscription], question: Question) -> str | None:
     if not here:
         return "There is no subscription whose hint could be compared."
-    strange = [each.subscription_id for each in here if not signing_keys(each, question.keys)]
-    if not strange:
+    unmatched = [each.subscription_id for each in here if not signing_keys(each, question.keys)]
+    if not unmatched:
         return None
     live = ", ".join(key.fingerprint for key in question.keys)
     return (
-        f"Siglume signs {', '.join(strange)} with a secret that is not live here (live: {live}): add it, then look at "
+        f"Siglume signs {', '.join(unmatched)} with a secret that is not live here (live: {live}): add it, then run "
         "`kessai keys check`."
     )

@@ -1,4 +1,4 @@
-"""Does it work when it is tried? One unpaid checkout session that expires, and one signed test delivery."""
+"""Do checkout and webhook work? One unpaid checkout session that expires, and one signed test delivery."""
 
 import asyncio
 import secrets
@@ -15,12 +15,12 @@ from shared.sdrp.events import CONFIRMED, READINESS_PROBE
 CHECKOUT: Final = "hosted_checkout_probe"
 DELIVERY: Final = "webhook_delivery_probe_passed"
 SECONDS: Final = 10.0
-"""To wait for the test delivery."""
-LOOK_EVERY: Final = 0.5
+"""Time to wait for the test delivery."""
+POLL_SECONDS: Final = 0.5
 
 
 def skipped() -> Check:
-    return failed(CHECKOUT, "--no-probe leaves out what only a try can tell: run it without, to be found ready.")
+    return failed(CHECKOUT, "--no-probe leaves out what only a probe can find: run it without that option.")
 
 
 async def checkout_probe(client: MerchantClient, question: Question) -> Check:
@@ -54,7 +54,7 @@ async def delivery_probe(
             data=_probe(question.registration.merchant or ""),
         )
         if queued.event_id is None:
-            return failed(DELIVERY, "Siglume did not name the test event: look at its delivery log."), None
+            return failed(DELIVERY, "Siglume did not name the test event: see its delivery log."), None
         delivery = await _ended(client, subscription.subscription_id, queued.event_id, within=within)
     except KessaiError as error:
         return failed(DELIVERY, f"{error}."), None
@@ -63,7 +63,7 @@ async def delivery_probe(
 
 
 def _probe(merchant: str) -> dict[str, object]:
-    """Says twice what it is, so that nobody takes it for money."""
+    """Names itself a probe in two fields, so that no system takes it for a payment."""
     requirement = f"dpr_readiness_{secrets.token_hex(8)}"
     return {
         "mode": READINESS_PROBE,
@@ -80,14 +80,14 @@ def _probe(merchant: str) -> dict[str, object]:
 async def _ended(
     client: MerchantClient, subscription_id: str, event_id: str, *, within: float
 ) -> WebhookDelivery | None:
-    """The delivery once it was delivered or has failed; None when neither came about in time."""
+    """The delivery once it was delivered or has failed; None when neither happened in time."""
     deadline = asyncio.get_running_loop().time() + within
     while asyncio.get_running_loop().time() < deadline:
         log = await client.list_webhook_deliveries(subscription_id=subscription_id, event_type=CONFIRMED, limit=10)
         for delivery in log:
             if delivery.event_id == event_id and delivery.delivery_status in {"delivered", "failed"}:
                 return delivery
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(POLL_SECONDS)
     return None
 
 
@@ -97,13 +97,13 @@ def _fault(delivery: WebhookDelivery | None, *, within: float) -> str | None:
     if delivery.delivery_status == "delivered":
         return None
     answered = "nothing" if delivery.response_status is None else str(delivery.response_status)
-    meaning = _MEANINGS.get(delivery.response_status, "look at the log of `kessai ingress` and of the proxy before it")
+    meaning = _MEANINGS.get(delivery.response_status, "see the log of `kessai ingress` and of the proxy in front of it")
     return f"The test delivery was answered with {answered}: {meaning}."
 
 
 _MEANINGS: Final = {
     None: "is the webhook URL reachable from Siglume",
-    401: "no live secret vouches for it, or a clock is wrong",
+    401: "no live secret verifies it, or a clock is wrong",
     404: "the webhook URL leads to no endpoint of Kessai",
     503: "RabbitMQ did not confirm",
 }

@@ -1,4 +1,4 @@
-"""How does a command steer a sandbox that runs already?"""
+"""How does a command control a running sandbox?"""
 
 import asyncio
 from typing import Any
@@ -11,15 +11,15 @@ from shared.errors import KessaiError
 Body = dict[str, object]
 
 PATIENCE = aiohttp.ClientTimeout(total=None, connect=5)
-"""A year takes as long as its webhooks take."""
+"""There is no total timeout: advancing a year takes as long as its webhooks take."""
 
 
 class SandboxAway(KessaiError):
-    """Nobody answers where a sandbox should run, or it is something else."""
+    """No server answers where a sandbox should run, or it is something else."""
 
 
 class SandboxRefused(KessaiError):
-    """The sandbox will not do what was asked."""
+    """The sandbox refuses the request."""
 
 
 def ask(port: int, method: str, path: str, body: Body | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How does a sandbox come up and go down, and how does a program in the same process steer it?"""
+"""How does a sandbox start and stop, and how does a program in the same process control it?"""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -31,19 +31,19 @@ class Options:
     port: int = 0
     """0 picks a free one."""
     start: datetime | None = None
-    """What the clock says at first; None for the real time."""
+    """The first time of the clock; None for the real time."""
     runs: bool = False
-    """Whether the clock goes on by itself; else it stands until it is advanced."""
+    """Whether the clock runs by itself; otherwise it stops until it is advanced."""
     seed: int = 0
-    """Of the faults' dice."""
+    """The seed of the faults' random numbers."""
     run: str | None = None
     """What keeps the ids of this sandbox apart from those of others; None draws it."""
     names_payments: bool = True
     """Whether statements say of which payment a row of usage is, as newer platforms may; documented rows do not."""
     deliveries_at_once: int = 8
     """With 1, webhooks go out in exact order."""
-    buyer_token: str = "sandbox_buyer_token"  # noqa: S105 - known to everybody who has read the documentation
-    """Who pays on the page."""
+    buyer_token: str = "sandbox_buyer_token"  # noqa: S105 - it is in the documentation
+    """The token of the buyer who pays on the page."""
 
 
 class Sandbox:

@@ -1,4 +1,4 @@
-"""How does `kessai sandbox` serve until it is told to end?"""
+"""How does `kessai sandbox` serve until a signal ends it?"""
 
 from collections.abc import Callable, Mapping
 

@@ -24,7 +24,7 @@ API_VERSION = "2026-05-01"
 
 
 class CannotBuild(KessaiError):
-    """What was asked for is no event."""
+    """The requested event cannot be built."""
 
 
 def build(kind: Kind, *, key: str, at: datetime, merchant: str | None = None) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def pay(event: dict[str, Any], *, amount_minor: int, currency: str, challenge_ha
 
 
 def set_value(event: dict[str, Any], path: str, value: object) -> None:
-    """Set what stands at a dotted path, e.g. `data.amount_minor`; tables on the way are made. Raises CannotBuild."""
+    """Set the value at a dotted path, e.g. `data.amount_minor`; missing tables are made. Raises CannotBuild."""
     *tables, name = path.split(".")
     table = event
     for step in tables:
@@ -145,7 +145,7 @@ def _probe(key: str) -> dict[str, Any]:
 
 
 def _unknown(key: str) -> dict[str, Any]:
-    """Of a mode that no version of the protocol has."""
+    """A mode that no version of the protocol has."""
     return _standard(key) | {"mode": "external_999"}
 
 

@@ -1,4 +1,4 @@
-"""How do webhooks get to an ingress? Signed at the moment each is sent, some at once, at a rate if one is due."""
+"""How are webhooks sent to an ingress? Each is signed when it is sent; some go at once, optionally at a fixed rate."""
 
 import asyncio
 import math
@@ -26,7 +26,7 @@ class BadAddress(KessaiError):
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """One request to come."""
+    """One request to send."""
 
     url: URL
     raw: bytes
@@ -36,7 +36,7 @@ class Posting:
     """Seconds by which its timestamp lies in the past."""
     further_headers: tuple[tuple[str, str], ...] = ()
     label: str = ""
-    """For whoever hears of its answer."""
+    """Passed on to the callback for its answer."""
 
     def headers(self, now: float) -> dict[str, str]:
         headers = {"Content-Type": "application/json", **dict(self.further_headers)}
@@ -47,13 +47,13 @@ class Posting:
 
 @dataclass(slots=True)
 class Answers:
-    """What came back."""
+    """The answers of a run."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
     """From sending to the answer, of each request that got one."""
     trouble: str | None = None
-    """Why the last unanswered request got no answer."""
+    """Why the last request without an answer got none."""
 
     def percentile_ms(self, share: float) -> float | None:
         """Nearest rank; None when there was no answer."""
@@ -79,19 +79,19 @@ async def post_all(
     rate: float | None = None,
     answered: Callable[[Posting, int], None] = lambda _posting, _status: None,
 ) -> Answers:
-    """Post in the order given, `concurrency` at once, at most `rate` a second. `answered` hears of each."""
+    """Post in the order given, `concurrency` at once, at most `rate` a second. `answered` is called for each."""
     answers = Answers()
     due = _paced(postings, rate)
     connector = aiohttp.TCPConnector(limit=concurrency)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
 
-        async def post_in_turn() -> None:
+        async def post_next() -> None:
             for posting, moment in due:
                 await asyncio.sleep(moment - time.monotonic())
                 answered(posting, await _post(session, posting, answers))
 
-        await asyncio.gather(*(post_in_turn() for _ in range(concurrency)))
+        await asyncio.gather(*(post_next() for _ in range(concurrency)))
     return answers
 
 

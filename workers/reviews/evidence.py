@@ -25,24 +25,24 @@ from workers.platform_sessions import NotSaid, ask
 
 
 class Gathered(StrEnum):
-    """What became of a question about a review."""
+    """The result of gathering evidence about a review."""
 
     CLOSED = "closed"
-    """Somebody had closed it before it was asked about."""
+    """The review was closed before evidence was gathered."""
     CHANGED = "changed"
-    """Somebody acted meanwhile: it is asked about again."""
+    """The review was changed meanwhile: evidence is gathered again."""
     ATTACHED = "attached"
     SUGGESTED = "suggested"
     RESOLVED = "resolved"
     AWAY = "away"
-    """The platform did not answer."""
+    """The platform was unavailable."""
     FAULT = "fault"
-    """Of ours."""
+    """An error of Kessai itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceTerms:
-    """What the merchant decided about evidence."""
+    """The merchant's settings for evidence."""
 
     policy: ReviewPolicy
     approvals: int
@@ -51,7 +51,7 @@ class EvidenceTerms:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A review as it was when its evidence was asked for."""
+    """A review as it was when gathering began, with what the books know about it."""
 
     review: RecordedReview
     incoming: Incoming | None
@@ -61,14 +61,14 @@ class _Case:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """Our session that the review is about, and what the platform says of it."""
+    """Our session that the review is about, and the session as the platform states it."""
 
     ours: OurSession
     session: StatedSession | None
 
 
 class Evidence:
-    """Of the reviews of one endpoint."""
+    """Gathers evidence about the reviews of one endpoint."""
 
     def __init__(
         self, client: MerchantClient, terms: EvidenceTerms, books: RetryingDatabase, clock: Callable[[], datetime]
@@ -87,7 +87,7 @@ class Evidence:
         try:
             return await self._books.run(lambda connection: self._settle(connection, leased, case, answer))
         except ReviewChanged:
-            return Gathered.CHANGED  # its lease ends, and it is asked about as it is by then
+            return Gathered.CHANGED  # its lease ends, and evidence is gathered about its newer state
 
     async def _look_up_session(self, case: _Case) -> _Answer | None:
         """Of sessions that were found by likeness, only one whose challenge it names. Raises PlatformAway."""
@@ -105,7 +105,7 @@ class Evidence:
         """Raises ReviewChanged."""
         now = self._clock()
         review = case.review
-        suggestion = await self._suggested(connection, case, answer)
+        suggestion = await self._suggestion(connection, case, answer)
         again = None if suggestion is not None else next_ask(leased.asks + 1, now)
         snapshot = _snapshot(case, answer, now)
         if suggestion is not None and self._may_act(review):
@@ -116,7 +116,7 @@ class Evidence:
         await platform_evidence.attach(connection, review, snapshot, suggestion, ask_at=again)
         return Gathered.ATTACHED if suggestion is None else Gathered.SUGGESTED
 
-    async def _suggested(self, connection: Connection, case: _Case, answer: _Answer | None) -> Suggestion | None:
+    async def _suggestion(self, connection: Connection, case: _Case, answer: _Answer | None) -> Suggestion | None:
         if self._terms.policy is ReviewPolicy.OFF or answer is None or answer.session is None:
             return None
         review, session, order = case.review, answer.session, answer.ours.order
@@ -124,11 +124,11 @@ class Evidence:
         spent_on = None
         if session.requirement_id is not None:
             spent_on = await find_spender(connection, order.endpoint, session.requirement_id)
-        asked = Asked(session, Payable(order, merchant, review.challenge_hash, spent_on))
-        return suggest(ReviewReason(review.reason), case.incoming.confirmation if case.incoming else None, asked)
+        stated = Asked(session, Payable(order, merchant, review.challenge_hash, spent_on))
+        return suggest(ReviewReason(review.reason), case.incoming.confirmation if case.incoming else None, stated)
 
     def _may_act(self, review: RecordedReview) -> bool:
-        """Never where two people decide, nor where one is at it."""
+        """Not where two people must decide, nor while a person works on the review."""
         is_free = review.assignee is None and review.proposed is None
         is_allowed = self._terms.policy is ReviewPolicy.ACT and self._terms.approvals == 1
         return is_allowed and is_free and review.reason in SETTLED_BY_EVIDENCE
@@ -136,7 +136,7 @@ class Evidence:
     async def _resolve(
         self, connection: Connection, review: RecordedReview, suggestion: Suggestion, now: datetime
     ) -> bool:
-        """Whether the books allowed it. Raises ReviewChanged."""
+        """Take the suggested decision; False when the books do not allow it. Raises ReviewChanged."""
         try:
             done = await resolve.resolve(
                 connection,
@@ -154,7 +154,7 @@ class Evidence:
 
 
 async def _case(connection: Connection, review_id: int) -> _Case | None:
-    """None when it is closed meanwhile."""
+    """None when the review was closed meanwhile."""
     review, evidence = await reviews.find(connection, review_id)
     if review.state != "open":
         return None
@@ -165,7 +165,7 @@ async def _case(connection: Connection, review_id: int) -> _Case | None:
     payment = incoming.confirmation if incoming is not None else None
     amount, currency = None, None
     if isinstance(payment, StandardSettled) and isinstance(payment.currency, str):
-        amount, currency = _whole(payment.amount), payment.currency
+        amount, currency = _whole_amount(payment.amount), payment.currency
     ours = await platform_evidence.sessions_of(connection, review, amount_minor=amount, currency=currency)
     side = evidence.get("event") or evidence.get("statement") or evidence.get("session") or {}
     stated = await platform_evidence.stated(
@@ -188,8 +188,8 @@ def _snapshot(case: _Case, answer: _Answer | None, now: datetime) -> dict[str, o
     return snapshot | beside_order(answer.session, order, answer.ours.challenge_hash)
 
 
-def _whole(amount: object) -> int | None:
-    """Of minor units."""
+def _whole_amount(amount: object) -> int | None:
+    """A whole number of minor units; None for anything else."""
     try:
         number = int(str(amount))
     except ValueError:

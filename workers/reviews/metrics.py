@@ -1,4 +1,4 @@
-"""What the reviews role counts. Endpoints are those of the settings."""
+"""What does the reviews role count? The endpoints are those of the settings."""
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -9,13 +9,13 @@ class ReviewMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._evidence = Counter(
             "kessai_review_evidence",
-            "Questions to the platform about reviews, by what became of them.",
+            "Requests to the platform about reviews, by outcome.",
             ("endpoint", "outcome"),
             registry=registry,
         )
 
     def expect(self, endpoint: str) -> None:
-        """Show an endpoint from the start."""
+        """Show the series of an endpoint from the start."""
         for outcome in Gathered:
             self._evidence.labels(endpoint, outcome)
 

@@ -31,13 +31,13 @@ from workers.reviews.evidence import Evidence, EvidenceTerms, Gathered
 from workers.reviews.metrics import ReviewMetrics
 
 PER_MINUTE: Final = 60
-"""Reviews of an endpoint that one worker asks about, at most."""
+"""The most reviews of an endpoint about which one worker calls the platform."""
 IDLE_SECONDS: Final = 30.0
 """Between two polls of the books when no notice came."""
 ALONE_SECONDS: Final = 600.0
 """Until a review is asked about again that the platform failed for, while it may answer for others."""
 NOTICES: Final = 100
-"""That are taken from a queue at once."""
+"""The most notices that are taken from a queue at once."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("kessai.worker")
 
@@ -58,7 +58,7 @@ class Reviews:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         drain_timeout: float = 20.0,
     ) -> None:
-        """`accesses`: the merchant's token of each endpoint; without any, nothing is consumed."""
+        """`accesses` has the merchant's token of each endpoint; when it is empty, nothing is consumed."""
         self._books = books
         self._accesses = accesses
         self._terms = terms
@@ -68,7 +68,7 @@ class Reviews:
         self._clock = clock
         self._noticed = asyncio.Event()
         self._away: dict[str, str] = {}
-        """Why the platform did not answer last, by endpoint."""
+        """Why the platform is unavailable, by endpoint."""
         for endpoint in accesses:
             metrics.expect(endpoint)
         self._consumers = [
@@ -86,7 +86,7 @@ class Reviews:
         ]
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Raises ConsumerStuck when the process is better started anew."""
+        """Raises ConsumerStuck when the process should be restarted."""
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
             group.create_task(stop.wait())  # a role that ends before it ends the worker
             for consumer in self._consumers:
@@ -143,7 +143,7 @@ class Reviews:
             return await self._put_off(state, leased, away)
         except KessaiError:
             raise
-        except Exception:  # it is leased: others have their turn before it is asked about again
+        except Exception:  # it is leased: other reviews come first before it is retried
             log.exception("review.fault", review_id=leased.review_id, endpoint=endpoint)
             self._metrics.gathered(endpoint, Gathered.FAULT)
             return self._gap
@@ -176,9 +176,9 @@ class _EndpointState:
     endpoint: str
     evidence: Evidence
     failed: set[int] = field(default_factory=set)
-    """Reviews that it failed for since it last answered."""
+    """Reviews for which the platform failed since it last answered."""
     pauses: int = 0
-    """That were made since then because it was away."""
+    """Pauses since then because the platform was unavailable."""
 
 
 def _nothing(_body: bytes, _headers: Mapping[str, Any]) -> None:

@@ -55,7 +55,7 @@ class Session:
 
     @property
     def leads_to(self) -> str:
-        """Where the buyer is sent from the page: to the shop, which is told the session."""
+        """The page of the shop to which the buyer is sent, with the session in its query."""
         back = self.success_url if self.status is SessionStatus.PAID else self.cancel_url
         return str(URL(back).update_query(session_id=self.id))
 

@@ -1,4 +1,4 @@
-"""What is a payment? What a buyer is asked for, and what has become of it."""
+"""What is a payment? The amount that a buyer has to pay, and its state."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +18,7 @@ class PaymentStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a buyer is asked to pay, and what a statement says that it was for."""
+    """What a buyer has to pay, and what a statement says that it was for."""
 
     merchant: str
     amount_minor: int

@@ -1,4 +1,4 @@
-"""How does a buyer pay? A requirement that a merchant's challenge vouches for, a transaction, and its confirmation."""
+"""How does a buyer pay? A requirement with a merchant's challenge, a transaction, and its confirmation."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ Announce = Callable[[str, str, dict[str, Any]], str]
 
 
 class Payments:
-    """`announce` is told of each payment that is confirmed."""
+    """`announce` is called with each payment that is confirmed."""
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ class Shop:
 
 
 class Platform:
-    """The clock stands until it is moved. `run` keeps the ids of two sandboxes apart; `seed` repeats their faults."""
+    """The clock stops until it is moved. `run` keeps the ids of two sandboxes apart; `seed` repeats their faults."""
 
     def __init__(
         self,
@@ -97,15 +97,15 @@ class Platform:
 
     def announce(self, event_type: str, merchant: str, data: dict[str, Any]) -> str:
         """Send an event to all who subscribed; its id."""
-        said = self.event(event_type, merchant, data)
-        self.webhooks.send(said, self.merchants.find(merchant).owner)
-        return said.id
+        announced = self.event(event_type, merchant, data)
+        self.webhooks.send(announced, self.merchants.find(merchant).owner)
+        return announced.id
 
     def event(self, event_type: str, merchant: str, data: dict[str, Any]) -> Event:
         """Made, kept, and not yet sent to anybody."""
-        said = event(self._ids.next("evt"), event_type, merchant, data, now=self.now)
-        self._events[said.id] = said
-        return said
+        announced = event(self._ids.next("evt"), event_type, merchant, data, now=self.now)
+        self._events[announced.id] = announced
+        return announced
 
     def find_event(self, event_id: str) -> Event:
         """Raises Refused."""

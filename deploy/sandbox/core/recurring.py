@@ -87,7 +87,7 @@ class Recurring:
         charged = self._charge(buyer, order, amount_minor=order.amount_minor)
         self._approved[order.challenge] = (buyer, subscribed.id)
         started = self._keep(replace(subscribed, charges=(charged.id,)))
-        self._announce("subscription.created", order.merchant, _told(started, charged))
+        self._announce("subscription.created", order.merchant, _subscription_event(started, charged))
         self._plan_renewal(started, self._now())
         return self._subscription_view(started) | {"idempotent_replay": False}
 
@@ -98,7 +98,7 @@ class Recurring:
             raise not_found("subscription", subscription_id)
         if subscribed.status is RecurringStatus.ACTIVE:
             subscribed = self._keep(replace(subscribed, status=RecurringStatus.CANCELLED))
-            self._announce("subscription.cancelled", subscribed.order.merchant, _told(subscribed, None))
+            self._announce("subscription.cancelled", subscribed.order.merchant, _subscription_event(subscribed, None))
         return self._subscription_view(subscribed)
 
     def authorize(self, buyer: str, body: fields.Body) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class Recurring:
         return authorization_view(revoked)
 
     def execute(self, token: str, body: fields.Body) -> dict[str, Any]:
-        """One occurrence; its slot is charged once, however often it is asked for. Raises Refused."""
+        """One occurrence; its slot is charged once, however often it is requested. Raises Refused."""
         slot = fields.text(body, "slot_id")
         authorized = next((each for each in self._authorized.values() if each.token == token), None)
         if authorized is None:
@@ -182,11 +182,15 @@ class Recurring:
         try:
             charged = self._charge(subscribed.buyer, subscribed.order, amount_minor=subscribed.order.amount_minor)
         except Refused as refused:
-            failed = _told(subscribed, None) | {"reason_code": refused.code, "will_retry": True, "final_failure": False}
+            failed = _subscription_event(subscribed, None) | {
+                "reason_code": refused.code,
+                "will_retry": True,
+                "final_failure": False,
+            }
             self._announce("payment.failed", subscribed.order.merchant, failed)
         else:
             renewed = self._keep(replace(subscribed, charges=(*subscribed.charges, charged.id)))
-            self._announce("subscription.renewed", renewed.order.merchant, _told(renewed, charged))
+            self._announce("subscription.renewed", renewed.order.merchant, _subscription_event(renewed, charged))
         self._plan_renewal(subscribed, due)
 
     def _keep(self, subscribed: Subscribed) -> Subscribed:
@@ -261,7 +265,7 @@ def _executed(authorized: Authorized, slot: str, payment: Payment) -> dict[str, 
     }
 
 
-def _told(subscribed: Subscribed, charged: Payment | None) -> dict[str, Any]:
+def _subscription_event(subscribed: Subscribed, charged: Payment | None) -> dict[str, Any]:
     return {
         "subscription_id": subscribed.id,
         "subscription_status": subscribed.status,

@@ -21,7 +21,7 @@ def invalid(message: str, *, code: str = "INVALID_REQUEST") -> Refused:
 
 
 def not_found(thing: str, name: str) -> Refused:
-    """`thing` is what it is called in words; a code of the thing's own keeps it apart from an unknown route.
+    """`thing` is its name in English; a code of its own distinguishes it from an unknown route.
 
     The SDK reads a bare NOT_FOUND about a checkout session as "hosted checkout is not enabled".
     """

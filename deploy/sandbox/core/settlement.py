@@ -1,4 +1,4 @@
-"""Which batches are there, and who hears that one is settled?"""
+"""Which batches are there, and what happens when one is settled?"""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from deploy.sandbox.core.wire import Ids
 
 
 class Settlement:
-    """Takes every batch from its close to its end. `settled` hears of each that is paid."""
+    """Takes every batch from its close to its end. `settled` is called with each that is paid."""
 
     def __init__(
         self,

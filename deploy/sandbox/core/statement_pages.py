@@ -145,7 +145,7 @@ class Statements:
         return _page(batches, lambda batch: batch_row(batch, self._accounts), _limit(query, BATCHES_AT_MOST))
 
     def provider_batch(self, provider: str, batch_id: str, query: Query) -> Batch:
-        """Raises Refused when there is none, it is another provider's, or none of its usage is what is asked about."""
+        """Raises Refused when there is none, it is another provider's, or none of its usage matches the query."""
         batch = self._settlement.find(batch_id)
         wanted = Filter(listing_id=query.get("listing_id"), capability_key=query.get("capability_key"))
         if batch.provider != provider or not self._has_bought(wanted, batch):
@@ -188,9 +188,9 @@ class Statements:
         return found
 
 
-def _page(things: Iterator[T], show: Callable[[T], Row], limit: int) -> Row:
+def _page(items: Iterator[T], show: Callable[[T], Row], limit: int) -> Row:
     """`next_cursor` is null on the last page."""
-    found = list(islice(things, limit + 1))
+    found = list(islice(items, limit + 1))
     more = len(found) > limit
     return {
         "items": [show(thing) for thing in found[:limit]],
@@ -212,7 +212,7 @@ def _before(query: Query, kind: str) -> int | None:
     except (ValueError, binascii.Error):
         found = None
     if found is None or found[1].decode() != kind:
-        raise invalid("cursor is none of this list: pass on next_cursor as it came", code="INVALID_CURSOR")
+        raise invalid("cursor is none of this list: pass on next_cursor unchanged", code="INVALID_CURSOR")
     return int(found[2])
 
 

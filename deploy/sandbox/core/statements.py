@@ -182,7 +182,7 @@ def _batch(batch: Batch, accounts: Accounts) -> Row:
 
 
 def _course(batch: Batch) -> Row:
-    """Where the batch stands and when what was, or will be, done."""
+    """The state of the batch, and the times of its steps."""
     is_early = batch.trigger is Trigger.AMOUNT_THRESHOLD
     return {
         "status": batch.status,

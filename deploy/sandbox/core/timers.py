@@ -1,4 +1,4 @@
-"""What happens next? One line of things that are due, by time, then in the order in which they were planned."""
+"""What happens next? A queue of acts by the time when they are due, then in the order in which they were planned."""
 
 import heapq
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Planned(NamedTuple):
-    """The number decides between two things that are due at the same moment."""
+    """The number orders two acts that are due at the same time."""
 
     at: datetime
     number: int
@@ -16,7 +16,7 @@ class Planned(NamedTuple):
 
 
 class Timers:
-    """Nothing is ever unplanned: an act looks at the state it finds and does nothing when it comes too late."""
+    """No act is ever cancelled: it checks the state that it finds, and does nothing when it is too late."""
 
     def __init__(self) -> None:
         self._planned: list[Planned] = []

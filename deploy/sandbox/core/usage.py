@@ -84,7 +84,7 @@ class Account:
 
 
 class Accounts:
-    """`closed` hears of each batch that a closed period becomes."""
+    """`closed` is called with each batch that a closed period becomes."""
 
     def __init__(
         self, ids: Ids, timers: Timers, now: Callable[[], datetime], *, closed: Callable[[Batch], None]

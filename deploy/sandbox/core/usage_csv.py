@@ -1,4 +1,4 @@
-"""How does a batch's usage look as a file?"""
+"""What does the CSV file of a batch's usage contain?"""
 
 import csv
 import io

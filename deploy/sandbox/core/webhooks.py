@@ -1,4 +1,4 @@
-"""Who is told what, when, and what did they answer? Subscriptions, their secrets, deliveries and their log."""
+"""Which events are sent where and when, and what was answered? Subscriptions, secrets, deliveries and their log."""
 
 import secrets
 from collections import deque
@@ -80,7 +80,7 @@ class Attempt(NamedTuple):
     delivery_id: str
     url: str
     signed: bytes
-    """The bytes that the signatures vouch for."""
+    """The bytes that are signed."""
     sent: bytes
     """The bytes that are posted; others only when they are tampered with on purpose."""
     secrets: tuple[SigningSecret, ...]
@@ -89,7 +89,7 @@ class Attempt(NamedTuple):
 
 
 class Webhooks:
-    """Says what to send and hears what was answered; `attempts` holds what is due now."""
+    """Decides what to send and records the answers; `attempts` holds what is due now."""
 
     def __init__(self, ids: Ids, timers: Timers, faults: Faults, now: Callable[[], datetime]) -> None:
         self._ids = ids
@@ -193,21 +193,21 @@ class Webhooks:
         return (self._deliveries[name] for name in self._newest_first)
 
     def answered(self, delivery_id: str, status: int | None, *, attempted_at: datetime) -> None:
-        """What came back for an attempt; None when nobody answered."""
+        """Record the status of an attempt; None when there was no answer."""
         delivery = self._deliveries[delivery_id]
         if status == GONE:
             subscription = self._subscriptions[delivery.subscription_id]
             self._keep(replace(subscription, is_active=False))
-        heard = replace(delivery, attempts=delivery.attempts + 1, response_status=status, next_attempt_at=None)
+        answered = replace(delivery, attempts=delivery.attempts + 1, response_status=status, next_attempt_at=None)
         if status is not None and 200 <= status < 300:
-            heard = replace(heard, status=DeliveryStatus.DELIVERED, delivered_at=attempted_at)
-        elif status == GONE or not heard.is_retried or heard.attempts > len(RETRY_AFTER):
-            heard = replace(heard, status=DeliveryStatus.FAILED)
+            answered = replace(answered, status=DeliveryStatus.DELIVERED, delivered_at=attempted_at)
+        elif status == GONE or not answered.is_retried or answered.attempts > len(RETRY_AFTER):
+            answered = replace(answered, status=DeliveryStatus.FAILED)
         else:
-            at = attempted_at + RETRY_AFTER[heard.attempts - 1]
-            heard = replace(heard, status=DeliveryStatus.RETRYING, next_attempt_at=at)
+            at = attempted_at + RETRY_AFTER[answered.attempts - 1]
+            answered = replace(answered, status=DeliveryStatus.RETRYING, next_attempt_at=at)
             self._timers.plan(at, lambda: self._attempt(delivery_id))
-        self._deliveries[delivery_id] = heard
+        self._deliveries[delivery_id] = answered
         self._release(delivery.subscription_id)
 
     def _first_attempt(self, delivery: Delivery) -> None:

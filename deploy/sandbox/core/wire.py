@@ -29,7 +29,7 @@ def digest(*parts: str) -> str:
 
 
 def short(*parts: str, length: int = 16) -> str:
-    """Some hex digits that stand for the parts."""
+    """Hex digits that are computed from the parts."""
     return digest(*parts)[7 : 7 + length]
 
 

@@ -1,4 +1,4 @@
-"""How is a running sandbox steered? `/sandbox`: the clock, the faults, the deliveries, the batches, and its books.
+"""How is a running sandbox controlled? `/sandbox`: the clock, the faults, the deliveries, the batches, and its books.
 
 Only for this machine: a page of another origin, or a name that leads here, is refused.
 """
@@ -57,7 +57,7 @@ class ControlApi:
             ("POST", "/v1/sandbox/checkout-sessions/{name}/confirm", self.confirm),
             ("POST", "/v1/sandbox/checkout-sessions/{name}/redeliver", self.redeliver_session),
         ]
-        return [web.route(method, path, self._road(control)) for method, path, control in table]
+        return [web.route(method, path, self._handler(control)) for method, path, control in table]
 
     async def show(self, call: Call) -> Answer:
         platform = self._platform
@@ -119,7 +119,7 @@ class ControlApi:
         return Answer({"batches": [batch_row(batch, settlement.accounts) for batch in reversed(settlement.every())]})
 
     async def decide(self, call: Call) -> Answer:
-        """An operator's word: `requeue`, `uncollectible` or `written_off`."""
+        """An operator's decision: `requeue`, `uncollectible` or `written_off`."""
         settlement, name, decision = self._platform.settlement, call.path["name"], call.path["decision"]
         if decision == "requeue":
             batch = settlement.requeue(name)
@@ -158,8 +158,8 @@ class ControlApi:
         session = self._platform.checkout.pay(call.path["name"], user_of(self._buyer_token))
         await self._courier.idle()
         event = self._platform.find_event(self._confirmed_by(session.id))
-        told = {"id": event.id, "type": event.type}
-        return Answer({"status": session.status, "redirect_url": session.leads_to, "event": told})
+        data = {"id": event.id, "type": event.type}
+        return Answer({"status": session.status, "redirect_url": session.leads_to, "event": data})
 
     async def redeliver_session(self, call: Call) -> Answer:
         """502 when the last of the deliveries failed, as the official sandbox answers."""
@@ -172,9 +172,9 @@ class ControlApi:
         if not views:
             raise Refused(409, "NO_SUBSCRIPTION", "there is no webhook subscription to deliver to")
         last = views[-1]
-        told: dict[str, Any] = {"redelivered": True, "event": {"id": event.id, "type": event.type}}
-        told |= {name: last[name] for name in ("delivery_status", "response_status")}
-        return Answer(told, 200 if last["delivery_status"] == "delivered" else 502)
+        data: dict[str, Any] = {"redelivered": True, "event": {"id": event.id, "type": event.type}}
+        data |= {name: last[name] for name in ("delivery_status", "response_status")}
+        return Answer(data, 200 if last["delivery_status"] == "delivered" else 502)
 
     def _confirmed_by(self, session_id: str) -> str:
         checkout = self._platform.checkout
@@ -196,7 +196,7 @@ class ControlApi:
             for fault, meaning in MEANINGS.items()
         ]
 
-    def _road(self, control: Control) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _handler(self, control: Control) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
                 _require_local(request)
@@ -216,7 +216,9 @@ def _require_local(request: web.Request) -> None:
     except ValueError:
         hosts = {None}
     if not hosts <= set(fields.LOOPBACK):
-        raise Refused(403, "LOOPBACK_ONLY", "the sandbox is steered from this machine only, under a loopback address")
+        raise Refused(
+            403, "LOOPBACK_ONLY", "the sandbox is controlled from this machine only, under a loopback address"
+        )
 
 
 def _origin_of(request: web.Request) -> tuple[str | None, ...]:

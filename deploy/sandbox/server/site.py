@@ -1,4 +1,4 @@
-"""Which road does a request take? Faults first, then who asks and what for, then the platform, then the courier."""
+"""How is a request handled? Faults first, then the caller and the route, then the platform, then the courier."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -29,9 +29,9 @@ class Api:
         self._moved = moved
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.route(route.method, route.path, self._road(route.handler)) for route in ROUTES]
+        return [web.route(route.method, route.path, self._handler(route.handler)) for route in ROUTES]
 
-    def _road(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _handler(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(request: web.Request) -> web.StreamResponse:
             limited = await self._delayed_and_limited()
             if limited is not None:
@@ -47,7 +47,7 @@ class Api:
     async def _answer(self, handler: Handler, request: web.Request) -> web.Response:
         call = await read_call(request, self._platform, self._root_url)
         try:
-            call.token  # noqa: B018 - refuses who is nobody, whatever is asked for
+            call.token  # noqa: B018 - refuses a call without a token, whatever the route
             answer: Answer | File = handler(call)
         except Refused as refused:
             return refuse(refused)
@@ -84,4 +84,4 @@ async def in_json(
 
 
 def _broken(status: int) -> web.Response:
-    return refuse(Refused(status, "SERVER_ERROR", "the sandbox was told to fail"))
+    return refuse(Refused(status, "SERVER_ERROR", "the sandbox has this fault switched on"))

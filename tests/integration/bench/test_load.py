@@ -1,4 +1,4 @@
-"""The load generator tells the truth about the door it measures."""
+"""The load generator reports correctly on the server that it measures."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ ACCEPTED = b"HTTP/1.1 204 No Content\r\nDate: now\r\n\r\n"
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
 
 
-class Door:
+class Server:
     """Answers each request after `delay` seconds with the next of `answers`, over and over; b"" hangs up."""
 
     def __init__(self, answers: list[bytes], delay: float) -> None:
@@ -46,9 +46,9 @@ async def _head(reader: asyncio.StreamReader) -> bytes:
 
 
 @contextmanager
-def door(*answers: bytes, delay: float = 0.0) -> Iterator[tuple[int, Door]]:
-    """A door in a thread of its own, and its port."""
-    served, loop = Door(list(answers), delay), asyncio.new_event_loop()
+def serving(*answers: bytes, delay: float = 0.0) -> Iterator[tuple[int, Server]]:
+    """A server in its own thread, and its port."""
+    served, loop = Server(list(answers), delay), asyncio.new_event_loop()
     server = loop.run_until_complete(asyncio.start_server(served.serve, "127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -67,7 +67,7 @@ def carry_out(port: int, **plan: object) -> Result:
 
 
 def test_every_answer_is_counted_by_its_status() -> None:
-    with door(ACCEPTED, BUSY) as (port, _):
+    with serving(ACCEPTED, BUSY) as (port, _):
         result = carry_out(port, count=40)
 
     assert result.statuses == {"204": 20, "503": 20}
@@ -76,14 +76,14 @@ def test_every_answer_is_counted_by_its_status() -> None:
 
 
 def test_a_connection_that_is_lost_is_counted_and_replaced() -> None:
-    with door(ACCEPTED, ACCEPTED, b"") as (port, _):
+    with serving(ACCEPTED, ACCEPTED, b"") as (port, _):
         result = carry_out(port, count=30)
 
     assert result.statuses == {"204": 20, "broken": 10}
 
 
 def test_every_request_is_another_event_unless_a_pool_is_asked_for() -> None:
-    with door(ACCEPTED) as (port, served):
+    with serving(ACCEPTED) as (port, served):
         carry_out(port, count=50)
         assert len(set(served.bodies)) == 50
         served.bodies.clear()
@@ -92,7 +92,7 @@ def test_every_request_is_another_event_unless_a_pool_is_asked_for() -> None:
 
 
 def test_an_open_loop_keeps_its_schedule_and_writes_it_down(tmp_path: Path) -> None:
-    with door(ACCEPTED) as (port, _):
+    with serving(ACCEPTED) as (port, _):
         result = carry_out(port, count=100, rate=200.0, schedule=str(tmp_path / "due"))
 
     due = array("d", (tmp_path / "due").read_bytes())
@@ -100,9 +100,9 @@ def test_an_open_loop_keeps_its_schedule_and_writes_it_down(tmp_path: Path) -> N
     assert due[-1] - due[0] == pytest.approx(99 / 200)
 
 
-def test_a_slow_door_shows_in_the_latency_of_an_open_loop() -> None:
+def test_a_slow_server_shows_in_the_latency_of_an_open_loop() -> None:
     # 4 connections, 50 ms an answer: 80 a second at most, so a schedule of 200 a second falls behind.
-    with door(ACCEPTED, delay=0.05) as (port, _):
+    with serving(ACCEPTED, delay=0.05) as (port, _):
         result = carry_out(port, count=60, rate=200.0)
 
     assert result.max_ms > 200

@@ -74,7 +74,7 @@ async def found(there: Platform) -> dict[str, str]:
         webhook_url="https://tea.example/webhooks/siglume",
     )
     question = Question(registration, (key,), None, "JPY", 501)
-    checks = [check async for check in examine(question, Depth(), doing=lambda what: None, patience=QUICK)]
+    checks = [check async for check in examine(question, Depth(), report_step=lambda what: None, patience=QUICK)]
     failed = {each.name: each.message for each in checks if each.status == "fail" and "kessai" not in each.name}
     assert TOKEN not in repr(checks)
     assert SECRET not in repr(checks)
@@ -92,7 +92,7 @@ async def found(there: Platform) -> dict[str, str]:
         (raw(b"", status=302, headers={"Location": "https://elsewhere.example"}), "redirect"),
         (data([]), "is a list"),
         (data({"merchant_account": None}), "merchant_account"),
-        (late, "again"),
+        (late, "repeat the call later"),
     ],
     ids=["401", "401 that repeats", "404", "html", "502", "redirect", "list", "empty", "late"],
 )

@@ -1,6 +1,6 @@
-"""What does each layer of the door cost? The ingress' own server with less behind it: verifying only, or nothing.
+"""What does each layer of the ingress cost? Its own server with a handler that only verifies, or with an empty one.
 
-`python -m deploy.bench.doors verify|noop PORT`, configured by the environment like the ingress it is compared with.
+`python -m deploy.bench.baselines verify|noop PORT`, configured by the environment like the ingress it is compared with.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ from shared.settings import Settings
 
 
 class NoSink:
-    """Takes nothing: a door that only verifies must never publish."""
+    """Accepts nothing: a server that only verifies must never publish."""
 
     async def publish(self, body: bytes, *, exchange: str, routing_key: str) -> None:
-        raise AssertionError("a door of the bench tried to publish")
+        raise AssertionError("a baseline of the bench tried to publish")
 
 
 def verifying(settings: Settings, metrics: IngressMetrics) -> Handler:
-    """204 to whatever a live secret vouches for; nothing is parsed or kept."""
+    """Answers 204 to every webhook that a live secret has signed; nothing is parsed or kept."""
     endpoints = settings.endpoints()
     handler = WebhookHandler(endpoints=endpoints, sink=NoSink(), metrics=metrics, max_body=settings.max_body)
     by_path = {PATH + name: endpoint for name, endpoint in endpoints.items()}
@@ -43,13 +43,13 @@ def verifying(settings: Settings, metrics: IngressMetrics) -> Handler:
     return handle
 
 
-async def doing_nothing(request: web.BaseRequest) -> web.StreamResponse:
+async def empty_handler(request: web.BaseRequest) -> web.StreamResponse:
     return replies.ACCEPTED.to(request)
 
 
 async def serve(what: str, port: int) -> None:
     settings, metrics = Settings.from_env(), IngressMetrics(new_registry())
-    handler = verifying(settings, metrics) if what == "verify" else doing_nothing
+    handler = verifying(settings, metrics) if what == "verify" else empty_handler
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     bound = bind("127.0.0.1", port)

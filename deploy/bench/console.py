@@ -1,4 +1,4 @@
-"""How long does somebody at the desk wait, with large books? Lists and searches as the console answers them.
+"""How long does the console take for lists and searches, with large books?
 
 Also what one refresh of the overview costs Postgres: the time it spent on statements, by its own count.
 """
@@ -26,10 +26,10 @@ from shared.ledger.roles import Role
 
 NAME: Final = "bench"
 TRIES: Final = 9
-"""Of each look; the slowest of them counts."""
+"""Requests of each address; the slowest of them counts."""
 REFRESHES: Final = 100
 COUNTED_WITHIN: Final = 12.0
-"""Seconds until an idle connection has told Postgres what it did: it may keep that for ten."""
+"""Seconds until an idle connection has reported its statistics to Postgres: it may keep them for ten."""
 FAILURES: Final = (
     Failure("malformed:not_json", "MalformedEvent"),
     *(Failure("handler_error", f"Error{number}") for number in range(20)),
@@ -58,29 +58,29 @@ SPENT = "SELECT active_time FROM pg_stat_database WHERE datname = current_databa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeskFigures:
+class ConsoleFigures:
     desk_events: int
     desk_letters: int
     desk_slowest_ms: float
-    """The slowest answer to any look, from request to last byte."""
+    """The slowest answer of all addresses, from request to last byte."""
     desk_overview_db_ms: float
     """What a refresh of the overview costs Postgres, on average."""
     desk_looks_ms: Mapping[str, float]
-    """The slowest answer to each look, by its address."""
+    """The slowest answer of each address."""
 
 
-def measure(rig: Rig, *, events: int, dead_letters: int) -> DeskFigures:
+def measure(rig: Rig, *, events: int, dead_letters: int) -> ConsoleFigures:
     with rig.books("bench_desk") as (dsn, db):
         _furnish(rig, dsn, db, events, dead_letters)
-        with _desk(rig, dsn) as desk:
-            looks = list(_looks(events, dead_letters, _middle(db)))
+        with _console(rig, dsn) as console:
+            addresses = list(_addresses(events, dead_letters, _middle(db)))
             slowest = {}
-            for number, look in enumerate(looks):
-                rig.stage.says(f"desk: {look.split('?')[0]}", done=number, of=len(looks))
-                slowest[look] = max(desk.look(look) for _ in range(TRIES)) * 1000
-            rig.stage.says("desk: the overview, again and again")
-            overview = _overview_cost(desk, db)
-    return DeskFigures(
+            for number, address in enumerate(addresses):
+                rig.stage.says(f"console: {address.split('?')[0]}", done=number, of=len(addresses))
+                slowest[address] = max(console.get(address) for _ in range(TRIES)) * 1000
+            rig.stage.says("console: the overview, again and again")
+            overview = _overview_cost(console, db)
+    return ConsoleFigures(
         desk_events=events,
         desk_letters=dead_letters,
         desk_slowest_ms=max(slowest.values()),
@@ -90,20 +90,20 @@ def measure(rig: Rig, *, events: int, dead_letters: int) -> DeskFigures:
 
 
 def _furnish(rig: Rig, dsn: str, db: psycopg.Connection, events: int, dead_letters: int) -> None:
-    def told(doing: str, of: int) -> history.Say:
+    def progress(doing: str, of: int) -> history.Say:
         return lambda done: rig.stage.says(doing, done=done, of=of)
 
     paid = events - dead_letters
-    history.settle_orders(db, first=0, count=paid, say=told(f"desk: writing {paid:,} events", paid))
+    history.settle_orders(db, first=0, count=paid, say=progress(f"console: writing {paid:,} events", paid))
     history.register_orders(db, first=paid, count=dead_letters)
-    letters.bury(
+    letters.add(
         dsn,
         first=paid,
         count=dead_letters,
         secret=rig.secret,
         endpoint=ENDPOINT,
         failures=FAILURES,
-        say=told(f"desk: burying {dead_letters:,} dead letters", dead_letters),
+        say=progress(f"console: writing {dead_letters:,} dead letters", dead_letters),
     )
     db.execute(RARE)
     db.execute(REVIEWS, {"reviews": dead_letters // 20})
@@ -122,7 +122,7 @@ def _middle(db: psycopg.Connection) -> datetime:
     return middle
 
 
-def _looks(events: int, dead_letters: int, middle: datetime) -> Iterator[str]:
+def _addresses(events: int, dead_letters: int, middle: datetime) -> Iterator[str]:
     """Addresses of lists and searches: the newest, what is deep below, what is rare, and what is not there."""
     paid, dead = (events - dead_letters) // 3, events - dead_letters // 3
     deep = {"until": middle.isoformat()}
@@ -151,7 +151,7 @@ def _looks(events: int, dead_letters: int, middle: datetime) -> Iterator[str]:
     yield "/api/v1/events?outcome=ignored"
     yield "/api/v1/dead-letter-groups"
     yield _address("/api/v1/dead-letters", text=traffic.challenge_hash(dead))
-    yield _address("/api/v1/dead-letters", text="stands in no body")
+    yield _address("/api/v1/dead-letters", text="occurs in no body")
     yield _address("/api/v1/orders", state="paid")
     yield _address(f"/api/v1/orders/{traffic.order_id(paid)}/timeline")
     yield "/api/v1/reviews?queue=mismatch"
@@ -161,12 +161,12 @@ def _address(path: str, **query: str) -> str:
     return f"{path}?{urlencode(query)}" if query else path
 
 
-def _overview_cost(desk: "Desk", db: psycopg.Connection) -> float:
+def _overview_cost(console: "Console", db: psycopg.Connection) -> float:
     """Milliseconds of Postgres a refresh; the charts of a week, which hold the most."""
-    desk.look("/?range=7d")
+    console.get("/?range=7d")
     before = _spent(db)
     for _ in range(REFRESHES):
-        desk.look("/?range=7d")
+        console.get("/?range=7d")
     return (_spent(db) - before) / REFRESHES
 
 
@@ -178,7 +178,7 @@ def _spent(db: psycopg.Connection) -> float:
 
 
 @contextmanager
-def _desk(rig: Rig, dsn: str) -> Iterator["Desk"]:
+def _console(rig: Rig, dsn: str) -> Iterator["Console"]:
     port = free_port()
     argv = ["console", "--port", str(port), "--admin-port", str(free_port())]
     settings = {"KESSAI_CONSOLE_ORIGIN": f"http://127.0.0.1:{port}", "KESSAI_CONSOLE_PROXIES": "127.0.0.1"}
@@ -187,7 +187,7 @@ def _desk(rig: Rig, dsn: str) -> Iterator["Desk"]:
         rig.kessai("console", argv, database_url=dsn, port=port, settings=settings),
         closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection,
     ):
-        yield Desk(connection, token)
+        yield Console(connection, token)
 
 
 async def _let_in(dsn: str) -> str:
@@ -197,7 +197,7 @@ async def _let_in(dsn: str) -> str:
         return await api_tokens.add(connection, NAME, NAME, actor=NAME)
 
 
-class Desk:
+class Console:
     """A console, and somebody who reads it: pages as a proxy lets people in, the API with a token."""
 
     def __init__(self, connection: HTTPConnection, token: str) -> None:
@@ -205,7 +205,7 @@ class Desk:
         self._as_person = {"X-Forwarded-User": NAME}
         self._as_script = {"Authorization": f"Bearer {token}"}
 
-    def look(self, address: str) -> float:
+    def get(self, address: str) -> float:
         """Seconds until the whole answer is there. Raises RigFailed when it is no answer."""
         headers = self._as_script if address.startswith("/api/") else self._as_person
         began = time.perf_counter()
