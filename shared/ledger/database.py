@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 import asyncpg
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from shared.errors import DatabaseUnavailable, KessaiError
+from shared.errors import DatabaseUnavailable, KessaiError, SettingsError
 from shared.server_urls import database_address
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ _UNACCEPTABLE = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, a
 async def connected(pool: Pool) -> AsyncIterator[Connection]:
     """A connection for one piece of work; the one place where driver errors become ours.
 
-    Raises DatabaseUnavailable (nothing is known to be wrong with the work), TransientConflict or UnacceptableRow.
+    Raises DatabaseUnavailable (nothing is known to be wrong with the work), TransientConflict or UnacceptableRow, and
+    SettingsError when the URL asks for what this machine does not have, as a certificate.
     """
     connection: Connection | None = None
     try:
@@ -81,6 +82,8 @@ async def connected(pool: Pool) -> AsyncIterator[Connection]:
     except asyncpg.ReadOnlySQLTransactionError as error:
         await pool.expire_connections()
         raise DatabaseUnavailable("Postgres is read-only here: connections to the old primary are given up") from error
+    except asyncpg.ClientConfigurationError as error:
+        raise SettingsError(f"KESSAI_DATABASE_URL cannot be used: {_first_line(error)}") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise DatabaseUnavailable(f"Postgres refuses what its user has no right to: {_first_line(error)}") from error
     except _UNAVAILABLE as error:

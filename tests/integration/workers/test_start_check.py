@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
@@ -52,6 +53,15 @@ async def test_the_rights_that_the_error_names_are_enough_to_start(database_url:
         owner.execute(f"REVOKE UPDATE ON kessai.orders FROM {urlsplit(runtime_user).username}".encode())
     with pytest.raises(BooksUnusable, match=r"UPDATE on kessai\.orders"):
         await usable(runtime_user)
+
+
+def test_a_worker_without_the_certificate_that_its_url_needs_ends_with_one_line(
+    kessai: Kessai, database_url: str, tmp_path: Path
+) -> None:
+    environment = {"KESSAI_DATABASE_URL": f"{database_url}?sslmode=verify-full", "HOME": str(tmp_path)}
+    ran = kessai("worker", "outbox", "--admin-port", "0", environment=environment, timeout=60)
+    assert ran.returncode == 1
+    assert "root certificate file" in ran.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("command", [("worker", "outbox"), ("console", "--port", "0")], ids=lambda words: words[0])
