@@ -15,6 +15,7 @@ from aiohttp import http_parser, web
 from ingress.webhooks.connection import Handler, Limits, WebhookServer
 from ingress.webhooks.key_reloader import KeyReloader
 from ingress.webhooks.metrics import UNKNOWN_ENDPOINT, IngressMetrics
+from ingress.webhooks.open_files import connections_that_fit
 from ingress.webhooks.receive import WebhookHandler
 from shared.broker import topology
 from shared.broker.publisher import Publisher
@@ -231,7 +232,8 @@ class TopologyChecker:
 
 
 def _limits(settings: Settings) -> Limits:
-    return Limits(request_seconds=settings.body_deadline, connections=settings.max_connections)
+    connections = connections_that_fit(settings.max_connections)
+    return Limits(request_seconds=settings.body_deadline, connections=connections)
 
 
 def _drain(settings: Settings) -> float:

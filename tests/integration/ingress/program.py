@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,14 +44,21 @@ class Program:
         return code
 
 
-@contextmanager
-def program(folder: Path, amqp_url: str, *arguments: str, **environment: str | None) -> Iterator[Program]:
+def program(folder: Path, amqp_url: str, *arguments: str, **environment: str | None) -> AbstractContextManager[Program]:
     """A `kessai ingress` that is killed at the end if it still runs. None unsets what it is usually given."""
+    return program_of([KESSAI, "ingress", *(arguments or ANY_PORTS)], folder, amqp_url, environment)
+
+
+@contextmanager
+def program_of(
+    command: Sequence[str | Path], folder: Path, amqp_url: str, environment: Mapping[str, str | None]
+) -> Iterator[Program]:
+    """The same by a command line of the caller's own."""
     log = folder / "ingress.log"
-    ours = {"KESSAI_AMQP_URL": amqp_url, "SIGLUME_WEBHOOK_SECRET": SECRET} | environment
+    ours = {"KESSAI_AMQP_URL": amqp_url, "SIGLUME_WEBHOOK_SECRET": SECRET, **environment}
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [KESSAI, "ingress", *(arguments or ANY_PORTS)],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
