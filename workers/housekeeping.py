@@ -17,13 +17,14 @@ log = structlog.get_logger("kessai.worker")
 
 
 class Housekeeping:
-    def __init__(self, name: str, run_once: Callable[[], Awaitable[float]]) -> None:
-        """`run_once` returns the seconds until its next run; it may raise KessaiError.
+    def __init__(self, name: str, run_once: Callable[[], Awaitable[float]], *, retry: float = RETRY_SECONDS) -> None:
+        """`run_once` returns the seconds until its next run; it may raise KessaiError, and runs again after `retry`.
 
         A stop cancels it at once: what a transaction has not committed is done in a later run.
         """
         self._name = name
         self._run_once = run_once
+        self._retry = retry
         self._missing_right: str | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -34,7 +35,7 @@ class Housekeeping:
             except KessaiError as error:
                 log.warning("housekeeping.failed", what=self._name, error=str(error))
                 self._missing_right = str(error) if isinstance(error, MissingRight) else None
-                pause = RETRY_SECONDS
+                pause = self._retry
             await wait_or_stop(stop, pause)
 
     def readiness(self) -> Readiness:

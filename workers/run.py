@@ -35,6 +35,8 @@ from workers.folding import fold_tallies
 from workers.housekeeping import Housekeeping
 from workers.outbox.metrics import OutboxMetrics
 from workers.outbox.role import Outbox
+from workers.overview.metrics import OverviewMetrics
+from workers.overview.role import overview
 from workers.reconcile.metrics import ReconcileMetrics, SweepMetrics
 from workers.reconcile.providers import providers, providers_of
 from workers.reconcile.role import AT_ONCE, Reconcile
@@ -179,16 +181,8 @@ async def _parts(name: RoleName, settings: Settings, resources: _Resources) -> l
             )
             return [confirmations]
         case RoleName.DEAD_LETTERS:
-            archive = DeadLetters(
-                settings.require_amqp_url(),
-                books=resources.books(),
-                metrics=DeadLetterMetrics(registry),
-                batch_size=min(100, settings.batch_size),
-                largest=settings.max_body,
-                drain_timeout=settings.drain_timeout,
-            )
             publisher = await stack.enter_async_context(_publisher(settings, name))
-            return [archive, Replays(books=resources.books(), publisher=publisher)]
+            return _dead_letters(settings, resources, publisher)
         case RoleName.OUTBOX:
             publisher = await stack.enter_async_context(_publisher(settings, name))
             return [Outbox(books=resources.books(), publisher=publisher, metrics=OutboxMetrics(registry))]
@@ -203,6 +197,20 @@ async def _parts(name: RoleName, settings: Settings, resources: _Resources) -> l
             )
             own_pool = await _pool(settings, resources.pools, AT_ONCE)
             return [_reconcile(settings, replace(resources, pool=own_pool)), sweep]
+
+
+def _dead_letters(settings: Settings, resources: _Resources, publisher: Publisher) -> list[Role]:
+    archive = DeadLetters(
+        settings.require_amqp_url(),
+        books=resources.books(),
+        metrics=DeadLetterMetrics(resources.registry),
+        batch_size=min(100, settings.batch_size),
+        largest=settings.max_body,
+        drain_timeout=settings.drain_timeout,
+    )
+    replays = Replays(books=resources.books(), publisher=publisher)
+    overview_metrics = OverviewMetrics(resources.registry)
+    return [archive, replays, *overview(resources.pool, settings.require_amqp_url(), overview_metrics)]
 
 
 def _reviews(settings: Settings, resources: _Resources) -> Reviews:

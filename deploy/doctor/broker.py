@@ -7,14 +7,12 @@ from aiormq.connection import Connection
 from deploy.doctor.finding import BROKER, TOPOLOGY, Finding, fail, of_queue, ok, warn
 from shared.broker import topology
 from shared.broker.depths import Depth, connected, depth_of
-from shared.broker.topology import CONFIRMATIONS_QUEUE, DEAD_LETTERS_QUEUE, REPLAYS_QUEUE, TopologyMismatch
+from shared.broker.topology import CONSUMER_ROLES, TopologyMismatch
 from shared.errors import KessaiError
 from shared.plurals import counted
 from shared.settings import Settings
 
 OLDEST_RABBITMQ = (3, 10)
-CONSUMED = {CONFIRMATIONS_QUEUE: "confirmations", DEAD_LETTERS_QUEUE: "dead-letters", REPLAYS_QUEUE: "confirmations"}
-"""Queues that somebody must consume, and the worker role that does."""
 
 
 async def examine_broker(settings: Settings) -> AsyncIterator[Finding]:
@@ -23,7 +21,7 @@ async def examine_broker(settings: Settings) -> AsyncIterator[Finding]:
         async with connected(url) as connection:
             yield _server(connection)
             yield await _topology(url)
-            for queue, role in CONSUMED.items():
+            for queue, role in CONSUMER_ROLES.items():
                 depth = await depth_of(queue, connection)
                 if depth is not None:  # otherwise the topology check reports it
                     yield _consumed(queue, role, depth)

@@ -5,9 +5,9 @@ import asyncio
 import psycopg
 from psycopg.rows import scalar_row
 
-from deploy.doctor.broker import CONSUMED
 from deploy.showcase.setting import Setting
 from shared.broker.depths import connected, depth_of
+from shared.broker.topology import CONSUMER_ROLES
 from shared.errors import DatabaseUnavailable, KessaiError
 
 
@@ -40,5 +40,5 @@ def _holds_real_orders(url: str) -> bool:
 
 async def _is_consumed(url: str) -> bool:
     async with connected(url) as connection:
-        depths = [await depth_of(queue, connection) for queue in CONSUMED]
+        depths = [await depth_of(queue, connection) for queue in CONSUMER_ROLES]
     return any(depth.consumers for depth in depths if depth is not None)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.broker.depths import Depth, connected, depth_of
-from shared.broker.topology import CONFIRMATIONS_QUEUE, DEAD_LETTERS_QUEUE, REPLAYS_QUEUE, RETRY_TIERS
+from shared.broker.topology import CONSUMER_ROLES, RETRY_TIERS
 from shared.errors import BrokerUnavailable
 
 READ_EVERY = 5.0
@@ -31,9 +31,7 @@ class Depths:
 
 
 WATCHED = (
-    (CONFIRMATIONS_QUEUE, "confirmations"),
-    (REPLAYS_QUEUE, "confirmations"),
-    (DEAD_LETTERS_QUEUE, "dead-letters"),
+    *CONSUMER_ROLES.items(),
     *((tier.queue, None) for tier in RETRY_TIERS),
 )
 

@@ -28,6 +28,10 @@ CONFIRMATION, REPLAY, DEAD_LETTER = "confirmation", "replay", "dead-letter"
 CONFIRMATIONS_QUEUE = "kessai.confirmations"
 REPLAYS_QUEUE = "kessai.replays"
 DEAD_LETTERS_QUEUE = "kessai.dead-letters"
+CONSUMER_ROLES = MappingProxyType(
+    {CONFIRMATIONS_QUEUE: "confirmations", REPLAYS_QUEUE: "confirmations", DEAD_LETTERS_QUEUE: "dead-letters"}
+)
+"""Each queue that must have a consumer, with the worker role that consumes it."""
 REVIEW_QUEUES = ("unknown", "metered", "mismatch")
 
 DELIVERY_LIMIT = 20

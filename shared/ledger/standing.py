@@ -52,6 +52,32 @@ class Standing:
     """Buyers near their threshold, as they were counted last."""
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What of the books an alert needs."""
+
+    now: datetime
+    """By the clock of Postgres."""
+    open_letters: int
+    reviews: list[OpenReviews]
+    newest_applied: datetime | None
+    """When it was applied; None when none of the newest events was."""
+
+
+async def backlog(connection: Connection) -> Backlog:
+    """Read what waits. It takes some milliseconds: dead letters are counted by their tallies, reviews by an index."""
+    _, newest_applied = await _newest(connection)
+    row = await connection.fetchrow(
+        """
+        SELECT clock_timestamp() AS now, coalesce(sum(letters), 0)::bigint AS letters
+        FROM kessai.dead_letter_tallies
+        WHERE state = 'open'
+        """
+    )
+    assert row is not None  # noqa: S101 - an aggregate always has its row
+    return Backlog(row["now"], row["letters"], await _reviews(connection), newest_applied)
+
+
 async def standing(connection: Connection, *, groups: int) -> Standing:
     newest_event, newest_applied = await _newest(connection)
     letters = await dead_letter_search.groups(connection, state=DeadLetterState.OPEN)

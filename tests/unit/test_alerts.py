@@ -15,6 +15,7 @@ from shared.observe.database_up import DatabaseUp
 from workers.confirmations.metrics import ConfirmationMetrics
 from workers.dead_letters.metrics import DeadLetterMetrics
 from workers.outbox.metrics import OutboxMetrics
+from workers.overview.metrics import OverviewMetrics
 from workers.reconcile.metrics import ReconcileMetrics, SweepMetrics
 from workers.reviews.metrics import ReviewMetrics
 
@@ -22,7 +23,8 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = [rule for group in yaml.safe_load((DEPLOY / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
 REGISTERED: tuple[Callable[[CollectorRegistry], object], ...] = (
     *(IngressMetrics, ConfirmationMetrics, DeadLetterMetrics, OutboxMetrics, ReviewMetrics),
-    *(ReconcileMetrics, SweepMetrics, CheckoutMetrics, ConsoleMetrics, DatabaseUp),
+    *(ReconcileMetrics, SweepMetrics, CheckoutMetrics, ConsoleMetrics),
+    *(DatabaseUp, OverviewMetrics),
 )
 METRIC = re.compile(r"\bkessai_[a-z_]+")
 

@@ -4,9 +4,9 @@ import re
 
 from deploy.cli.readiness import readiness
 from deploy.doctor import finding
-from deploy.doctor.broker import CONSUMED
 from deploy.doctor.finding import Subject, of_endpoint, of_queue, ok
 from deploy.readiness.own import CLOCK, PROBE, as_check
+from shared.broker.topology import CONSUMER_ROLES
 
 FIXED = [each for each in vars(finding).values() if isinstance(each, Subject)]
 
@@ -17,7 +17,7 @@ def name(subject: Subject) -> str:
 
 def test_every_name_is_told_by_the_help() -> None:
     told = re.findall(r"kessai_[\w-]+", readiness.__doc__ or "")
-    names = [*map(name, [*FIXED, *map(of_queue, CONSUMED)]), PROBE, CLOCK]
+    names = [*map(name, [*FIXED, *map(of_queue, CONSUMER_ROLES)]), PROBE, CLOCK]
     assert len(names) == len(set(names)) == 16
     assert [each for each in names if each not in told] == []
 
