@@ -1,5 +1,7 @@
 """What the reconcile role and its sweep count. Endpoints are those of the settings."""
 
+from datetime import datetime
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from workers.reconcile.result import Reconciled
@@ -45,7 +47,7 @@ class ReconcileMetrics:
         )
         self._finished_at = Gauge(
             "kessai_reconcile_finished_timestamp_seconds",
-            "When the last run came to its end; 0 before the first of this process.",
+            "When the last run of any process came to its end; 0 before the first.",
             ("endpoint",),
             registry=registry,
         )
@@ -67,12 +69,21 @@ class ReconcileMetrics:
     def finished(self, result: Reconciled, seconds: float) -> None:
         endpoint = result.endpoint
         self._runs.labels(endpoint, "finished").inc()
+        self.found(result)
+        self._finished_at.labels(endpoint).set_to_current_time()
+        self._seconds.labels(endpoint).observe(seconds)
+
+    def found(self, result: Reconciled) -> None:
+        """What a run found, whichever process ran it."""
+        endpoint = result.endpoint
         self._differences.labels(endpoint).set(result.compared.differences)
         self._unexplained.labels(endpoint).set(len(result.unexplained))
         for level, buyers in result.exposed.counts.items():
             self._exposed.labels(endpoint, level).set(buyers)
-        self._finished_at.labels(endpoint).set_to_current_time()
-        self._seconds.labels(endpoint).observe(seconds)
+
+    def compared(self, endpoint: str, at: datetime) -> None:
+        """The books say that the last comparison was then."""
+        self._finished_at.labels(endpoint).set(at.timestamp())
 
     def failed(self, endpoint: str) -> None:
         self._runs.labels(endpoint, "failed").inc()

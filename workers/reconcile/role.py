@@ -27,6 +27,7 @@ from shared.sdrp.api.transport import Transport
 from workers.database import RetryingDatabase
 from workers.reconcile.metrics import ReconcileMetrics
 from workers.reconcile.reading import Clock
+from workers.reconcile.restoring import restored
 from workers.reconcile.result import Reconciled
 from workers.reconcile.turn import ReconcilesElsewhere, reconcile
 
@@ -113,6 +114,8 @@ class _Endpoint:
         self.name: Final = name
         self.failing: str | None = None
         """Why the last run did not come to its end, in words."""
+        self._shown_from: datetime | None = None
+        """The time of the comparison whose results the gauges were restored from."""
         self._books = books
         self._access = access
         self._patience = patience
@@ -157,7 +160,14 @@ class _Endpoint:
         compared_at = await syncs.compared_at(connection, self.name)
         if compared_at is None:
             return 0.0
-        return max(0.0, self._every - (self._clock() - compared_at).total_seconds())
+        pause = max(0.0, self._every - (self._clock() - compared_at).total_seconds())
+        self._metrics.compared(self.name, compared_at)
+        if self._shown_from is None or (pause and compared_at != self._shown_from):
+            found = await restored(connection, self.name)
+            if found is not None:
+                self._metrics.found(found)
+            self._shown_from = compared_at
+        return pause
 
     async def _reconcile(self) -> float:
         began, result = time.perf_counter(), Reconciled(self.name)

@@ -72,6 +72,15 @@ async def compare(
     return Compared(span.until, len(explained), opened, changed, closed, paired, unexplained)
 
 
+async def recount(connection: Connection, endpoint: str) -> Compared:
+    """What a comparison finds now; no review is opened, changed or closed."""
+    found = await _find(connection, endpoint, None, PATIENCE)
+    if found is None:
+        return Compared(None)
+    span, explained, unexplained = found
+    return Compared(span.until, len(explained), unexplained=unexplained)
+
+
 async def _find(
     connection: Connection, endpoint: str, since: datetime | None, patience: timedelta
 ) -> tuple[Span, list[Explained], Mapping[str, Decimal]] | None:

@@ -67,6 +67,14 @@ async def count_exposed(connection: Connection, endpoint: str, warning: Decimal,
     return found
 
 
+async def kept_exposed(connection: Connection, endpoint: str) -> Exposed:
+    """The counts of an endpoint as the last comparison kept them, without names; zeros before the first."""
+    row = await connection.fetchrow(
+        "SELECT warning, paused FROM kessai.statement_exposures WHERE endpoint = $1", endpoint
+    )
+    return Exposed() if row is None else Exposed(row["warning"], row["paused"])
+
+
 LAST = """
 SELECT sum(warning)::bigint AS warning, sum(paused)::bigint AS paused, min(counted_at) AS as_of
 FROM kessai.statement_exposures

@@ -102,6 +102,29 @@ async def test_a_restart_reads_nothing_before_it_is_due(pool: Pool, there: Accou
     assert there.asked == []
 
 
+async def test_a_restart_shows_what_the_last_run_found_before_the_next_one(pool: Pool, there: Account) -> None:
+    for number, gross in enumerate(["9000", "9900"], start=1):
+        there.closed(number, "ready", provider_gross_amount_minor=gross, buyer_period_ref=f"bpr_{number}")
+    there.bought(4, batch=None, at=NOW - timedelta(days=2))  # without webhooks: differences
+    there.totals = {"unsettled_provider_receivable_minor": "123456"}
+    first, second = new_registry(), new_registry()
+    async with running(reconcile_role(pool, first, siglume=there)):
+        await until(lambda: _counted(first, "kessai_reconcile_runs_total", result="finished"))
+    async with running(reconcile_role(pool, second, siglume=there)):
+        await until(lambda: _counted(second, "kessai_reconcile_exposed_buyers", level="warning"))
+    assert second.get_sample_value("kessai_reconcile_runs_total", {"endpoint": ENDPOINT, "result": "finished"}) is None
+    assert second.get_sample_value("kessai_reconcile_finished_timestamp_seconds", {"endpoint": ENDPOINT}) == (
+        NOW.timestamp()
+    )
+    for name in ("differences", "unexplained"):
+        before, after = (
+            registry.get_sample_value(f"kessai_reconcile_{name}", {"endpoint": ENDPOINT})
+            for registry in (first, second)
+        )
+        assert before
+        assert after == before
+
+
 async def test_a_platform_that_is_away_is_told_and_waited_for(pool: Pool, books: TestBooks, there: Account) -> None:
     there.bent["settlement-batches"] = refusal(503)
     there.bought(4)
