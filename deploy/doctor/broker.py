@@ -50,6 +50,8 @@ async def _topology(url: str) -> Finding:
 
 def _consumed(queue: str, role: str, depth: Depth) -> Finding:
     found = f"{counted(depth.messages, 'message')} waiting, {counted(depth.consumers, 'consumer')}"
+    if depth.consumers == 0 and depth.messages:
+        return fail(of_queue(queue), found, f"nobody consumes them: run `kessai worker {role}`")
     if depth.consumers == 0:
         return warn(of_queue(queue), found, f"run `kessai worker {role}`")
     return ok(of_queue(queue), found)

@@ -111,7 +111,7 @@ async def _outbox(connection: Connection) -> Finding:
     assert waiting is not None  # noqa: S101 - an aggregate always has its row
     found = f"waiting to be relayed: {counted(waiting['facts'], 'fact')}"
     if waiting["age"] > OUTBOX_PATIENCE:
-        return warn(OUTBOX, f"{found}, the oldest for {waiting['age']:.0f} s", "run `kessai worker outbox`")
+        return fail(OUTBOX, f"{found}, the oldest for {waiting['age']:.0f} s", "run `kessai worker outbox`")
     return ok(OUTBOX, found)
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import psycopg
+
 from deploy.local.ports import LOOPBACK, free_ports
 from tests.acceptance.conftest import Pipeline
 from tests.programs import Kessai, Ran
@@ -36,6 +38,37 @@ def test_what_is_missing_is_named_with_what_to_do(kessai: Kessai, database_url: 
     assert found["topology"]["health"] == "fail"
     assert "kessai topology apply" in found["topology"]["advice"]
     assert "archive" not in found
+
+
+def test_messages_that_nobody_consumes_are_a_failure(kessai: Kessai) -> None:
+    assert kessai("topology", "apply").returncode == 0
+    assert findings(kessai("doctor", "--json"))["kessai.confirmations"]["health"] == "warn"
+    (port,) = free_ports(1)
+    with kessai.role("ingress", "--host", LOOPBACK, "--port", str(port)):
+        sent = kessai(
+            "send", "--set", "data.challenge_hash=sha256:a", "--url", f"http://{LOOPBACK}:{port}/webhooks/siglume"
+        )
+        assert sent.returncode == 0, sent.stderr
+    ran = kessai("doctor", "--json")
+    assert ran.returncode == 1
+    waiting = findings(ran)["kessai.confirmations"]
+    assert waiting["health"] == "fail"
+    assert "kessai worker confirmations" in waiting["advice"]
+
+
+def test_a_fact_that_has_waited_for_more_than_a_minute_is_a_failure(kessai: Kessai, database_url: str) -> None:
+    assert kessai("topology", "apply").returncode == 0
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """
+            INSERT INTO kessai.outbox (shard, name, routing_key, subject, body, created_at)
+            VALUES (0, 'order.paid', 'order.paid', 'order-1', '{}', now() - interval '61 seconds')
+            """
+        )
+    ran = kessai("doctor", "--json")
+    assert ran.returncode == 1
+    assert findings(ran)["outbox"]["health"] == "fail"
+    assert "Kessai can work here" not in kessai("doctor").stdout
 
 
 def test_servers_that_are_away_are_found_away(kessai: Kessai) -> None:
