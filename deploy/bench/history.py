@@ -30,7 +30,7 @@ SELECT bench.order_id(n), 'siglume', %(amount)s, %(currency)s
 FROM generate_series(%(first)s::bigint, %(last)s) AS n
 """
 REGISTER_ATTEMPTS = """
-INSERT INTO kessai.checkout_attempts (challenge_hash, order_id)
+INSERT INTO kessai.challenges (challenge_hash, order_id)
 SELECT bench.challenge_hash(n), bench.order_id(n)
 FROM generate_series(%(first)s::bigint, %(last)s) AS n
 """

@@ -212,10 +212,10 @@ def _format_of(file: str) -> FileFormat:
 
 
 async def _whole(connection: "Connection", order_id: str) -> dict[str, Any]:
-    from shared.ledger import attempts, orders
+    from shared.ledger import challenges, orders
 
     order = await orders.find(connection, order_id)
-    return _fields(order) | {"challenge_hashes": await attempts.hashes_of(connection, order_id)}
+    return _fields(order) | {"challenge_hashes": await challenges.hashes_of(connection, order_id)}
 
 
 def _fields(order: "Order") -> dict[str, Any]:

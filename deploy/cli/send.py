@@ -121,11 +121,11 @@ def _events(
 
 def _terms_of(order_id: str) -> "Terms":
     from deploy.sending.recipe import Terms
-    from shared.ledger import attempts, orders
+    from shared.ledger import challenges, orders
 
     async def work(connection: "Connection") -> Terms:
         order = await orders.find(connection, order_id)
-        hashes = await attempts.hashes_of(connection, order_id)
+        hashes = await challenges.hashes_of(connection, order_id)
         if not hashes:
             raise CannotSend(
                 f"order {order_id!r} has no challenge to pay: add one, e.g. with kessai orders add {order_id} "

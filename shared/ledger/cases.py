@@ -73,6 +73,6 @@ async def _lock_hash(connection: Connection, incoming: Incoming) -> None:
 async def _owner(connection: Connection, incoming: Incoming) -> str | None:
     """The order that has the event's challenge; nobody else can take it while its hash is locked."""
     owner: str | None = await connection.fetchval(
-        "SELECT order_id FROM kessai.checkout_attempts WHERE challenge_hash = $1", incoming.challenge_hash
+        "SELECT order_id FROM kessai.challenges WHERE challenge_hash = $1", incoming.challenge_hash
     )
     return owner

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.errors import KessaiError
-from shared.ledger import attempts, audit, orders
+from shared.ledger import audit, challenges, orders
 from shared.ledger.books import Order, Row
 from shared.ledger.checkout_states import Attempt, nonce_of
 from shared.ledger.database import Connection
@@ -49,7 +49,11 @@ async def stand(connection: Connection, order_id: str) -> Stand:
                chain_receipt_id, paid_at, newest.*, clock_timestamp() AS clock
         FROM kessai.orders
         LEFT JOIN LATERAL (
-            SELECT * FROM kessai.checkouts WHERE checkouts.order_id = orders.order_id ORDER BY attempt DESC LIMIT 1
+            SELECT *
+            FROM kessai.checkout_attempts
+            WHERE checkout_attempts.order_id = orders.order_id
+            ORDER BY attempt DESC
+            LIMIT 1
         ) AS newest ON true
         WHERE orders.order_id = $1
         """,
@@ -79,7 +83,7 @@ async def lock(connection: Connection, order_id: str, attempt: int | None = None
         FROM (VALUES (1)) AS always
         LEFT JOIN LATERAL (
             SELECT *
-            FROM kessai.checkouts
+            FROM kessai.checkout_attempts
             WHERE order_id = $1 AND attempt = coalesce($2, attempt)
             ORDER BY attempt DESC
             LIMIT 1
@@ -96,7 +100,8 @@ async def begin(connection: Connection, at: Stand, urls: ReturnUrls | None, *, l
     number = 1 if at.attempt is None else at.attempt.attempt + 1
     row = await connection.fetchrow(
         """
-        INSERT INTO kessai.checkouts (order_id, attempt, nonce, begun_by, tries, leased_until, success_url, cancel_url)
+        INSERT INTO kessai.checkout_attempts (order_id, attempt, nonce, begun_by, tries, leased_until, success_url,
+                                              cancel_url)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         RETURNING *
         """,
@@ -111,7 +116,7 @@ async def begin(connection: Connection, at: Stand, urls: ReturnUrls | None, *, l
 
 async def register(connection: Connection, order: Order, challenge_hash: str, *, actor: str, now: datetime) -> bool:
     """Whether a challenge is new to the books; what was paid for it before is applied. Raises ChallengeTaken."""
-    taken_by = await attempts.order_of(connection, challenge_hash)
+    taken_by = await challenges.order_of(connection, challenge_hash)
     if taken_by == order.order_id:
         return False
     if taken_by is not None:

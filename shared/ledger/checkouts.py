@@ -80,7 +80,7 @@ async def take_turn(
             return Turn(step, at.order, at.attempt, at.now)
         row = await connection.fetchrow(
             """
-            UPDATE kessai.checkouts
+            UPDATE kessai.checkout_attempts
             SET tries = tries + 1, leased_until = $3, success_url = coalesce(success_url, $4),
                 cancel_url = coalesce(cancel_url, $5)
             WHERE order_id = $1 AND attempt = $2
@@ -106,7 +106,7 @@ async def _is_rejected(connection: Connection, at: Stand) -> bool:
 async def give_back(connection: Connection, attempt: Attempt) -> None:
     """The platform was of no help: the next one need not wait until the lease runs out."""
     await connection.execute(
-        "UPDATE kessai.checkouts SET leased_until = now() WHERE order_id = $1 AND attempt = $2 AND tries = $3",
+        "UPDATE kessai.checkout_attempts SET leased_until = now() WHERE order_id = $1 AND attempt = $2 AND tries = $3",
         *(attempt.order_id, attempt.attempt, attempt.tries),
     )
 
@@ -126,7 +126,7 @@ async def open_session(
             current = of_row(
                 await connection.fetchrow(
                     """
-                    UPDATE kessai.checkouts
+                    UPDATE kessai.checkout_attempts
                     SET state = $3, session_id = $4, checkout_url = $5, challenge_hash = $6, expires_at = $7,
                         trusted_until = $8, opened_at = coalesce(opened_at, now()), leased_until = now()
                     WHERE order_id = $1 AND attempt = $2
@@ -149,7 +149,7 @@ async def still_open(connection: Connection, attempt: Attempt, expires_at: datet
     """The platform says that the session can be paid."""
     await connection.execute(
         """
-        UPDATE kessai.checkouts
+        UPDATE kessai.checkout_attempts
         SET expires_at = $4, trusted_until = greatest($4, now() + $5::interval), leased_until = now()
         WHERE order_id = $1 AND attempt = $2 AND tries = $3
         """,
@@ -190,7 +190,7 @@ async def _end(
         return current
     ended = await connection.fetchrow(
         """
-        UPDATE kessai.checkouts
+        UPDATE kessai.checkout_attempts
         SET state = $3, ended_at = coalesce(ended_at, now()), ended_because = $4, leased_until = now()
         WHERE order_id = $1 AND attempt = $2
         RETURNING *
@@ -230,7 +230,7 @@ async def give_challenge(
             await record(connection, at, attempt, "checkout.challenged", actor=actor, detail=detail)
         row = await connection.fetchrow(
             """
-            UPDATE kessai.checkouts
+            UPDATE kessai.checkout_attempts
             SET state = $3, opened_at = coalesce(opened_at, now())
             WHERE order_id = $1 AND attempt = $2
             RETURNING *

@@ -128,7 +128,7 @@ _AT_ANY_ENDPOINT = f"endpoint = ANY ({endpoints_in('kessai.dead_letters')})"
 _OF_ORDER = """
 dead_letter_id IN (
     SELECT dead_letter_id
-    FROM kessai.checkout_attempts
+    FROM kessai.challenges
     JOIN kessai.dead_letters USING (challenge_hash)
     WHERE order_id = {0}
     UNION

@@ -71,7 +71,7 @@ _AT_ANY_ENDPOINT = f"endpoint = ANY ({endpoints_in('kessai.webhook_events')})"
 _OF_CHALLENGE = """
 (endpoint, event_id) IN (
     SELECT paying.endpoint, paying.event_id
-    FROM kessai.checkout_attempts
+    FROM kessai.challenges
     JOIN kessai.webhook_events AS paying USING (order_id)
     WHERE challenge_hash = {0}
     UNION

@@ -57,8 +57,8 @@ class NoTimeOfPayment(KessaiError):
 _HASHES = """
 ARRAY(
     SELECT challenge_hash
-    FROM kessai.checkout_attempts
-    WHERE checkout_attempts.order_id = orders.order_id
+    FROM kessai.challenges
+    WHERE challenges.order_id = orders.order_id
     ORDER BY created_at, challenge_hash
 ) AS challenge_hashes
 """

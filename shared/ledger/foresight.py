@@ -71,7 +71,7 @@ async def _order_of(connection: Connection, incoming: Incoming) -> tuple[Order |
     row = await connection.fetchrow(
         """
         SELECT orders.*, coalesce(challenge_hash = ANY (rejected_challenges), false) AS is_rejected
-        FROM kessai.checkout_attempts
+        FROM kessai.challenges
         JOIN kessai.orders USING (order_id)
         WHERE challenge_hash = $1
         """,

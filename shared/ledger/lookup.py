@@ -46,7 +46,7 @@ SELECT challenge_hash, orders.order_id, endpoint, amount_minor, currency, state,
        requirement_id, chain_receipt_id, paid_at,
        coalesce(challenge_hash = ANY (rejected_challenges), false) AS is_rejected
 FROM {given(challenge_hash="text")}
-JOIN kessai.checkout_attempts USING (challenge_hash)
+JOIN kessai.challenges USING (challenge_hash)
 JOIN kessai.orders USING (order_id)
 ORDER BY orders.order_id
 FOR UPDATE OF orders

@@ -123,7 +123,7 @@ async def _register(connection: Connection, orders: Sequence[NewOrder], *, actor
     if {order.order_id for order in orders} - locked - {order_id for order_id, _ in new}:
         raise _RegisteredMeanwhile
     await _check_known(connection, orders)
-    await _insert_attempts(connection, orders)
+    await _insert_challenges(connection, orders)
     await audit.record_all(connection, [Act(actor, "order.registered", *each) for each in new])
     waited = await apply_waiting(connection, hashes, Became.REGISTERED, actor=actor, now=now)
     return Registered(new=len(new), known=len(orders) - len(new), applied=waited.applied, reviewed=waited.reviewed)
@@ -172,12 +172,12 @@ async def _check_known(connection: Connection, orders: Sequence[NewOrder]) -> No
                 )
 
 
-async def _insert_attempts(connection: Connection, orders: Sequence[NewOrder]) -> None:
+async def _insert_challenges(connection: Connection, orders: Sequence[NewOrder]) -> None:
     pairs = sorted({(order.challenge_hash, order.order_id) for order in orders if order.challenge_hash})
     hashes, order_ids = [hash_ for hash_, _ in pairs], [order_id for _, order_id in pairs]
     await connection.execute(
         """
-        INSERT INTO kessai.checkout_attempts (challenge_hash, order_id)
+        INSERT INTO kessai.challenges (challenge_hash, order_id)
         SELECT * FROM unnest($1::text[], $2::text[])
         ON CONFLICT (challenge_hash) DO NOTHING
         """,
@@ -186,10 +186,10 @@ async def _insert_attempts(connection: Connection, orders: Sequence[NewOrder]) -
     )
     taken = await connection.fetchrow(
         """
-        SELECT attempt.challenge_hash, attempt.order_id, wanted.order_id AS wanted_by
+        SELECT challenge.challenge_hash, challenge.order_id, wanted.order_id AS wanted_by
         FROM unnest($1::text[], $2::text[]) AS wanted (challenge_hash, order_id)
-        JOIN kessai.checkout_attempts AS attempt USING (challenge_hash)
-        WHERE attempt.order_id <> wanted.order_id
+        JOIN kessai.challenges AS challenge USING (challenge_hash)
+        WHERE challenge.order_id <> wanted.order_id
         LIMIT 1
         """,
         hashes,
@@ -242,8 +242,8 @@ async def _is_begun(connection: Connection, order_id: str) -> bool:
     """
     begun: bool = await connection.fetchval(
         """
-        SELECT EXISTS (SELECT FROM kessai.checkouts WHERE order_id = $1)
-            OR EXISTS (SELECT FROM kessai.checkout_attempts WHERE order_id = $1)
+        SELECT EXISTS (SELECT FROM kessai.checkout_attempts WHERE order_id = $1)
+            OR EXISTS (SELECT FROM kessai.challenges WHERE order_id = $1)
         """,
         order_id,
     )

@@ -91,14 +91,14 @@ def next_ask(asks: int, now: datetime) -> datetime | None:
 
 
 _OURS = """
-SELECT checkouts.session_id, checkouts.challenge_hash, orders.*
-FROM kessai.checkouts
+SELECT checkout_attempts.session_id, checkout_attempts.challenge_hash, orders.*
+FROM kessai.checkout_attempts
 JOIN kessai.orders USING (order_id)
 """
 BY_HASH = f"""
 {_OURS}
-WHERE order_id = (SELECT order_id FROM kessai.checkout_attempts WHERE challenge_hash = $2)
-  AND checkouts.challenge_hash = $2 AND endpoint = $1 AND session_id IS NOT NULL
+WHERE order_id = (SELECT order_id FROM kessai.challenges WHERE challenge_hash = $2)
+  AND checkout_attempts.challenge_hash = $2 AND endpoint = $1 AND session_id IS NOT NULL
 """
 BY_ORDER = f"""
 {_OURS}
@@ -108,7 +108,8 @@ LIMIT 1
 """
 BY_LIKENESS = f"""
 {_OURS}
-WHERE endpoint = $1 AND session_id IS NOT NULL AND checkouts.state IN ('open', 'paid') AND orders.state = 'pending'
+WHERE endpoint = $1 AND session_id IS NOT NULL AND checkout_attempts.state IN ('open', 'paid')
+  AND orders.state = 'pending'
   AND amount_minor = $2 AND currency = $3 AND (look_at IS NULL OR look_at < 'infinity')
   AND opened_at BETWEEN $4::timestamptz - interval '1 day' AND $4::timestamptz + interval '5 minutes'
 ORDER BY opened_at DESC

@@ -218,7 +218,7 @@ async def _link(connection: Connection, challenge_hash: str, order_id: str, acto
     Returns how many other reviews waited for it and are closed now.
     """
     await connection.execute(
-        "INSERT INTO kessai.checkout_attempts (challenge_hash, order_id) VALUES ($1, $2)", challenge_hash, order_id
+        "INSERT INTO kessai.challenges (challenge_hash, order_id) VALUES ($1, $2)", challenge_hash, order_id
     )
     waited = await apply_waiting(connection, [challenge_hash], Became.LINKED, actor=actor, now=now)
     return waited.closed

@@ -86,15 +86,16 @@ _CANDIDATES = """
 session_id IS NOT NULL AND ((look_at IS NULL AND opened_at <= $2::timestamptz - $3::interval) OR look_at <= $2)
 """
 PASS_OVER = f"""
-UPDATE kessai.checkouts
+UPDATE kessai.checkout_attempts
 SET look_at = 'infinity'
 FROM (SELECT order_id, attempt
-      FROM kessai.checkouts
+      FROM kessai.checkout_attempts
       JOIN kessai.orders USING (order_id)
       WHERE {_CANDIDATES}
-        AND endpoint = $1 AND (orders.state NOT IN ('pending', 'cancelled') OR checkouts.state NOT IN ('open', 'paid'))
+        AND endpoint = $1
+        AND (orders.state NOT IN ('pending', 'cancelled') OR checkout_attempts.state NOT IN ('open', 'paid'))
       LIMIT {ROWS_AT_ONCE}) AS over
-WHERE checkouts.order_id = over.order_id AND checkouts.attempt = over.attempt
+WHERE checkout_attempts.order_id = over.order_id AND checkout_attempts.attempt = over.attempt
 """
 
 
@@ -106,23 +107,23 @@ async def pass_over(connection: Connection, endpoint: str, *, now: datetime, aft
 
 _OF_ORDERS = """
 SELECT orders.order_id AS id, endpoint, amount_minor, currency, orders.state AS order_state, requirement_id,
-       chain_receipt_id, paid_at, checkouts.*
-FROM kessai.checkouts
+       chain_receipt_id, paid_at, checkout_attempts.*
+FROM kessai.checkout_attempts
 JOIN kessai.orders USING (order_id)
 """
 DUE = f"""
 {_OF_ORDERS}
 WHERE {_CANDIDATES}
-  AND endpoint = $1 AND orders.state IN ('pending', 'cancelled') AND checkouts.state IN ('open', 'paid')
-ORDER BY unsaid > 0, coalesce(look_at, opened_at + $3), checkouts.order_id, attempt
+  AND endpoint = $1 AND orders.state IN ('pending', 'cancelled') AND checkout_attempts.state IN ('open', 'paid')
+ORDER BY unsaid > 0, coalesce(look_at, opened_at + $3), checkout_attempts.order_id, attempt
 LIMIT $4
 """
 OF_RUN = f"""
 {_OF_ORDERS}
 WHERE session_id IS NOT NULL AND (look_at IS NULL OR look_at < 'infinity')
   AND opened_at <= $2::timestamptz - $3::interval AND (looked_at IS NULL OR looked_at < $2)
-  AND endpoint = $1 AND orders.state IN ('pending', 'cancelled') AND checkouts.state IN ('open', 'paid')
-ORDER BY unsaid, opened_at, checkouts.order_id, attempt
+  AND endpoint = $1 AND orders.state IN ('pending', 'cancelled') AND checkout_attempts.state IN ('open', 'paid')
+ORDER BY unsaid, opened_at, checkout_attempts.order_id, attempt
 OFFSET $5
 LIMIT $4
 """
@@ -144,7 +145,7 @@ async def put_off(connection: Connection, due: Due, *, until: datetime, now: dat
     """Nothing was learnt of this one, so it was no look; others must not wait behind it."""
     await connection.execute(
         """
-        UPDATE kessai.checkouts
+        UPDATE kessai.checkout_attempts
         SET unsaid = unsaid + 1, looked_at = $5, look_at = $4
         WHERE order_id = $1 AND attempt = $2 AND looks = $3
         """,
@@ -262,7 +263,7 @@ async def _looked_at(
     """Note a look, and when the next one is due; False when another was faster."""
     status = await connection.execute(
         """
-        UPDATE kessai.checkouts
+        UPDATE kessai.checkout_attempts
         SET looks = looks + 1, paid_looks = paid_looks + $6, silences = CASE WHEN $7 THEN silences + 1 ELSE 0 END,
             unsaid = 0, looked_at = $5, look_at = coalesce($4::timestamptz, 'infinity')
         WHERE order_id = $1 AND attempt = $2 AND looks = $3

@@ -50,7 +50,7 @@ def story(known: Known, found: Found) -> list[Step]:
     steps = sorted(
         [
             *_registration(known, found),
-            *_checkouts(known.checkouts),
+            *_attempts(known.attempts),
             *_receipts(known.events),
             *_dead_letters(known.dead_letters),
             *_moved(found.moves),
@@ -93,19 +93,19 @@ def _registration(known: Known, found: Found) -> Iterator[Step]:
     if changes:  # the oldest is the last
         detail |= {name: changes[-1][f"old_{name}"] for name in ("amount_minor", "currency")}
     yield Step(order["created_at"], "order.registered", who, detail)
-    for attempt in known.attempts:
-        yield Step(attempt["created_at"], "checkout.created", None, {"challenge_hash": attempt["challenge_hash"]})
+    for challenge in known.challenges:
+        yield Step(challenge["created_at"], "checkout.created", None, {"challenge_hash": challenge["challenge_hash"]})
 
 
-def _checkouts(checkouts: Iterable[Row]) -> Iterator[Step]:
-    for checkout in checkouts:
-        detail = {name: checkout[name] for name in ("attempt", "nonce", "session_id")}
-        yield Step(checkout["begun_at"], "checkout.begun", checkout["begun_by"], detail)
-        if checkout["opened_at"] is not None:
-            yield Step(checkout["opened_at"], "checkout.opened", None, detail | {"expires_at": checkout["expires_at"]})
-        if checkout["ended_at"] is not None:
-            ended = {"ended": checkout["state"], "because": checkout["ended_because"]}
-            yield Step(checkout["ended_at"], "checkout.ended", None, detail | ended)
+def _attempts(attempts: Iterable[Row]) -> Iterator[Step]:
+    for attempt in attempts:
+        detail = {name: attempt[name] for name in ("attempt", "nonce", "session_id")}
+        yield Step(attempt["begun_at"], "checkout.begun", attempt["begun_by"], detail)
+        if attempt["opened_at"] is not None:
+            yield Step(attempt["opened_at"], "checkout.opened", None, detail | {"expires_at": attempt["expires_at"]})
+        if attempt["ended_at"] is not None:
+            ended = {"ended": attempt["state"], "because": attempt["ended_because"]}
+            yield Step(attempt["ended_at"], "checkout.ended", None, detail | ended)
 
 
 def _receipts(events: Iterable[Row]) -> Iterator[Step]:

@@ -29,8 +29,8 @@ class Known:
     """What can be found by a key of the order."""
 
     order: Row
+    challenges: Sequence[Row]
     attempts: Sequence[Row]
-    checkouts: Sequence[Row]
     reviews: Sequence[Row]
     events: Sequence[Row]
     dead_letters: Sequence[Row]
@@ -52,16 +52,16 @@ async def what_is_known(connection: Connection, order_id: str) -> Known:
     order = await connection.fetchrow("SELECT * FROM kessai.orders WHERE order_id = $1", order_id)
     if order is None:
         raise OrderNotFound(order_id)
-    attempts = await _attempts(connection, order_id)
-    hashes = [row["challenge_hash"] for row in attempts]
+    challenges = await _challenges(connection, order_id)
+    hashes = [row["challenge_hash"] for row in challenges]
     reviews = await _reviews(connection, order_id, hashes)
     events = await _events(connection, order_id, reviews)
     letters = await _letters(connection, hashes)
     review_ids = [row["review_id"] for row in reviews]
     return Known(
         order=order,
-        attempts=attempts,
-        checkouts=await _checkouts(connection, order_id),
+        challenges=challenges,
+        attempts=await _attempts(connection, order_id),
         reviews=reviews,
         events=events,
         dead_letters=letters,
@@ -74,12 +74,12 @@ async def what_is_known(connection: Connection, order_id: str) -> Known:
     )
 
 
-async def _attempts(connection: Connection, order_id: str) -> list[Row]:
+async def _challenges(connection: Connection, order_id: str) -> list[Row]:
     return await _rows(
         connection,
         """
         SELECT challenge_hash, created_at
-        FROM kessai.checkout_attempts
+        FROM kessai.challenges
         WHERE order_id = $1
         ORDER BY created_at
         """,
@@ -87,12 +87,12 @@ async def _attempts(connection: Connection, order_id: str) -> list[Row]:
     )
 
 
-async def _checkouts(connection: Connection, order_id: str) -> list[Row]:
+async def _attempts(connection: Connection, order_id: str) -> list[Row]:
     return await _rows(
         connection,
         """
         SELECT attempt, nonce, state, begun_by, begun_at, opened_at, session_id, expires_at, ended_at, ended_because
-        FROM kessai.checkouts
+        FROM kessai.checkout_attempts
         WHERE order_id = $1
         ORDER BY attempt
         """,

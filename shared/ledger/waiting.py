@@ -70,8 +70,8 @@ async def _lock_waiting(connection: Connection, hashes: Sequence[str]) -> list[t
                orders.state, requirement_id, chain_receipt_id, paid_at
         FROM kessai.reviews
         JOIN kessai.webhook_archive AS archived USING (receipt_id, received_at)
-        JOIN kessai.checkout_attempts USING (challenge_hash)
-        JOIN kessai.orders ON orders.order_id = checkout_attempts.order_id
+        JOIN kessai.challenges USING (challenge_hash)
+        JOIN kessai.orders ON orders.order_id = challenges.order_id
         WHERE reviews.state = 'open'
           AND reason IN ('unknown_challenge_hash', 'unknown_metered_challenge_hash')
           AND challenge_hash = ANY ($1::text[])

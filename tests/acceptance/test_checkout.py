@@ -82,7 +82,7 @@ async def _kill_between_answer_and_commit(
     connection = await asyncpg.connect(database_url)
     try:
         async with connection.transaction():
-            await connection.execute("LOCK TABLE kessai.checkout_attempts IN ACCESS EXCLUSIVE MODE")
+            await connection.execute("LOCK TABLE kessai.challenges IN ACCESS EXCLUSIVE MODE")
             call = asyncio.create_task(ask(session, "POST", f"{url}/orders/order-1/checkout"))
             while len(sandbox.platform.checkout.every()) < 2:
                 await asyncio.sleep(0.02)

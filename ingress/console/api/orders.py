@@ -16,7 +16,7 @@ from ingress.console import cursors
 from ingress.console.api.call import Call, Page
 from ingress.console.api.operation import ROOT, AnyOperation, act, read
 from shared.endpoints import DEFAULT_ENDPOINT
-from shared.ledger import attempts, order_lists, orders
+from shared.ledger import challenges, order_lists, orders
 from shared.ledger.books import Order
 from shared.ledger.database import Connection
 from shared.ledger.exports import By
@@ -107,7 +107,7 @@ async def cancel_order(call: Call, params: OfOrder) -> ShownOrder:
 
 async def _whole(connection: Connection, order_id: str) -> WholeOrder:
     order = await orders.find(connection, order_id)
-    return WholeOrder(**_fields(order), challenge_hashes=await attempts.hashes_of(connection, order_id))
+    return WholeOrder(**_fields(order), challenge_hashes=await challenges.hashes_of(connection, order_id))
 
 
 def _fields(order: Order) -> dict[str, Any]:

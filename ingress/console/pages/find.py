@@ -8,7 +8,7 @@ from aiohttp import web
 from ingress.console.formats import link
 from ingress.console.sections import Section, page
 from ingress.console.visit import Visit
-from shared.ledger import attempts, dead_letter_search, events, orders, reviews
+from shared.ledger import challenges, dead_letter_search, events, orders, reviews
 from shared.ledger.database import Connection
 from shared.ledger.dead_letter_search import DeadLetterNotFound
 from shared.ledger.events import EventNotFound
@@ -43,7 +43,7 @@ async def _matches(connection: Connection, text: str) -> list[Match]:
 
 
 async def _order(connection: Connection, text: str) -> list[Match]:
-    order_id = await attempts.order_of(connection, text) or text
+    order_id = await challenges.order_of(connection, text) or text
     try:
         order = await orders.find(connection, order_id)
     except OrderNotFound:

@@ -11,7 +11,7 @@ from ingress.console.messages import explained
 from ingress.console.sections import Section, act, page
 from ingress.console.timeline_steps import timeline_entry
 from ingress.console.visit import PAGE_ROWS, Tone, Visit, not_found
-from shared.ledger import attempts, notes, order_lists, orders, reviews
+from shared.ledger import challenges, notes, order_lists, orders, reviews
 from shared.ledger.exports import By
 from shared.ledger.notes import InvalidNote, NoteThing, NothingToNote
 from shared.ledger.order_lists import OrderFilter
@@ -59,7 +59,7 @@ async def _page(visit: Visit, order_id: str, *, back: Returned = FRESH, status: 
         except OrderNotFound:
             raise not_found(f"There is no order {order_id}") from None
         waiting = ReviewFilter(state="open", order_id=order_id)
-        hashes = await attempts.hashes_of(connection, order_id)
+        hashes = await challenges.hashes_of(connection, order_id)
         open_reviews = await reviews.newest(connection, waiting, limit=SHOWN)
         steps = await timeline(connection, order_id)
     return visit.page(

@@ -26,7 +26,7 @@ def _pairs(source: str, *, endpoint: str) -> str:
         UNION ALL
         SELECT metered_usage_id, orders.requirement_id
         FROM given
-        JOIN kessai.checkout_attempts USING (challenge_hash)
+        JOIN kessai.challenges USING (challenge_hash)
         JOIN kessai.orders USING (order_id)
         WHERE given.requirement_id IS NULL
     )

@@ -45,9 +45,9 @@ async def system(servers: CheckoutServers, token: str) -> System:
 
 async def lease_over(books: TestBooks) -> None:
     """As if whoever went to Siglume had been away for too long."""
-    await books.rows("UPDATE kessai.checkouts SET leased_until = now() - interval '1 second'")
+    await books.rows("UPDATE kessai.checkout_attempts SET leased_until = now() - interval '1 second'")
 
 
 async def trust_over(books: TestBooks, since: timedelta = timedelta(seconds=1)) -> None:
     """As if what is known of the sessions were old."""
-    await books.rows("UPDATE kessai.checkouts SET trusted_until = now() - $1::interval", since)
+    await books.rows("UPDATE kessai.checkout_attempts SET trusted_until = now() - $1::interval", since)

@@ -37,7 +37,7 @@ async def test_the_challenge_is_the_official_sdks_and_the_same_however_often_it_
         "amount_minor": 1200,
         "currency": "JPY",
     }
-    rows = await books.rows("SELECT challenge_hash, order_id FROM kessai.checkout_attempts")
+    rows = await books.rows("SELECT challenge_hash, order_id FROM kessai.challenges")
     assert [tuple(row) for row in rows] == [(told[0].json["challenge_hash"], "order-1")]
     assert [action for _, action, _ in await books.acts()][2:] == ["checkout.begun", "checkout.challenged"]
 
@@ -57,9 +57,9 @@ async def test_a_program_and_a_person_are_given_the_same_attempt(system: System,
     assert (await system.order()).json["attempt"]["state"] == "open"
     session = (await system.start()).json
     assert (session["attempt"], system.road.nonces()) == (1, [challenge["nonce"]])
-    assert await books.value("SELECT challenge_hash FROM kessai.checkouts") == challenge["challenge_hash"]
+    assert await books.value("SELECT challenge_hash FROM kessai.checkout_attempts") == challenge["challenge_hash"]
     assert (await system.challenge()).json == challenge
-    assert await books.value("SELECT count(*) FROM kessai.checkout_attempts") == 1
+    assert await books.value("SELECT count(*) FROM kessai.challenges") == 1
 
 
 async def test_the_next_attempt_has_its_own(system: System, books: TestBooks, servers: CheckoutServers) -> None:

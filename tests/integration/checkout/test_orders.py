@@ -87,12 +87,12 @@ async def test_then_it_keeps_its_values(
     assert (await system.order()).json["amount_minor"] == 1200
 
 
-@pytest.mark.parametrize("lost", ["DELETE FROM kessai.checkouts", "DELETE FROM kessai.checkout_attempts"])
+@pytest.mark.parametrize("lost", ["DELETE FROM kessai.checkout_attempts", "DELETE FROM kessai.challenges"])
 async def test_an_attempt_that_is_over_keeps_them_too(system: System, books: TestBooks, lost: str) -> None:
     """Whatever became of a session, its challenge may still be paid; and one without a session may have one by now."""
     await system.put()
     await system.start()
-    await books.rows("UPDATE kessai.checkouts SET state = 'failed', ended_at = now()")
+    await books.rows("UPDATE kessai.checkout_attempts SET state = 'failed', ended_at = now()")
     await books.rows(lost)
     assert (await system.put(amount_minor=1300)).problem == "conflict"
 

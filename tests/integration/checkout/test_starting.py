@@ -164,7 +164,7 @@ async def test_an_order_that_became_micro_meanwhile_is_not_started(system: Syste
                 await asyncio.sleep(0.02)
         told = await asyncio.gather(*asked)
     assert [each.problem for each in told] == ["metered-integration-required"] * 2
-    assert await books.value("SELECT count(*) FROM kessai.checkouts") == 0
+    assert await books.value("SELECT count(*) FROM kessai.checkout_attempts") == 0
     assert system.road.asked == []
     assert (await system.put(amount_minor=1300)).status == 200
 
@@ -245,7 +245,9 @@ async def test_a_session_that_is_over_when_it_is_answered_is_never_open_in_the_b
     system: System, books: TestBooks, status: str, problem: str
 ) -> None:
     """A crash between two writes would leave it there to be reused."""
-    await books.rows("CREATE TABLE kessai.seen AS SELECT state, pg_current_xact_id() AS act FROM kessai.checkouts")
+    await books.rows(
+        "CREATE TABLE kessai.seen AS SELECT state, pg_current_xact_id() AS act FROM kessai.checkout_attempts"
+    )
     await books.rows(
         """
         CREATE FUNCTION kessai.see() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -255,7 +257,9 @@ async def test_a_session_that_is_over_when_it_is_answered_is_never_open_in_the_b
         END $$
         """
     )
-    await books.rows("CREATE TRIGGER see AFTER UPDATE ON kessai.checkouts FOR EACH ROW EXECUTE FUNCTION kessai.see()")
+    await books.rows(
+        "CREATE TRIGGER see AFTER UPDATE ON kessai.checkout_attempts FOR EACH ROW EXECUTE FUNCTION kessai.see()"
+    )
     await system.put()
     system.road.bend = system.road.answering(status=status)
     assert (await system.start()).problem == problem
@@ -279,7 +283,7 @@ async def test_a_new_attempt_begins_when_the_session_is_known_to_be_over(
     second = await system.start()
     assert (second.status, second.json["attempt"]) == (201, 2)
     assert second.json["session_id"] != first.json["session_id"]
-    rows = await books.rows("SELECT attempt, nonce, state, tries FROM kessai.checkouts ORDER BY attempt")
+    rows = await books.rows("SELECT attempt, nonce, state, tries FROM kessai.checkout_attempts ORDER BY attempt")
     assert [tuple(row) for row in rows] == [(1, "order-1-attempt_1", how, 2), (2, "order-1-attempt_2", "open", 1)]
 
 
@@ -309,9 +313,9 @@ async def test_a_session_whose_buyer_has_signed_in_is_kept(system: System, books
 async def test_a_session_that_siglume_knows_no_more_makes_way(system: System, books: TestBooks) -> None:
     await system.put()
     await system.start()
-    await books.rows("UPDATE kessai.checkouts SET session_id = 'chk_of_another_life'")
+    await books.rows("UPDATE kessai.checkout_attempts SET session_id = 'chk_of_another_life'")
     assert (await system.start(look=True)).json["attempt"] == 2
-    assert await books.value("SELECT ended_because FROM kessai.checkouts WHERE attempt = 1")
+    assert await books.value("SELECT ended_because FROM kessai.checkout_attempts WHERE attempt = 1")
 
 
 REFUSALS = [(404, "NOT_FOUND"), (404, "HTTP_404"), (409, "HOSTED_CHECKOUT_NOT_ENABLED"), (410, "GONE"), (422, "NO")]
@@ -332,7 +336,7 @@ async def test_a_session_that_siglume_will_not_tell_of_makes_way_when_its_time_i
     await trust_over(books, CLOCK_TOLERANCE + timedelta(seconds=1))
     second = await system.start()
     assert (second.status, second.json["attempt"]) == (201, 2), second.raw
-    assert (await books.row("SELECT state, ended_because FROM kessai.checkouts WHERE attempt = 1"))[
+    assert (await books.row("SELECT state, ended_because FROM kessai.checkout_attempts WHERE attempt = 1"))[
         "state"
     ] == "expired"
     assert code in await books.value("SELECT detail ->> 'because' FROM kessai.audit WHERE action = 'checkout.ended'")
@@ -361,7 +365,9 @@ async def test_a_webhook_counts_that_comes_after_its_attempt_has_made_way(system
     await trust_over(books, timedelta(days=1))
     assert (await system.start()).json["attempt"] == 2
     books.shops = {}
-    await books.apply(paid(await books.value("SELECT challenge_hash FROM kessai.checkouts WHERE state = 'expired'")))
+    await books.apply(
+        paid(await books.value("SELECT challenge_hash FROM kessai.checkout_attempts WHERE state = 'expired'"))
+    )
     assert (await system.order()).json["state"] == "paid"
     assert await books.reviews() == []
     assert (await system.start()).problem == "order-not-payable"
@@ -377,7 +383,7 @@ async def test_nothing_new_is_started_while_the_webhook_of_a_payment_is_on_its_w
     for told in (await system.start(), await system.start(look=True), await system.challenge()):
         assert (told.problem, told.status) == ("payment-underway", 409), told.raw
     assert (await system.order()).json["attempt"]["state"] == "paid"
-    hash_ = await books.value("SELECT challenge_hash FROM kessai.checkouts")
+    hash_ = await books.value("SELECT challenge_hash FROM kessai.checkout_attempts")
     books.shops = {}
     await books.apply(paid(hash_))
     assert (await system.start()).problem == "order-not-payable"
@@ -423,7 +429,7 @@ async def test_a_session_that_is_not_the_orders_is_refused_and_recorded(
     assert (await system.order()).json["attempt"]["state"] == "failed"
     detail = await books.value("SELECT detail ->> 'because' FROM kessai.audit WHERE action = 'checkout.ended'")
     assert field in detail
-    assert not await books.rows("SELECT FROM kessai.checkout_attempts")
+    assert not await books.rows("SELECT FROM kessai.challenges")
     system.road.bend = None
     assert (await system.start()).json["attempt"] == 2
 
@@ -432,7 +438,7 @@ async def test_a_challenge_of_another_order_is_refused_and_recorded(system: Syst
     for order_id in ("order-1", "order-2"):
         await system.put(order_id)
     await system.start("order-1")
-    taken = await books.value("SELECT challenge_hash FROM kessai.checkouts")
+    taken = await books.value("SELECT challenge_hash FROM kessai.checkout_attempts")
     system.road.bend = system.road.answering(challenge_hash=taken)
     assert (await system.start("order-2")).problem == "session-does-not-fit"
     assert (await system.order("order-2")).json["attempt"]["state"] == "failed"

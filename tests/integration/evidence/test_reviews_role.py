@@ -70,8 +70,8 @@ async def review_of(stall: Stall, review_id: int = 1) -> tuple[RecordedReview, d
 
 async def lose_challenge(stall: Stall) -> None:
     """The books know the session of order-1, and not the challenge that it was paid with."""
-    await stall.books.rows("DELETE FROM kessai.checkout_attempts")
-    await stall.books.rows("UPDATE kessai.checkouts SET challenge_hash = $1", LOST)
+    await stall.books.rows("DELETE FROM kessai.challenges")
+    await stall.books.rows("UPDATE kessai.checkout_attempts SET challenge_hash = $1", LOST)
 
 
 async def lost_payment(stall: Stall) -> None:

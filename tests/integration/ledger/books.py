@@ -16,7 +16,7 @@ from shared.ledger.orders import NewOrder, Registered
 from tests.given import ENDPOINT, NOW, incoming
 
 TABLES = (
-    *("orders", "checkout_attempts", "checkouts", "webhook_events", "webhook_archive", "reviews", "dead_letters"),
+    *("orders", "challenges", "checkout_attempts", "webhook_events", "webhook_archive", "reviews", "dead_letters"),
     *("settlement_batches", "metered_usage", "outbox", "audit", "dead_letter_tallies"),
 )
 

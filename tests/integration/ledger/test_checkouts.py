@@ -81,7 +81,7 @@ class Platform:
     async def end(self, place: int, fact: AttemptFact) -> None:
         """As whoever asked heard it; somebody else who asked since knows better."""
         _, attempt = self.under_way[place % len(self.under_way)]
-        of_attempt = "SELECT * FROM kessai.checkouts WHERE attempt = $1"
+        of_attempt = "SELECT * FROM kessai.checkout_attempts WHERE attempt = $1"
         before = await self.books.row(of_attempt, attempt.attempt)
         async with connected(self.books.pool) as connection:
             await checkouts.end(connection, attempt, fact, actor="test")
@@ -118,7 +118,7 @@ async def test_an_order_has_one_attempt_at_a_time_and_every_session_its_order(
     for step in steps:
         with suppress(KessaiError):
             await _do(platform, *step)
-        after = [dict(row) for row in await books.rows("SELECT * FROM kessai.checkouts ORDER BY attempt")]
+        after = [dict(row) for row in await books.rows("SELECT * FROM kessai.checkout_attempts ORDER BY attempt")]
         _check(before, after)
         before = after
     await _check_books(books, before)
@@ -138,7 +138,7 @@ def _check(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
 
 
 async def _check_books(books: TestBooks, attempts: list[dict[str, Any]]) -> None:
-    hashes = {row["challenge_hash"] for row in await books.rows("SELECT * FROM kessai.checkout_attempts")}
+    hashes = {row["challenge_hash"] for row in await books.rows("SELECT * FROM kessai.challenges")}
     assert {row["challenge_hash"] for row in attempts if row["session_id"] is not None} <= hashes
     waiting = await books.rows(
         "SELECT challenge_hash FROM kessai.reviews WHERE state = 'open' AND reason = 'unknown_challenge_hash'"
@@ -161,10 +161,11 @@ async def _do(platform: Platform, what: str, *how: Any) -> None:  # noqa: ANN401
         case "given back", (place,) if platform.under_way:
             await platform.give_back(place)
         case "crashed", ():
-            await books.rows("UPDATE kessai.checkouts SET leased_until = now() - interval '1 day'")
+            await books.rows("UPDATE kessai.checkout_attempts SET leased_until = now() - interval '1 day'")
         case "grown old", ():
             await books.rows(
-                "UPDATE kessai.checkouts SET trusted_until = now() - interval '1 day' WHERE session_id IS NOT NULL"
+                "UPDATE kessai.checkout_attempts SET trusted_until = now() - interval '1 day' "
+                "WHERE session_id IS NOT NULL"
             )
         case "challenged", ():
             await platform.challenge()

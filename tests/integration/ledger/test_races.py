@@ -19,7 +19,7 @@ T = TypeVar("T")
 STRANDED = """
 SELECT orders.order_id
 FROM kessai.orders
-JOIN kessai.checkout_attempts USING (order_id)
+JOIN kessai.challenges USING (order_id)
 JOIN kessai.reviews USING (challenge_hash)
 WHERE orders.state = 'pending' AND reviews.state = 'open' AND reason = 'unknown_challenge_hash'
 """

@@ -25,7 +25,7 @@ async def test_a_review_is_held_by_one_person_at_a_time(books: TestBooks, desk: 
     assert (taken.assignee, taken.version) == (ANN, 2)
     assert (await desk.claim(1)).version == 2  # hers already
     for refused in (desk.claim(1, actor=BOB), desk.release(1, actor=BOB)):
-        with pytest.raises(ReviewTaken, match="review 1 is with cli:ann"):
+        with pytest.raises(ReviewTaken, match="review 1 is assigned to cli:ann"):
             await refused
     assert (await desk.claim(1, actor=BOB, take_over=True)).assignee == BOB
     assert (await desk.last_act()) == (BOB, "review.claimed", "review:1", {"taken_from": ANN})

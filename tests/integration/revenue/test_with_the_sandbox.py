@@ -148,7 +148,7 @@ async def test_webhooks_that_never_came_are_found(books: TestBooks) -> None:
     (difference,) = found.differences
     assert (difference.difference.reason, difference.standing) == ("webhook_missing", "in_review")
     assert difference.difference.challenge_hash == await books.value(
-        "SELECT challenge_hash FROM kessai.checkout_attempts WHERE order_id = $1", lost["order_id"]
+        "SELECT challenge_hash FROM kessai.challenges WHERE order_id = $1", lost["order_id"]
     )
     assert found.is_explained
 

@@ -169,7 +169,7 @@ class Stall:
         return [(row["order_id"], row["reason"], row["state"]) for row in rows]
 
     async def attempt(self, order_id: str = "order-1") -> str:
-        return str(await self.books.value("SELECT state FROM kessai.checkouts WHERE order_id = $1", order_id))
+        return str(await self.books.value("SELECT state FROM kessai.checkout_attempts WHERE order_id = $1", order_id))
 
 
 @asynccontextmanager

@@ -125,7 +125,7 @@ async def test_micro_and_nano_are_never_taken_from_a_session(stall: Stall, amoun
     [
         ("UPDATE kessai.orders SET amount_minor = 1300", ("amount_minor",)),
         ("UPDATE kessai.orders SET currency = 'USD'", ("currency",)),
-        ("UPDATE kessai.checkouts SET challenge_hash = 'sha256:other'", ("challenge_hash",)),
+        ("UPDATE kessai.checkout_attempts SET challenge_hash = 'sha256:other'", ("challenge_hash",)),
     ],
 )
 async def test_what_does_not_fit_is_a_review_whatever_the_policy(
@@ -184,7 +184,7 @@ async def test_what_a_person_rejected_is_not_asked_again(stall: Stall) -> None:
     await stall.wait()
     await stall.look()
     await Desk(stall.books).resolve(1, "reject")
-    await stall.books.rows("UPDATE kessai.checkouts SET look_at = '-infinity'")
+    await stall.books.rows("UPDATE kessai.checkout_attempts SET look_at = '-infinity'")
     assert await stall.found() == [("order-1", "known")]
     assert await stall.reviews() == [("order-1", "missed_webhook", "closed")]
 
@@ -200,7 +200,9 @@ async def test_a_payment_that_a_person_rejected_holds_its_order_no_longer(stall:
         await stall.challenge()
     await Desk(stall.books).resolve(1, "reject", why="sent back")
     assert await stall.start() == (Step.BEGIN, 2)
-    assert [row["state"] for row in await stall.books.rows("SELECT state FROM kessai.checkouts ORDER BY attempt")] == [
+    assert [
+        row["state"] for row in await stall.books.rows("SELECT state FROM kessai.checkout_attempts ORDER BY attempt")
+    ] == [
         "paid",
         "creating",
     ]
@@ -237,7 +239,7 @@ async def test_a_payment_of_which_the_platform_tells_no_more_is_for_a_person(sta
     await stall.wait(timedelta(minutes=2))
     assert await stall.found() == [("order-1", "nothing yet")]
     assert await stall.attempt() == "paid"
-    await stall.books.rows("UPDATE kessai.checkouts SET session_id = 'chk_forgotten'")
+    await stall.books.rows("UPDATE kessai.checkout_attempts SET session_id = 'chk_forgotten'")
     looks = []
     for _ in range(SILENCES_WHEN_PAID + 1):
         await stall.wait(timedelta(hours=2))
@@ -259,7 +261,7 @@ async def test_a_discarded_dead_letter_is_a_missing_webhook_again(stall: Stall) 
         INSERT INTO kessai.dead_letters (receipt_id, reason, error, detail, endpoint, attempts, received_at, raw,
                                          signature, key_fingerprint, challenge_hash)
         SELECT gen_random_uuid(), 'unexpected', 'KeyError', '', 'siglume', 1, now(), '', '', '', challenge_hash
-        FROM kessai.checkouts
+        FROM kessai.checkout_attempts
         """
     )
     await stall.wait()
@@ -320,9 +322,9 @@ async def test_an_open_session_is_asked_again_after_growing_pauses(stall: Stall)
 
 async def test_a_session_that_the_platform_does_not_know_is_noted(stall: Stall) -> None:
     await stall.offer()
-    await stall.books.rows("UPDATE kessai.checkouts SET session_id = 'chk_nobody_knows'")
+    await stall.books.rows("UPDATE kessai.checkout_attempts SET session_id = 'chk_nobody_knows'")
     stall.later = timedelta(minutes=31)
-    await stall.books.rows("UPDATE kessai.checkouts SET trusted_until = now() + interval '1 day'")
+    await stall.books.rows("UPDATE kessai.checkout_attempts SET trusted_until = now() + interval '1 day'")
     assert await stall.found() == [("order-1", "nothing yet")]  # a wrong address may say so, too: it can be paid still
     stall.later = timedelta(days=2)
     assert await stall.found() == [("order-1", "unknown to Siglume")]
@@ -360,7 +362,7 @@ async def test_an_order_that_has_its_money_costs_no_call(stall: Stall) -> None:
     await stall.wait()
     stall.sandbox.switch(Fault.SERVER_ERROR)
     assert await stall.found() == []
-    assert await stall.books.value("SELECT count(*) FROM kessai.checkouts WHERE look_at = 'infinity'") == 3
+    assert await stall.books.value("SELECT count(*) FROM kessai.checkout_attempts WHERE look_at = 'infinity'") == 3
 
 
 async def test_a_webhook_in_a_review_is_no_missing_one(stall: Stall) -> None:
@@ -498,7 +500,9 @@ async def test_one_session_that_answers_badly_keeps_nobody_from_being_looked_at(
     await stall.wait()
     answers[bad] = error
     assert await stall.found() == [("order-2", "missed webhook"), ("order-1", str(error))]
-    kept = await stall.books.row("SELECT looks, unsaid, look_at FROM kessai.checkouts WHERE order_id = 'order-1'")
+    kept = await stall.books.row(
+        "SELECT looks, unsaid, look_at FROM kessai.checkout_attempts WHERE order_id = 'order-1'"
+    )
     assert (kept["looks"], kept["unsaid"]) == (0, 1)
     assert kept["look_at"] - stall.now() > timedelta(minutes=9)
     assert await stall.books.value("SELECT failures FROM kessai.sweeps") == 0

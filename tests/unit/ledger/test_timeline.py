@@ -23,7 +23,7 @@ def known(**rows: object) -> Known:
         "updated_at": NOW,
     }
     nothing: dict[str, object] = dict.fromkeys(
-        ("attempts", "checkouts", "reviews", "events", "dead_letters", "replays", "acts", "notes"), ()
+        ("challenges", "attempts", "reviews", "events", "dead_letters", "replays", "acts", "notes"), ()
     )
     return Known(order=of_order, **nothing | rows)  # type: ignore[arg-type]
 
@@ -50,6 +50,6 @@ def test_windows_hold_every_transaction_of_the_order_and_never_overlap(
 
 
 def test_each_step_says_how_long_after_the_one_before_it_came() -> None:
-    attempt = {"challenge_hash": "sha256:one", "created_at": NOW + timedelta(seconds=2.5)}
-    steps = story(known(attempts=[attempt]), Found(moves=[], facts=[]))
+    challenge = {"challenge_hash": "sha256:one", "created_at": NOW + timedelta(seconds=2.5)}
+    steps = story(known(challenges=[challenge]), Found(moves=[], facts=[]))
     assert [(step.what, step.after) for step in steps] == [("order.registered", None), ("checkout.created", 2.5)]

@@ -19,13 +19,13 @@ CREATE TABLE kessai.orders (
 CREATE INDEX orders_by_age ON kessai.orders (created_at, order_id);
 
 -- One row per challenge that a buyer may pay for an order.
-CREATE TABLE kessai.checkout_attempts (
+CREATE TABLE kessai.challenges (
     challenge_hash text PRIMARY KEY CHECK (length(challenge_hash) BETWEEN 1 AND 255),
     order_id       text NOT NULL REFERENCES kessai.orders,
     created_at     timestamptz NOT NULL DEFAULT now()
 );
 
-CREATE INDEX checkout_attempts_by_order ON kessai.checkout_attempts (order_id);
+CREATE INDEX challenges_by_order ON kessai.challenges (order_id);
 
 -- The claim: one row per event id, which makes every effect happen once. It outlives the raw bytes.
 CREATE TABLE kessai.webhook_events (

@@ -12,7 +12,7 @@ CREATE TABLE kessai.checkout_clients (
 
 -- One attempt of an order is active at a time, under a nonce of its own. `state` is moved only by
 -- shared/ledger/checkout_states.py.
-CREATE TABLE kessai.checkouts (
+CREATE TABLE kessai.checkout_attempts (
     order_id       text NOT NULL REFERENCES kessai.orders,
     attempt        integer NOT NULL CHECK (attempt >= 1),
     nonce          text NOT NULL UNIQUE,
@@ -36,4 +36,4 @@ CREATE TABLE kessai.checkouts (
     CHECK (num_nonnulls(session_id, checkout_url, challenge_hash, trusted_until) IN (0, 4))
 );
 
-CREATE UNIQUE INDEX checkouts_one_active ON kessai.checkouts (order_id) WHERE state IN ('creating', 'open');
+CREATE UNIQUE INDEX checkout_attempts_one_active ON kessai.checkout_attempts (order_id) WHERE state IN ('creating', 'open');

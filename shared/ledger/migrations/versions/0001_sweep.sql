@@ -1,7 +1,7 @@
 -- Webhooks that never came, and what the platform says of reviews.
 
 -- When each session is looked at. A payment that came as it should costs its row one update, and no call.
-ALTER TABLE kessai.checkouts
+ALTER TABLE kessai.checkout_attempts
     ADD COLUMN looks      integer NOT NULL DEFAULT 0,
     ADD COLUMN paid_looks integer NOT NULL DEFAULT 0, -- those that found it paid
     ADD COLUMN silences   integer NOT NULL DEFAULT 0, -- those in a row in which the platform would not tell of it
@@ -9,8 +9,8 @@ ALTER TABLE kessai.checkouts
     ADD COLUMN looked_at  timestamptz,
     ADD COLUMN look_at    timestamptz; -- the next time; NULL: for the first time; infinity: never again
 
-CREATE INDEX checkouts_never_looked_at ON kessai.checkouts (opened_at) WHERE session_id IS NOT NULL AND look_at IS NULL;
-CREATE INDEX checkouts_to_look_at ON kessai.checkouts (look_at) WHERE look_at < 'infinity';
+CREATE INDEX checkout_attempts_never_looked_at ON kessai.checkout_attempts (opened_at) WHERE session_id IS NOT NULL AND look_at IS NULL;
+CREATE INDEX checkout_attempts_to_look_at ON kessai.checkout_attempts (look_at) WHERE look_at < 'infinity';
 
 -- Whose turn it is to ask the platform: one sweep at a time for an endpoint, whichever worker it runs in.
 CREATE TABLE kessai.sweeps (

@@ -8,7 +8,7 @@ async def hashes_of(connection: Connection, order_id: str) -> list[str]:
     rows = await connection.fetch(
         """
         SELECT challenge_hash
-        FROM kessai.checkout_attempts
+        FROM kessai.challenges
         WHERE order_id = $1
         ORDER BY created_at DESC, challenge_hash
         """,
@@ -20,6 +20,6 @@ async def hashes_of(connection: Connection, order_id: str) -> list[str]:
 async def order_of(connection: Connection, challenge_hash: str) -> str | None:
     """The order that a payment of this challenge pays."""
     order_id: str | None = await connection.fetchval(
-        "SELECT order_id FROM kessai.checkout_attempts WHERE challenge_hash = $1", challenge_hash
+        "SELECT order_id FROM kessai.challenges WHERE challenge_hash = $1", challenge_hash
     )
     return order_id
