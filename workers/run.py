@@ -189,14 +189,8 @@ async def _parts(name: RoleName, settings: Settings, resources: _Resources) -> l
         case RoleName.REVIEWS:
             return [_reviews(settings, resources)]
         case RoleName.RECONCILE:
-            sweep = Sweep(
-                resources.books(),
-                swept(settings),
-                per_minute=settings.sweep_per_minute,
-                metrics=SweepMetrics(registry),
-            )
             own_pool = await _pool(settings, resources.pools, AT_ONCE)
-            return [_reconcile(settings, replace(resources, pool=own_pool)), sweep]
+            return [_reconcile(settings, replace(resources, pool=own_pool)), _sweep(settings, resources)]
 
 
 def _dead_letters(settings: Settings, resources: _Resources, publisher: Publisher) -> list[Role]:
@@ -235,6 +229,11 @@ def _reconcile(settings: Settings, resources: _Resources) -> Reconcile:
         warning=settings.exposure_warning,
         metrics=ReconcileMetrics(resources.registry),
     )
+
+
+def _sweep(settings: Settings, resources: _Resources) -> Sweep:
+    metrics = SweepMetrics(resources.registry)
+    return Sweep(resources.books(), swept(settings), per_minute=settings.sweep_per_minute, metrics=metrics)
 
 
 def _housekeeping(settings: Settings, resources: _Resources) -> list[Housekeeping]:

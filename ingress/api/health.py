@@ -47,8 +47,8 @@ async def _keep_checking(health: Health, pool: Pool, log: structlog.stdlib.Bound
             async with connected(pool) as connection:
                 await connection.execute("SELECT FROM kessai.users LIMIT 1")
             health.books_away_because = None
-        except KessaiError as error:
-            health.books_away_because = str(error)
+        except Exception as error:  # one that was not foreseen must not end the checks
+            health.books_away_because = str(error) if isinstance(error, KessaiError) else type(error).__name__
         if (before is None) != (health.books_away_because is None):
             log.warning("books", away=health.books_away_because)
         await asyncio.sleep(CHECK_EVERY)
