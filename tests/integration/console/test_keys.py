@@ -130,7 +130,7 @@ async def test_settings_that_cannot_be_read_are_told_and_hide_no_use(
     (tmp_path / "kessai.toml").write_text("[endpoints.siglume\n")
     page = await vera.get("/keys")
     assert page.status == 200
-    assert "does not know which secrets are live: KESSAI_CONFIG: cannot read" in page.words
+    assert "cannot tell which secrets are live: KESSAI_CONFIG: cannot read" in page.words
 
 
 @pytest.mark.parametrize(
