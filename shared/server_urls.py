@@ -59,6 +59,8 @@ DEFAULTS: Final = {
 }
 """Values that ask for what asyncpg does anyway."""
 FILES: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+NOT_BY_SYSTEM: Final = (*FILES[1:], "sslpassword", "ssl_min_protocol_version", "ssl_max_protocol_version")
+"""What asyncpg does not read where the certificates of the operating system verify the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,9 @@ def database_address(url: str) -> DatabaseAddress:
     kept = {name: value for name, value in given.items() if _is_for_asyncpg(name, value)}
     if by_system:
         del kept["sslrootcert"]
+        unread = next((name for name in NOT_BY_SYSTEM if name in kept), None)
+        if unread is not None:
+            raise _refused(f"{unread} is not supported with sslrootcert=system")
     for name in FILES:
         if name in kept and not Path(kept[name]).is_file():
             raise _refused(f"{name} names {kept[name]}, which is not a readable file")

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -11,7 +10,7 @@ import structlog
 
 from shared.broker.backoff import Backoff
 from shared.broker.errors import HoldTooLong
-from shared.errors import DatabaseUnavailable
+from shared.errors import DatabaseUnavailable, SettingsError
 from shared.ledger.database import BlockedByLock, Connection, Pool, TransientConflict, retry_conflicts, run
 from shared.ledger.table_locks import table_lock
 from shared.stopping import cut_at_stop
@@ -36,12 +35,15 @@ class RetryingDatabase:
         stop: asyncio.Event | None = None,
         retried: Callable[[str], None] = lambda _: None,
         up: Callable[[Callable[[], bool]], None] = lambda _: None,
+        waits_for_table_locks: bool = True,
     ) -> None:
         """`stop` ends the wait of work for which no deliveries are held.
 
         `retried` is called with the class of each retried error, `up` once, with what tells if Postgres is there.
+        Without `waits_for_table_locks`, work that a locked table blocks fails with TransientConflict.
         """
         self._pool = pool
+        self._waits_for_table_locks = waits_for_table_locks
         self._stop = stop
         self._retried = retried
         self._given_up: Work | None = None
@@ -75,8 +77,12 @@ class RetryingDatabase:
         the work that was given up, because a full disk may take a row and refuse a batch.
         """
         work = self._given_up or _write_row
-        with suppress(Exception):  # an error of the work itself: Postgres took it as far as that
+        try:
             await self._wait_out_outages(partial(_rehearse, work), 0, seconds=float("inf"))
+        except SettingsError:
+            raise
+        except Exception:  # noqa: S110 - an error of the work itself: Postgres took it as far as that
+            pass
         if self._given_up is work:
             self._given_up = None
 
@@ -85,7 +91,7 @@ class RetryingDatabase:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                done = await self._listening(self._attempt(work), held)
+                done = await self._listening(self._attempt(work, held), held)
             except DatabaseUnavailable as error:
                 _end_if_cancelled(error)
                 self._note_outage(error, held)
@@ -100,11 +106,17 @@ class RetryingDatabase:
                 self._note_recovery()
                 return done
 
-    async def _attempt(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def _attempt(self, work: Callable[[Connection], Awaitable[T]], held: int) -> T:
         """Run the work once. A lock of a whole table is an outage: other work cannot be committed, either."""
         try:
             return await run(self._pool, work)
+        except SettingsError as error:
+            if not held:
+                raise
+            raise DatabaseUnavailable(str(error)) from error  # the deliveries are not at fault: they are held
         except BlockedByLock as blocked:
+            if not self._waits_for_table_locks:
+                raise
             lock = await run(self._pool, table_lock)
             if lock is None:
                 raise

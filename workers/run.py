@@ -156,8 +156,16 @@ class _Resources:
     database_up: DatabaseUp
     stack: AsyncExitStack
 
-    def books(self, *, retried: Callable[[str], None] = lambda _: None) -> RetryingDatabase:
-        return RetryingDatabase(self.pool, stop=self.stop, retried=retried, up=self.database_up.watch)
+    def books(
+        self, *, retried: Callable[[str], None] = lambda _: None, waits_for_table_locks: bool = True
+    ) -> RetryingDatabase:
+        return RetryingDatabase(
+            self.pool,
+            stop=self.stop,
+            retried=retried,
+            up=self.database_up.watch,
+            waits_for_table_locks=waits_for_table_locks,
+        )
 
 
 async def _parts(name: RoleName, settings: Settings, resources: _Resources) -> list[Role]:
@@ -221,9 +229,12 @@ def _reviews(settings: Settings, resources: _Resources) -> Reviews:
 
 
 def _reconcile(settings: Settings, resources: _Resources) -> Reconcile:
-    """Over a pool of its own: a run keeps its connection while it waits for Siglume."""
+    """Over a pool of its own: a run keeps its connection while it waits for Siglume.
+
+    A locked table is no outage here: each repetition of a run calls Siglume again, so it waits as after any failure.
+    """
     return Reconcile(
-        books=resources.books(),
+        books=resources.books(waits_for_table_locks=False),
         providers=providers_of(settings, None),
         every=settings.reconcile_every,
         warning=settings.exposure_warning,

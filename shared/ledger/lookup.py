@@ -39,7 +39,7 @@ async def load_books(connection: Connection, batch: Sequence[Incoming], *, thoro
     )
 
 
-# Postgres waits for a lock and then reads the locked row again, but no other: of the attempts it may return only what
+# Postgres waits for a lock and then reads the locked row again, but no other: of the challenges it may return only what
 # never changes.
 LOCK_ORDERS = f"""
 SELECT challenge_hash, orders.order_id, endpoint, amount_minor, currency, state,

@@ -14,9 +14,13 @@ NEEDED: Final = (
     ("webhook_events", "SELECT, INSERT, UPDATE"),
     ("webhook_archive", "SELECT, INSERT"),
     ("orders", "SELECT, INSERT, UPDATE"),
+    ("challenges", "SELECT, INSERT"),
     ("reviews", "SELECT, INSERT, UPDATE"),
     ("outbox", "SELECT, INSERT, UPDATE"),
     ("dead_letters", "SELECT, INSERT, UPDATE"),
+    ("dead_letter_tallies", "SELECT, INSERT"),
+    ("metered_usage", "SELECT, INSERT"),
+    ("settlement_batches", "SELECT, INSERT"),
     ("tallies", "SELECT, INSERT, DELETE"),
     ("audit", "SELECT, INSERT"),
 )

@@ -57,6 +57,8 @@ def test_the_certificates_of_the_system_verify_the_server() -> None:
         ("sslmode", "sslmode"),
         ("sslmode=require&sslrootcert=system", "sslmode=verify-full"),
         ("sslmode=verify-full&sslrootcert=/nowhere/ca.pem", "/nowhere/ca.pem"),
+        ("sslmode=verify-full&sslrootcert=system&sslcert=/dev/null", "sslcert"),
+        ("sslrootcert=system&ssl_min_protocol_version=TLSv1.3", "ssl_min_protocol_version"),
     ],
 )
 def test_the_rest_is_refused_by_name(query: str, says: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+import asyncpg
 import structlog
 
 from shared.ledger.database import Connection
@@ -23,7 +24,7 @@ async def restored(connection: Connection, endpoint: str) -> Reconciled | None:
     try:
         async with asyncio.timeout(PATIENCE):
             compared = await recount(connection, endpoint)
-    except TimeoutError:
+    except (TimeoutError, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError):
         log.warning("reconcile.not_restored", endpoint=endpoint, seconds=PATIENCE)
         return None
     totals = [

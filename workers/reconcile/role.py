@@ -6,7 +6,6 @@ An endpoint has one run at a time, whoever does it. A platform that is away is w
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
@@ -24,6 +23,7 @@ from shared.sdrp.api.clients import ProviderClient
 from shared.sdrp.api.errors import SiglumeApiError
 from shared.sdrp.api.retries import Patience
 from shared.sdrp.api.transport import Transport
+from shared.stopping import wait_or_stop
 from workers.database import RetryingDatabase
 from workers.reconcile.metrics import ReconcileMetrics
 from workers.reconcile.reading import Clock
@@ -137,8 +137,7 @@ class _Endpoint:
                 turn.cancel()
                 await asyncio.wait((turn,))
                 return
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), turn.result())
+            await wait_or_stop(stop, turn.result())
 
     async def _turn(self) -> float:
         """Seconds until the next one."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,6 +16,7 @@ from shared.observe.admin import READY, Readiness
 from shared.sdrp.api.access import Access
 from shared.sdrp.api.clients import MerchantClient
 from shared.sdrp.api.transport import Transport
+from shared.stopping import wait_or_stop
 from workers.database import RetryingDatabase
 from workers.platform_sessions import PATIENCE, PlatformAway
 from workers.reconcile.metrics import SweepMetrics
@@ -67,8 +68,7 @@ class Sweep:
                 for swept in endpoints:
                     if not await self._turn(swept, stop):
                         pause = RETRY_SECONDS
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), pause)
+                await wait_or_stop(stop, pause)
 
     def readiness(self) -> Readiness:
         """A platform that is away makes no worker ill: it is asked again."""

@@ -121,3 +121,13 @@ def test_refuses_a_missing_or_blank_webhook_secret(tmp_path: Path, arguments: tu
     assert refused.returncode == 1
     assert refused.stderr.startswith("make-secrets: ")
     assert not (tmp_path / "secrets").exists()
+
+
+def test_a_disk_that_is_full_costs_no_secret(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    make_secrets(folder, "whsec_shop")
+    on_a_full_disk = f"ulimit -f 0; trap '' XFSZ; exec {SCRIPT} add-webhook-secret whsec_next"
+    environment = clean_environment() | {"KESSAI_SECRETS_DIR": str(folder)}
+    done = subprocess.run(["sh", "-c", on_a_full_disk], env=environment, capture_output=True, check=False, timeout=20)
+    assert done.returncode != 0
+    assert (folder / "siglume_webhook_secret").read_text() == "whsec_shop\n"

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from shared.broker.errors import HoldTooLong
 from shared.broker.topology import CONFIRMATIONS_QUEUE, DEAD, DEAD_LETTER, DEAD_LETTERS_QUEUE
-from shared.errors import DatabaseUnavailable
+from shared.errors import DatabaseUnavailable, SettingsError
 from shared.ledger.database import Connection, Pool, TransientConflict, connected, open_pool
 from shared.observe.admin import Readiness
 from shared.observe.metrics import new_registry
@@ -243,6 +243,36 @@ async def test_a_lock_of_a_whole_table_is_an_outage_that_names_the_lock(bench: B
             await until(lambda: _applied(bench, 1))
     assert ["kessai.orders" in line["error"] for line in log if line["event"] == "worker.holding"] == [True]
     assert [line for line in log if line["event"] == "event.failed"] == []
+
+
+async def test_work_that_must_not_be_repeated_soon_does_not_wait_for_the_lock_of_a_table(bench: Bench) -> None:
+    books = RetryingDatabase(bench.pool, waits_for_table_locks=False)
+
+    async def in_transaction(connection: Connection) -> None:
+        async with connection.transaction():
+            await connection.execute("SET LOCAL lock_timeout = 50")
+            await connection.execute("LOCK TABLE kessai.orders IN ROW EXCLUSIVE MODE")
+
+    async with bench.pool.acquire() as other, other.transaction():
+        await other.execute("LOCK TABLE kessai.orders IN SHARE MODE")
+        with pytest.raises(TransientConflict):
+            await books.run(in_transaction)
+
+
+async def test_a_certificate_that_disappears_holds_deliveries_and_ends_what_holds_none(bench: Bench) -> None:
+    books, tries = RetryingDatabase(bench.pool), 0
+
+    async def work(_: Connection) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise SettingsError("KESSAI_DATABASE_URL cannot be used: root certificate is not there")
+
+    await books.run(work, held=3)
+    assert tries == 2
+    tries = 0
+    with pytest.raises(SettingsError):
+        await books.run(work)
 
 
 async def test_a_database_that_defaults_to_other_isolation_strands_nothing(bench: Bench, database_url: str) -> None:
