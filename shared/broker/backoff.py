@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from random import Random
 
+from shared.backoff import exponential, jittered
+
 
 @dataclass(slots=True)
 class Backoff:
@@ -11,12 +13,12 @@ class Backoff:
     first: float = 0.1
     limit: float = 10.0
     random: Random = field(default_factory=Random, repr=False)
-    _next: float = 0.0
+    _failures: int = 0
 
     def next(self) -> float:
-        ceiling = min(max(self._next, self.first), self.limit)
-        self._next = ceiling * 2
-        return ceiling * self.random.uniform(0.5, 1.0)
+        ceiling = exponential(self.first, self._failures, limit=self.limit)
+        self._failures += 1
+        return jittered(ceiling, self.random.uniform)
 
     def reset(self) -> None:
-        self._next = 0.0
+        self._failures = 0

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
+from shared.backoff import exponential
 from shared.ledger.books import Order
 from shared.ledger.checkout_states import AttemptFact
 from shared.ledger.hosted_sessions import Payable, StatedSession, following, paid_by, unfit
@@ -159,7 +160,7 @@ def _of_paid(session: StatedSession, looked: Looked, terms: SweepTerms, now: dat
 
 def pause(looks: int) -> timedelta:
     """Until the next look at a session that was looked at so often before: each time twice as long, to a limit."""
-    return min(FIRST_PAUSE * (1 << min(looks, 20)), LONGEST_PAUSE)
+    return exponential(FIRST_PAUSE, looks, limit=LONGEST_PAUSE)
 
 
 def put_off(unsaid: int) -> timedelta:
